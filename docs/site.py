@@ -1,7 +1,7 @@
 """What the site has from elsewhere in the repository, so that no text is written twice.
 
-MkDocs calls `on_files` and `on_post_page`. The experiments keep their addresses; the notebook of
-the tutorial becomes a page with its outputs, and CONTRIBUTING.md a page of its own.
+MkDocs calls what begins with `on_`. The experiments keep their addresses; a notebook becomes
+a page with its outputs, the gallery a page of cards, and CONTRIBUTING.md a page of its own.
 """
 
 import json
@@ -19,6 +19,7 @@ _SHOWN = {".md", ".png", ".csv", ".py"}
 _ROOT = Path(__file__).resolve().parent.parent
 _FIGURE = "application/vnd.plotly.v1+json"
 _PLOTLY = "javascripts/plotly.min.js"
+_ASKED_FOR = {"own_data.md", "concepts.md", "cluster.md", "predictions.md", "troubleshooting.md"}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -52,10 +53,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
+    """Let a search find what a user asks for before the experiments and the reference."""
+    if page.file.src_uri.startswith(("experiments/", "reference/")):
+        page.meta["search"] = {"boost": 0.5}
+    elif page.file.src_uri in _ASKED_FOR:
+        page.meta["search"] = {"boost": 2}
+
+
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Name the search for screen readers, and let keys scroll a block of code."""
-    named = output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
-    return re.sub(r"(<pre[^>]*>(?:<span></span>)?<code)>", r'\1 tabindex="0">', named)
+    """Name the search for screen readers."""
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
 
 
 def page(notebook: str, at: str) -> tuple[str, dict[str, bytes]]:

@@ -357,8 +357,10 @@ def in_process(*arguments: str) -> tuple[int, str, str]:
 
 
 def done_here(*arguments: str, cwd: Path) -> Done:
-    """Run `lvh run` in this process, in a directory."""
-    with contextlib.chdir(cwd):
+    """Run `lvh run` in this process, in a directory, without the data and stores of this user."""
+    with contextlib.chdir(cwd), pytest.MonkeyPatch.context() as patch:
+        for name in _OURS:
+            patch.delenv(name, raising=False)
         return Done(*in_process(*arguments), cwd)
 
 

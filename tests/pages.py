@@ -20,7 +20,7 @@ class Page(HTMLParser):
         self.key = values.get("data-figure", "")
         self.sections += [values["id"]] if tag == "h2" and "id" in values else []
         self.pictures += [values["src"]] if tag == "img" else []
-        self.links += [values["href"]] if "href" in values else []
+        self.links += [values["href"]] if values.get("href", "#")[0] != "#" else []
         if tag not in ("meta", "img", "br"):
             self.open.append(tag)
 

@@ -3,24 +3,32 @@
 import base64
 import contextlib
 import io
+import json
 import math
 import re
+import shlex
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from conftest import command, csv_rows, in_process
 from pages import Page
 from rich.console import Console
+from servers import free_port
 from studies import make_fold, make_study, make_trial, predicted
 
 from lvh.cli import report
 from lvh.reports.leaderboard import compare_with_best, ranked_rows
 from lvh.reports.study_figures import is_grid
 from lvh.reports.study_report import table, write
+from lvh.reports.terminal import show_table
 from lvh.reports.verdict import sentences, without_selection_bias
+from lvh.runs.result_page import in_mlflow
+from lvh.tracking import TrackingSettings
 from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes
 from lvh.validation.metrics import NAMES, Interval
 
@@ -54,7 +62,7 @@ def folder(study, tmp_path_factory):
 
 def printed(study, width=100):
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(table(study))
+    show_table(table(study), console)
     return console.export_text()
 
 
@@ -189,6 +197,10 @@ def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
     assert f"{best.mean:.3f}<br>{low:.2f} to {high:.2f}" in texts
     assert {"stopped", "failed", "open"} <= set(texts)
     assert len(texts) == 10  # of 12 places: 16 was tried with one stride only
+    (hover,) = [one for row in heatmap["hovertext"] for one in row if "size=3, stride=1" in one]
+    assert "5 of 5 folds" in hover
+    shown = {one for row in heatmap["customdata"] for one in row if one != ""}
+    assert shown == {trial.number for trial in study.trials}
 
 
 class TestFiles:
@@ -217,11 +229,13 @@ class TestPage:
     def test_the_page_says_the_result_by_the_curves_of_its_predictions(self, study, folder):
         page = Page(folder / "report.html")
         text = " ".join(page.text.split())
-        for sentence in (study.title, study.name, study.note, *sentences(study)):
+        first, *others = sentences(study)
+        verdict = "size=3, stride=2" + first.removeprefix("The best").removesuffix(".")
+        for sentence in (study.title, study.name, study.note, verdict, *others):
             assert sentence in text
         assert {"heatmap", "folds", "differences", "roc", "parallel"} <= set(page.figures)
         links = [value for name, value in page.attributes if name in ("src", "href")]
-        assert {one for one in links if not one.startswith("data:")} == {
+        assert {one for one in links if not one.startswith(("data:", "#"))} == {
             f"{one}.csv" for one in ("leaderboard", "folds", "comparisons")
         }
         from sklearn.metrics import auc, roc_auc_score
@@ -232,7 +246,7 @@ class TestPage:
             area = auc(decoded(trace["x"]), decoded(trace["y"]))
             assert area == pytest.approx(roc_auc_score(found.y_true, found.y_score), abs=0.01)
         shown = [trace["meta"] for trace in figures["roc"]["data"] if trace["visible"]]
-        assert shown == [row.trial.number for row in ranked_rows(study)[:3]]
+        assert shown == [row.trial.number for row in ranked_rows(study)[:5]]
 
     def test_texts_of_others_are_not_markup(self, tmp_path):
         trials = [
@@ -297,33 +311,85 @@ class TestRuns:
         assert report.main([str(runs / "1.0"), "no-such-study"]) == 2
         assert "expected the folder of a finished run" in capsys.readouterr().err
 
+    def test_the_records_with_the_largest_errors_are_drawn(self, runs, tmp_path):
+        rows = csv_rows(runs / "1.0/predictions.csv")
+        errors = {one["record"]: abs(float(one["y_true"]) - float(one["y_score"])) for one in rows}
+        page = Page(runs / "1.0/report/report.html")
+        names = re.findall(r"Record (\S+) (?:has|does not have) LVH: P", page.text)
+        assert names == sorted(errors, key=errors.get, reverse=True)[:4]
+        assert [one[:18] for one in page.pictures] == ["data:image/svg+xml"] * 4
+        shutil.copytree(runs / "1.0", tmp_path / "other", ignore=lambda *_: ["report"])
+        record = json.loads((runs / "1.0/run.json").read_text())
+        record["data"]["fingerprint"] = "another"
+        (tmp_path / "other/run.json").write_text(json.dumps(record))
+        assert report.main([str(tmp_path / "other")]) == 0
+        other = Page(tmp_path / "other/report/report.html")
+        assert "Left out: the records have changed since this run" in other.text
+        assert not other.pictures
+
+
+def test_a_run_is_found_in_mlflow_by_a_command_or_an_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert in_mlflow(TrackingSettings("off")) is None
+    for uri in (None, f"http://me:secret@127.0.0.1:{free_port()}"):  # a server that is down
+        words = shlex.split(in_mlflow(TrackingSettings("mlflow", uri, "mine"))("key", Path("run")))
+        assert words[-6].endswith("ui")
+        assert words[-5:] == [
+            *(str(tmp_path / "run"), "--uri"),
+            (uri or f"sqlite:///{tmp_path}/mlflow.db").replace("secret", "***"),
+            *("--experiment", "mine"),
+        ]
+    monkeypatch.setattr("lvh.tracking.run_lookup.experiment_id", lambda settings: "7")
+    address = in_mlflow(TrackingSettings("mlflow", "http://tracker:5000/"))("abc", Path("run"))
+    start, _, query = address.partition("?searchFilter=")
+    assert start == "http://tracker:5000/#/experiments/7/runs"
+    assert unquote(query) == "tags.key = 'abc'"
+
 
 @pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/usr/bin/chromedriver").exists(), reason="needs a browser: apt-get install chromium"
 )
-def test_the_page_sorts_filters_and_chooses_curves_on_a_phone_without_a_network(folder, tmp_path):
+def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, tmp_path):
     pytest.importorskip("selenium")
     from browser import browsing
+    from selenium.webdriver import Keys
 
     numbers = "return [...document.querySelectorAll('#leaderboard tbody tr')]"
-    numbers += ".filter(row => !row.hidden).map(row => +row.cells[1].dataset.key)"
-    curves = "return plots.flatMap(p => p.data).filter(t => t.visible && 'meta' in t).length"
+    numbers += ".filter(row => !row.hidden).map(row => parseInt(row.cells[1].textContent))"
+    drawn = "return [...new Set(plots.flatMap(p => p.data).filter(t => t.visible && 'meta' in t)"
+    drawn += ".map(t => t.meta))].sort()"
+    focused = "return document.activeElement.ariaLabel"
     with browsing(tmp_path) as browser:
         small = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", small)
         browser.get((folder / "report.html").as_uri())
-        assert browser.execute_script("return document.documentElement.scrollWidth") == 390
-        assert len(browser.execute_script(numbers)) == 10
-        browser.execute_script("document.querySelectorAll('#leaderboard th button')[1].click()")
-        assert browser.execute_script(numbers) == list(range(10))
-        browser.find_element("css selector", "#leaderboard [type=search]").send_keys("failed")
-        assert browser.execute_script(numbers) == [4]
-        before = browser.execute_script(curves)
-        choose = "document.querySelector('#leaderboard [type=checkbox]:not(:checked)').click()"
-        browser.execute_script(choose)
-        assert browser.execute_script(curves) > before
+        run, find = browser.execute_script, browser.find_element
+        assert run("return document.documentElement.scrollWidth") == 390
+        assert len(run(numbers)) == 10
+        ranked = run(numbers)
+        assert run(drawn) == sorted(ranked[:5])
+        run("plots.forEach(draw)")
+        run(
+            "plots[0].place.emit('plotly_click', {points: [{customdata: arguments[0]}]})", ranked[5]
+        )
+        assert run(drawn) == sorted(ranked[:6])
+        find("css selector", f"[aria-label='draw trial {ranked[0]}']").send_keys(
+            Keys.SPACE, Keys.ARROW_DOWN
+        )
+        assert run(drawn) == sorted(ranked[1:6])
+        assert run(focused) == f"draw trial {ranked[1]}"
+        run("document.querySelectorAll('#leaderboard th button')[1].click()")
+        assert run(numbers) == list(range(10))
+        brush = "const p = plots.find(p => p.data[0].type === 'parcoords');"
+        brush += "return Plotly.restyle(p.place, {'dimensions[1].constraintrange': [[2.5, 3.5]]})"
+        run(brush + ".then(() => null)")
+        assert run(numbers) == [0, 1]  # of kernel 3; the stopped one has no line
+        run("document.querySelectorAll('#leaderboard .tools button')[0].click()")
+        assert run(drawn) == [0, 1]
+        find("css selector", "#leaderboard [type=search]").send_keys("stride")
+        assert run(numbers) == []
         asked = "return performance.getEntriesByType('resource').map(one => one.name)"
-        assert browser.execute_script(asked) == []
-        log = browser.get_log("browser")
-        assert not [one for one in log if one["level"] == "SEVERE"]
+        assert run(asked) == []
+        assert not [one for one in browser.get_log("browser") if one["level"] == "SEVERE"]

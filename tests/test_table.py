@@ -347,7 +347,7 @@ class TestSignals:
         assert (lazy.fingerprint, lazy.dropped) == (whole.fingerprint, whole.dropped)
         X = drawn_signals(8, 2) * 1e4
         cohort = load(saved(X=X, unit="other"))
-        np.testing.assert_array_equal(cohort.signals, X)
+        np.testing.assert_array_equal(cohort.signals.read(), X)
         assert cohort.unit == "other"
 
     def test_a_file_that_changes_is_read_again(self, rows, tmp_path):

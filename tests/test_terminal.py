@@ -2,6 +2,7 @@
 
 import io
 import re
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+import lvh
 from lvh.reports.terminal import console, show_facts, show_table
 
 CELLS = st.text("abcxyz0123456789.-/", min_size=1, max_size=12)
@@ -53,3 +55,11 @@ def test_a_pipe_gets_a_row_a_line_whose_columns_a_script_can_split(rows, facts):
 def test_no_row_is_cut_where_nobody_looks(monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     assert console().width > 1000
+
+
+def test_every_page_that_a_message_names_is_there():
+    root = Path(lvh.__file__).parents[1]
+    texts = [path.read_text() for path in root.glob("lvh/**/*.py")]
+    named = {page for text in texts for page in re.findall(r"docs/[a-z_]+\.md", text)}
+    assert len(named) > 3
+    assert [page for page in named if not (root / page).is_file()] == []

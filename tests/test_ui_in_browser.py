@@ -135,17 +135,17 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path):
+def serving(folder: Path, *options: str):
     """Run lvh.ui in a directory; gives the address that it prints, once it answers."""
     port = free_port()
-    command = [sys.executable, "-m", "lvh.ui", "--port", str(port)]
+    command = [sys.executable, "-m", "lvh.ui", "--port", str(port), *options]
     server = subprocess.Popen(
         command, cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True
     )
     try:
         printed = "".join(iter(server.stdout.readline, "Ctrl-C ends it\n"))
         until(lambda: answers(port), "the server answers")
-        yield re.search("configurations by ap: (.+)", printed)[1]
+        yield re.search("(?:configurations by ap|sweeps): (.+)", printed)[1]
     finally:
         server.terminate()
         server.stdout.close()
@@ -237,6 +237,7 @@ def test_a_run_names_its_data_set_sweep_and_model(ui, stored):
     ui.open(stored[best].route)
     ui.find("h1, h2, h3", best)
     ui.find("a", SWEEP)
+    ui.says("Metrics (15)")
     ui.find("a[href$='#/models/lvh/versions/1']")
     ui.shoot("run")
     ui.click("[role=button] span", stored[best].data)
@@ -273,3 +274,13 @@ def test_the_model_leads_to_the_run_that_it_was_chosen_from(ui, stored):
     ui.open("/models/lvh/versions/1")
     follow(ui, "The cross-validated run, with its folds and figures")
     ui.find("h1, h2, h3", best)
+
+
+def test_the_dashboard_of_optuna_shows_the_sweep_and_its_objective_by_name(ui, swept):
+    pytest.importorskip("optuna_dashboard")
+    with serving(swept, "--studies") as address:
+        ui.driver.get(f"{address}/studies/1")
+        ui.says("Hyperparameter Importance")
+        titles = "return [...document.querySelectorAll('.ytitle')].map(one => one.textContent)"
+        ui.until(lambda: "ap" in ui.driver.execute_script(titles), "an axis of ap")
+        ui.shoot("dashboard")

@@ -39,7 +39,7 @@ def main() -> None:
             save(figure, path)
             with Image.open(path) as page:
                 half = page.convert("RGB").resize((page.width // 2, page.height // 2))
-            half.quantize(16).save(path, optimize=True)
+            half.quantize(16, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

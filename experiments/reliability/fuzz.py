@@ -17,8 +17,9 @@ import tempfile
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -231,31 +232,23 @@ class Count:
             self.told.append(f"{one.kind} {name}: {', '.join(faults)}")
 
 
-class measured:
-    """Measures what happens inside; it may not grow beyond what is allowed, nor go on for ever."""
-
-    def __init__(self, row: Row) -> None:
-        """Measure for the greatest values of a row."""
-        self._row = row
-
-    def __enter__(self) -> None:
-        """Begin."""
-        size, self._before = memory()
-        self._peak = peak()
-        limit_memory(size + ALLOWED_MB * 2**20)
-        signal.setitimer(signal.ITIMER_REAL, GIVEN_UP)
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-
-    def __exit__(self, *_: object) -> None:
-        """Keep the greatest values."""
-        wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
+@contextmanager
+def measured(row: Row) -> Iterator[None]:
+    """Measure for the greatest values of a row, within limits of memory and time."""
+    (size, before), highest = memory(), peak()
+    limit_memory(size + ALLOWED_MB * 2**20)
+    signal.setitimer(signal.ITIMER_REAL, GIVEN_UP)
+    wall, cpu = time.perf_counter(), time.process_time()
+    try:
+        yield
+    finally:
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         signal.setitimer(signal.ITIMER_REAL, 0)
         limit_memory(resource.RLIM_INFINITY)
-        row = self._row
         row.slow += cpu > ALLOWED_SECONDS
         row.seconds, row.wall = round(max(row.seconds, cpu), 4), round(max(row.wall, wall), 4)
-        if peak() > self._peak:  # else it grew less than a case before it
-            row.mb = round(max(row.mb, (peak() - self._before) / 2**20), 1)
+        if peak() > highest:  # else it grew less than a case before it
+            row.mb = round(max(row.mb, (peak() - before) / 2**20), 1)
 
 
 def limit_memory(size: int) -> None:

@@ -14,9 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from rows import EXPERIMENTS, PROTOCOLS, RESULTS, Key, Row, read
 from table import write_readme
@@ -27,11 +25,7 @@ from _common import append
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.evaluation.fold_training import train_folds
-from lvh.models import MODELS
-from lvh.models.backends import cores, start
-from lvh.models.keras_trainer import KerasTrainer, new_program
-from lvh.models.network_program import Program
-from lvh.runs.experiment_data import load_data
+from lvh.runs.experiment_data import load_data, new_trainer
 
 COHORTS = {
     "ludb": ["data=ludb", "data.same_subject=false"],  # the study's own folds
@@ -48,14 +42,12 @@ LEAKS = {
 def main() -> None:
     """Run what is asked for and is not there yet."""
     given = parsed()
-    is_signal = any(name.startswith("cnn") for name in given.only)
-    start("tensorflow", given.threads, cores() if is_signal else 1)
     done = {row.key for row in read(RESULTS)}
     for key in keys(given):
         if key in done:
             continue
         started = time.perf_counter()
-        for row in cross_validated(key):
+        for row in cross_validated(key, given.threads):
             if row.key not in done:
                 append(RESULTS, [row.cells()])
                 done.add(row.key)
@@ -91,7 +83,7 @@ def keys(given: argparse.Namespace) -> Iterator[Key]:
             yield Key(name, protocol, cohort, seed, epochs)
 
 
-def cross_validated(key: Key) -> list[Row]:
+def cross_validated(key: Key, threads: int | None = None) -> list[Row]:
     """Cross-validate; return the accuracy of each fold.
 
     What a training under `best_on_scored` says after its last epoch is what the honest protocol
@@ -99,16 +91,10 @@ def cross_validated(key: Key) -> list[Row]:
     """
     settings = configured(key)
     data = load_data(settings)
-    learner = KerasTrainer(program(settings, data.features.input_shape), settings.train)
-    results = list(
-        train_folds(
-            data.features,
-            data.splits,
-            learner,
-            seed=settings.seed,
-            protocol=settings.cv.protocol,
-        )
-    )
+    own = replace(settings, train=replace(settings.train, threads=threads))
+    trainer = new_trainer(own, data.features, data.cohort.fs)
+    how = {"seed": settings.seed, "protocol": settings.cv.protocol}
+    results = list(train_folds(data.features, data.splits, trainer, **how))
     rows = [Row(key, tuple(result.metrics.accuracy for result in results))]
     honest = replace(key, protocol="honest")
     if key.protocol == "best_on_scored" and configured(honest) == replace(
@@ -127,16 +113,6 @@ def configured(key: Key) -> RunSettings:
     if "best_on_scored" in key.protocol:  # test records take the place of validation records
         overrides += ["cv.validation=0", "train.patience=null"]
     return settings_of(*overrides)
-
-
-def program(settings: RunSettings, shape: tuple[int, ...]) -> Program:
-    """Build and compile a model, once for all runs of its shape."""
-    return _program(settings.model, shape, settings.train.batch_size)
-
-
-@lru_cache(maxsize=4)
-def _program(model: Any, shape: tuple[int, ...], batch_size: int) -> Program:
-    return new_program(lambda: MODELS[model.name].build(model, shape), batch_size, "float32")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ CPU seconds are those of the process, without a database server's.
 """
 
 import argparse
-import csv
 import itertools
 import multiprocessing
 import sqlite3
@@ -29,6 +28,9 @@ import numpy as np
 import optuna
 from optuna.trial import create_trial
 from sqlalchemy import event
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _common import append
 
 from lvh.reports.study_report import table, write
 from lvh.search import SearchSettings
@@ -53,16 +55,7 @@ FOLDS = tuple(
 )
 LAST = SearchSettings(n_trials=1)
 SAMPLERS = ("grid", "tpe")
-HEADER = (
-    "storage",
-    "sampler",
-    "finished",
-    "first_cpu_s",
-    "cpu_s",
-    "wall_s",
-    "fold_cpu_s",
-    "fold_wall_s",
-)
+HEADER = (*"storage sampler finished first_cpu_s cpu_s wall_s fold_cpu_s fold_wall_s".split(),)
 HEADER += ("idle_wall_s", "report_cpu_s")
 OUTCOME_OF_ALL = Outcome("complete", (0.5,), FOLDS, ("0" * 64,) * 7, {"age": {"ap": 0.3}}, "0" * 64)
 
@@ -161,15 +154,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 500, 2000])
     given = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
+    context, out = multiprocessing.get_context("spawn"), Path(__file__).with_name("claims.csv")
+    out.unlink(missing_ok=True)
     with (
         storages() as addresses,
         context.Manager() as manager,
         context.Pool(WORKERS) as pool,
-        Path(__file__).with_name("claims.csv").open("w", newline="") as opened,
     ):
-        writer = csv.writer(opened, lineterminator="\n")
-        writer.writerow(HEADER)
         for (kind, address), size in itertools.product(addresses.items(), given.sizes):
             fill(planned(Storage(address), "grid"), size)
             for sampler in SAMPLERS:
@@ -188,8 +179,7 @@ def main() -> None:
                     min(report(address) for _ in range(2)),  # the first one imports
                 ]
                 row = (kind, sampler, size, *(f"{one:.3f}" for one in medians))
-                writer.writerow(row)
-                opened.flush()
+                append(out, [dict(zip(HEADER, row, strict=True))])
                 print(*row, flush=True)
 
 

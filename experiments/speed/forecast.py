@@ -6,13 +6,15 @@ The configurations of each sweep differ in cost, by ten times and more. A row of
 what was shown as a trial began, and the seconds that training took from there to the end.
 """
 
-import csv
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _common import append
 
 SWEEPS = {
     "cnn, kernel x stride": (
@@ -52,16 +54,15 @@ def follow(arguments: str, folder: str) -> tuple[float, list[tuple[int, int, flo
 
 def main() -> None:
     """Do it, and write a row for every trial."""
-    with Path(__file__).with_name("forecast.csv").open("w", newline="") as opened:
-        writer = csv.writer(opened, lineterminator="\n")
-        writer.writerow(("sweep", "trial", "of", "shown_s", "took_s", "shown_per_took"))
-        for name, arguments in SWEEPS.items():
-            with tempfile.TemporaryDirectory() as folder:
-                before, rows = follow(arguments, folder)
-            for at, n, left, took in [(-1, rows[0][1], before, rows[0][3]), *rows]:
-                row = (at if at >= 0 else "before", n, f"{left:.1f}", f"{took:.1f}")
-                writer.writerow((name, *row, f"{left / took:.2f}"))
-                print(name, *row, f"{left / took:.2f}", flush=True)
+    out, names = Path(__file__).with_name("forecast.csv"), "sweep trial of shown_s took_s".split()
+    out.unlink(missing_ok=True)
+    for name, arguments in SWEEPS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            before, rows = follow(arguments, folder)
+        for at, n, left, took in [("before", rows[0][1], before, rows[0][3]), *rows]:
+            row = dict(zip(names, (name, at, n, f"{left:.1f}", f"{took:.1f}"), strict=True))
+            append(out, [row | {"shown_per_took": f"{left / took:.2f}"}])
+            print(*row.values(), flush=True)
 
 
 if __name__ == "__main__":

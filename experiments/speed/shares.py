@@ -1,7 +1,9 @@
 """What a further configuration of a sweep costs, part by part, in one process.
 
-`python experiments/speed/shares.py` trains 16 dense configurations and writes shares.csv: median
-milliseconds of each part over all configurations but the first, of the processor and of the clock.
+LVH_LUDB_ROOT=FOLDER python experiments/speed/shares.py
+
+It trains 16 dense configurations. shares.csv and the README's table have milliseconds of the
+processor and of the clock: medians of each part over all configurations but the first.
 """
 
 import statistics
@@ -14,41 +16,37 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from rows import write
+import rows  # noqa: F401  # finds what experiments share
+from _common import put, table, write
 
 from lvh.cli import run as command
 from lvh.evaluation import cross_validation
 from lvh.models.keras_trainer import KerasTrainer
 from lvh.reports import cv_figures
-from lvh.reports.progress import ProgressReporter
 from lvh.runs import run, worker
 from lvh.search.study import OpenTrial, Study
 from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore
 
 N = 16
-PARTS = (
-    ("training and scoring", KerasTrainer, ("fit", "predict")),
-    ("study: claim, folds, outcome", Study, ("optimize", "take_back", "trials")),
-    ("study: claim, folds, outcome", OpenTrial, ("report", "set_records")),
-    ("composition", worker.Worker, ("_composed",)),
-    ("data and folds", worker, ("load_data",)),
-    ("fold store", FoldStore, ("save", "load")),
-    ("files", run_dir, ("write_before", "write_after", "versions")),
-    ("scores and intervals", cross_validation, ("summarize",)),
-    ("figures", cv_figures, ("draw_all",)),
-    ("record", run, ("save", "fold_keys")),
-    ("progress", ProgressReporter, ("on_fold", "on_epoch", "on_start", "show")),
-    ("everything else", worker.Worker, ("_train",)),
-)
+HERE = Path(__file__).resolve().parent
+STUDY = "claim, scores and outcome, in the study"
+PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
+    "training and scoring": ((KerasTrainer, "fit"), (KerasTrainer, "predict")),
+    "composition and checks of settings": ((worker.Worker, "_composed"),),
+    STUDY: tuple((of, name) for of, name in ((Study, "trials"), (OpenTrial, "report"))),
+    "scores and intervals over all folds": ((cross_validation, "summarize"),),
+    "tables of its folder": ((run_dir, "write_before"), (run_dir, "write_after")),
+    "seven folds, stored": ((FoldStore, "save"), (FoldStore, "load")),
+    "its record": ((run, "save"),),
+    "figures": ((cv_figures, "draw_all"),),
+    "everything else": ((worker.Worker, "_train"),),
+}
 
 _open: list[list[float]] = []
 _spent: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
 _configurations: list[dict[str, list[float]]] = []
-
-
-def _now() -> list[float]:
-    return [time.thread_time(), time.perf_counter()]
+_begun: list[float] = []
 
 
 def timed(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,17 +54,18 @@ def timed(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(call)
     def measured(*args: Any, **more: Any) -> Any:
-        began = _now()
+        began = time.process_time(), time.perf_counter()
+        _begun.append(began[0])
         _open.append([0.0, 0.0])
         try:
             return call(*args, **more)
         finally:
-            inner, spent = _open.pop(), [b - a for a, b in zip(began, _now(), strict=True)]
-            for at, seconds in enumerate(spent):
+            inner, now = _open.pop(), (time.process_time(), time.perf_counter())
+            for at, seconds in enumerate(b - a for a, b in zip(began, now, strict=True)):
                 _spent[part][at] += seconds - inner[at]
                 if _open:
                     _open[-1][at] += seconds
-            if call.__name__ == "_outcome":
+            if call.__name__ == "_train_next":
                 _configurations.append(dict(_spent))
                 _spent.clear()
 
@@ -74,38 +73,35 @@ def timed(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def main() -> None:
-    """Run a sweep in this process, and write the medians."""
-    for part, owner, names in PARTS:
-        for name in names:
+    """Run a sweep in this process, and write what its parts took."""
+    for part, calls in PARTS.items():
+        for owner, name in calls:
             setattr(owner, name, timed(part, getattr(owner, name)))
-    Study._outcome = timed(PARTS[1][0], Study._outcome)
-    rates = ",".join(f"{0.001 + 0.0001 * number:.4f}" for number in range(N))
-    path = Path(__file__).with_name("shares.csv")
+    Study._train_next = timed(STUDY, Study._train_next)  # type: ignore[method-assign]
+    rates = ",".join(f"{0.001 + 0.0001 * (7 * number % N):.4f}" for number in range(N))
     with tempfile.TemporaryDirectory() as folder:
         to = [f"hydra.sweep.dir={folder}/sweep", f"store={folder}/folds"]
         to += [f"search.storage=sqlite:///{folder}/studies.db"]
         to += [f"tracking.uri=sqlite:///{folder}/mlflow.db"]
-        sys.argv[1:] = ["-m", "model=dnn", f"train.learning_rate={rates}", *to, *sys.argv[1:]]
+        sys.argv[1:] = ["-m", "model=dnn", f"train.learning_rate={rates}", *to]
         command.main()
-    later = _configurations[1:]
-    names = list(dict.fromkeys(part for part, _, _ in PARTS))
-    of_part = [
-        (
-            name,
-            *(
-                1000 * statistics.median(one.get(name, [0, 0])[at] for one in later)
-                for at in (0, 1)
-            ),
-        )
-        for name in names
+    first, *later = _configurations
+    found = [(part, middle([one.get(part, [0.0, 0.0]) for one in later])) for part in PARTS]
+    sums = [[sum(values) for values in zip(*one.values(), strict=True)] for one in (first, *later)]
+    found += [("a further configuration", middle(sums[1:])), ("the first one", middle(sums[:1]))]
+    found += [("the command before it", (1000 * _begun[0], float("nan")))]
+    cells = [
+        (part, f"{cpu:.0f}", f"{clock:.0f}".replace("nan", "")) for part, (cpu, clock) in found
     ]
-    sums = [
-        1000 * statistics.median(sum(v[at] for v in one.values()) for one in later) for at in (0, 1)
-    ]
-    rows = [*of_part, ("all", *sums)]
-    write(path, ("part", "processor_ms", "clock_ms"), rows)
-    for name, *values in rows:
-        print(f"| {name} | {values[0]:.0f} | {values[1]:.0f} |")
+    header = ("part", "processor, ms", "clock, ms")
+    write(HERE / "shares.csv", [dict(zip(header, row, strict=True)) for row in cells])
+    put(HERE / "README.md", "<!-- made by shares.py -->", table(header, cells))
+
+
+def middle(pairs: list[list[float]]) -> tuple[float, float]:
+    """Return the medians of processor and clock, in ms."""
+    cpu, clock = (1000 * statistics.median(pair[at] for pair in pairs) for at in (0, 1))
+    return cpu, clock
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from commands import lvh
 from parts import Case, Part
 from rows import Row, ratios
 from rows import write as write_csv
-from waiting import find_pattern, warm
+from waiting import starts_of, warm
 
 WARM = 4
 """Configurations before the pace counts as steady: two for each of two workers."""
@@ -37,7 +37,7 @@ def workers(folder: Path, data: list[str], model: str, points: list[str], n: int
             done = lvh(arguments, folder, with_memory=True)
             return [
                 Row(part, "whole command", side, repeat, done.seconds, "s"),
-                Row(part, "steady pace", side, repeat, steady(find_pattern(outputs)), "s"),
+                Row(part, "steady pace", side, repeat, steady(starts_of(outputs)), "s"),
                 Row(part, "peak memory", side, repeat, done.peak_mib, "MiB"),
             ]
 
@@ -76,7 +76,7 @@ def flat(folder: Path, data: list[str], n: int, path: Path) -> Part:
         outputs = folder / f"long-{repeat}"
         points = [f"seed=range({n})", "train.epochs=2", "resume=false"]
         done = lvh(["-m", *points, f"hydra.sweep.dir={outputs}", *data], folder, with_memory=True)
-        times = find_pattern(outputs)
+        times = starts_of(outputs)
         seconds = [b - a for a, b in itertools.pairwise(times)]
         at = [time for time, _ in done.memory]
         held = [

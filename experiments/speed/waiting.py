@@ -179,7 +179,7 @@ def warm(folder: Path, data: list[str]) -> None:
         lvh(["train.epochs=1", "resume=false", *data], folder)
 
 
-def find_pattern(outputs: Path) -> list[float]:
+def starts_of(outputs: Path) -> list[float]:
     """Return when each configuration of a sweep began, in order, from the folders it leaves."""
     found = [path.stat().st_mtime for path in outputs.glob("*/config.yaml")]
     return sorted(found)
@@ -187,7 +187,7 @@ def find_pattern(outputs: Path) -> list[float]:
 
 def pace(outputs: Path) -> float:
     """Return the median time from one configuration to the next, without that of the first."""
-    times = find_pattern(outputs)
+    times = starts_of(outputs)
     return statistics.median(b - a for a, b in itertools.pairwise(times[1:]))
 
 

@@ -56,7 +56,7 @@ def _run(args: argparse.Namespace) -> None:
     title = f"{settings.name} on {data.cohort.name}"
     say(f"{title}: {n_folds} of {n_all} folds are trained again and explained")
     explanation = _explanation(settings, data, n_folds, options)
-    write_report(explanation, folder, title=title, note=data.cohort.note, options=options)
+    write_report(explanation, folder, title=title, note=data.cohort.note)
     _show(explanation, data.cohort.note)
     say(f"files: {folder}", link=folder)
     if not is_run_id(chosen.run):

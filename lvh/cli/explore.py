@@ -12,10 +12,8 @@ if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings
 
 _HELP = """\
-Show what a source holds before anything is trained: class balance, age and sex by label, what
-these two alone score, ranges, examples on ECG paper, voltages and criteria by label, missing waves,
-noise, copies, the worst records. One HTML page that needs no other file, its numbers also as
-CSV, the examples as SVG; all of it in MLflow too.
+Show what a source holds before anything is trained, on one HTML page that needs no other file;
+its numbers also as CSV, the examples as SVG, and all of it in MLflow: docs/predictions.md.
 
 usage: python -m lvh.explore [GROUP=OPTION ...] [FIELD=VALUE ...]
 

@@ -251,10 +251,11 @@ def _say_what_it_means(rows: list[Row], description: Description) -> None:
         if row["fitted_on"]:
             say(f"{row['record']}: the model was fitted on this record: it says nothing new of it")
         elif row["distance"] > 1 or row["outside"]:
+            first, *others = (row["outside"] or "no input").split("; ")
             say(
-                f"{row['record']}: unlike the training records (distance {row['distance']:.1f}; 19 "
-                "of 20 of them have another one within 1): what the model says may mean nothing. "
-                f"Outside their range: {row['outside'] or 'no input'}",
+                f"{row['record']}: unlike the training records (distance {row['distance']:.1f}, 1 "
+                "is far): what the model says may mean nothing. Outside their range: "
+                f"{first}{f' and {len(others)} more, in --json' if others else ''}",
                 style="yellow" if row["distance"] > 1 else None,
             )
     say("help: not a medical device; docs/predictions.md says what the columns mean")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from lvh.cli.command import command
 from lvh.errors import InputError
-from lvh.reports.study_report import run_folders, show_sweep, write
+from lvh.reports.study_report import run_folders, show_sweep
 from lvh.reports.terminal import say
 from lvh.runs.hints import say_next
+from lvh.runs.result_page import write_page
 from lvh.runs.side_by_side import study_of_runs
 from lvh.search.storage import Storage
 from lvh.search.study import load
@@ -25,11 +26,11 @@ def _report(options: argparse.Namespace) -> None:
         found = [folder for name in names for folder in _runs(name, options)]
         folders = [*{folder.resolve(): folder for folder in found}.values()]
         result, runs = study_of_runs(folders)
-        page = write(result, Path(options.out) if options.out else folders[0] / "report", runs)
+        page = write_page(result, Path(options.out) if options.out else folders[0] / "report", runs)
     else:
         result = load(options.storage, next(iter(names), None), options.store)
         folder = Path(options.out or f"outputs/report-{result.name}")
-        page = write(result, folder, run_folders(result, options.store))
+        page = write_page(result, folder, run_folders(result, options.store))
     show_sweep(result)
     say(f"page: {page}", link=page)
     if result.complete and is_study:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -13,9 +14,10 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from lvh.cli.command import add_tracking, between, command, tracking_of
 from lvh.errors import EnvironmentFault, InputError
 from lvh.reports.terminal import near, say
-from lvh.tracking import check_embedded, embedded, resolved_uri
+from lvh.tracking import TrackingSettings, check_embedded, embedded, resolved_uri
 from lvh.tracking.address import set_mlflow_variables
 from lvh.tracking.run_names import view_page
+from lvh.tracking.run_record import load_run
 
 _LOOPBACK = "127.0.0.1"
 
@@ -87,7 +89,10 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
 
     experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(args.experiment)
     page = view_page(experiment.experiment_id) if experiment else "#/experiments?"
-    page = f"http://{_LOOPBACK}:{port}/{page}"
+    start = f"http://{_LOOPBACK}:{port}/"
+    if args.run:
+        say(f"this run: {start}{_page_of(args.run, settings)}", wraps=False)
+    page = f"{start}{page}"
     say(f"starting MLflow on {near(uri)}", f"configurations by ap: {page}", wraps=False)
     say(f"in charts: {page}&compareRunsMode=CHART", "Ctrl-C ends it", wraps=False)
     # the address may have a password, and everyone may list processes with their arguments
@@ -106,7 +111,20 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
     raise EnvironmentFault(f"mlflow ui ended (exit code {code}): is port {port} free?")
 
 
+def _page_of(run: str, settings: TrackingSettings) -> str:
+    """Return the page of the run that a folder is of."""
+    from lvh.tracking.run_lookup import experiment_id, run_with_key
+
+    run_id = run_with_key(load_run(Path(run) / "run.json").path.stem, settings)
+    if run_id is None:
+        raise InputError(
+            f"RUN: expected a run that is tracked in {settings.experiment}. Received: {run}"
+        )
+    return f"#/experiments/{experiment_id(settings)}/runs/{run_id}"
+
+
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", help="folder of a run to show (default: all runs)")
     add_tracking(parser)
     add, port = parser.add_argument, between(1, 2**16 - 1, int)
     add("--port", type=port, help="(default: 5000, of --studies 8080)")

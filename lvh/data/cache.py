@@ -1,18 +1,19 @@
 """The user's cache: parsed cohorts, so that a second run need not parse again."""
 
+import hashlib
 import logging
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import platformdirs
 from filelock import FileLock
+from rich.console import Console
+from rich.progress import track
 
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import write_fault, written_whole
@@ -20,11 +21,24 @@ from lvh.files import write_fault, written_whole
 _log = logging.getLogger(__name__)
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+Item = TypeVar("Item")
 
 
 def cache_dir() -> Path:
     """Return the user's cache folder for this package (follows XDG_CACHE_HOME)."""
     return platformdirs.user_cache_path("lvh")
+
+
+def cohort_path(source: str, *state: object) -> Path:
+    """Return where a source keeps what it parsed; the name changes with the state."""
+    digest = hashlib.sha256(repr(state).encode()).hexdigest()
+    return cache_dir() / "cohorts" / f"{source}-{digest[:16]}.npz"
+
+
+def shown(items: Iterable[Item], action: str) -> Iterable[Item]:
+    """Return items whose progress a terminal shows."""
+    console = Console(stderr=True)
+    return track([*items], action, console=console, transient=True, disable=not console.is_terminal)
 
 
 def folder_state(folder: Path) -> list[tuple[str, int, int]]:
@@ -48,21 +62,6 @@ def lock_of(path: Path) -> FileLock:
     if fault := write_fault(path.parent):
         raise EnvironmentFault(f"{path.parent}: expected a folder to write to. Received: {fault}")
     return FileLock(path.parent / f".{path.name}.lock")
-
-
-@contextmanager
-def temporary_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder next to `folder`, whose lock the caller holds.
-
-    It is removed at the end, and so is what a killed process left.
-    """
-    prefix = f".{folder.name}.partial-"
-    for leftover in folder.parent.glob(f"{prefix}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(
-        prefix=prefix, dir=folder.parent, ignore_cleanup_errors=True
-    ) as temporary:
-        yield Path(temporary)
 
 
 def load_or_build(path: Path, build: Callable[[], Arrays]) -> Arrays:

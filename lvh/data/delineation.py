@@ -17,10 +17,8 @@ from textwrap import shorten
 import numpy as np
 import numpy.typing as npt
 import scipy  # type: ignore[import-untyped] # its parts, at their first use: they take a second
-from rich.console import Console
-from rich.progress import track
 
-from lvh.data.cache import Arrays, cache_dir, load_or_build, lock_of
+from lvh.data.cache import Arrays, cache_dir, load_or_build, lock_of, shown
 from lvh.data.cohort import Cohort, Delineation, LeadWaves, fingerprint
 from lvh.data.lazy_array import Inputs, read
 from lvh.errors import EnvironmentFault, InputError
@@ -75,12 +73,8 @@ def with_fiducials(cohort: Cohort) -> Cohort:
     folder = cache_dir() / "delineations" / key
     parts = []
     with lock_of(folder):
-        for start in track(
-            range(0, len(cohort.records), BLOCK),
-            f"fiducials of {cohort.name}",
-            console=Console(stderr=True),
-            transient=True,
-        ):
+        starts = range(0, len(cohort.records), BLOCK)
+        for start in shown(starts, f"fiducials of {cohort.name}"):
             find = partial(_find, cohort.signals[start : start + BLOCK], cohort.fs)
             arrays = load_or_build(folder / f"{start:06}.npz", find)
             symbols, samples, offsets = (arrays[name] for name in _CONTENT)
@@ -110,21 +104,22 @@ def delineate(signals: Inputs, fs: float) -> Delineation:
         InputError: The sampling frequency is not of `FS_RANGE`, or records exceed `MAX_SAMPLES`.
         EnvironmentFault: The package that finds P and T is not installed, or a process was killed.
     """
+    from sklearn.utils.parallel import Parallel, delayed  # takes a second
+
     library()
     signals = read(signals)
     # in a process of a sweep the other cores are in use
-    if len(signals) < _MIN_PARALLEL or current_process().name != "MainProcess":
-        return _joined([delineate_record(one, fs) for one in signals], signals.shape[2])
-    from sklearn.utils.parallel import Parallel, delayed  # takes a second
-
-    n_jobs = len(os.sched_getaffinity(0))
+    is_alone = len(signals) < _MIN_PARALLEL or current_process().name != "MainProcess"
+    n_jobs = 1 if is_alone else len(os.sched_getaffinity(0))
     try:
         records = Parallel(n_jobs)(delayed(delineate_record)(one, fs) for one in signals)
     except BrokenProcessPool:
         raise EnvironmentFault(
             "a process that was finding fiducials ended: killed for memory, perhaps"
         ) from None
-    return _joined(records, signals.shape[2])
+    leads = [lead for leads, _ in records for lead in leads]
+    doubtful = tuple(at for at, (_, is_doubtful) in enumerate(records) if is_doubtful)
+    return Delineation.from_leads(leads, signals.shape[2], "found", doubtful)
 
 
 def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> tuple[list[LeadWaves], bool]:
@@ -196,12 +191,6 @@ def _find(block: Inputs, fs: float) -> Arrays:
     delineation = delineate(block, fs)
     doubtful = np.isin(np.arange(len(block)), delineation.doubtful)
     return {name: getattr(delineation, name) for name in _CONTENT} | {"doubtful": doubtful}
-
-
-def _joined(records: list[tuple[list[LeadWaves], bool]], n_leads: int) -> Delineation:
-    leads = [lead for leads, _ in records for lead in leads]
-    doubtful = tuple(at for at, (_, is_doubtful) in enumerate(records) if is_doubtful)
-    return Delineation.from_leads(leads, n_leads, "found", doubtful)
 
 
 def _usable(signal: npt.NDArray[np.float32], fs: float) -> tuple[_Float, npt.NDArray[np.bool_]]:

@@ -10,8 +10,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from lvh.data.cache import lock_of, temporary_folder
+from lvh.data.cache import lock_of
 from lvh.errors import EnvironmentFault, InputError, excerpt
+from lvh.files import made_whole
 
 _SUMS = "SHA256SUMS.txt"
 _SUM_LINE = re.compile(r"([0-9a-fA-F]{64})  ?(?:\./)?(\S.*)")  # as `find .` names files
@@ -50,22 +51,20 @@ def fetch(archive: Archive, into: Path) -> Path:
     """
     if into.is_dir():
         return into
-    try:
-        with lock_of(into), temporary_folder(into) as temporary:
-            free = shutil.disk_usage(temporary).free
-            if free < archive.needed_bytes and not into.is_dir():
-                raise EnvironmentFault(
-                    f"{into.parent}: expected {archive.needed_bytes / 1e9:.1f} GB of free disk "
-                    f"for {archive.title} and its archive. Received: {free / 1e9:.1f} GB. "
-                    "XDG_CACHE_HOME names the folder of another disk"
-                )
-            if not into.is_dir():  # another process may have fetched it
-                _fetch(archive, temporary).rename(into)
-    except OSError as error:
-        raise EnvironmentFault(
-            f"{into.parent}: expected a writable folder with room for {archive.title}. "
-            f"Received: {error.strerror or error}"
-        ) from error
+    with lock_of(into):
+        if into.is_dir():  # another process has fetched it
+            return into
+        for leftover in into.parent.glob(f".{into.name}-*"):  # of a killed process
+            shutil.rmtree(leftover, ignore_errors=True)
+        free = shutil.disk_usage(into.parent).free
+        if free < archive.needed_bytes:
+            raise EnvironmentFault(
+                f"{into.parent}: expected {archive.needed_bytes / 1e9:.1f} GB of free disk "
+                f"for {archive.title} and its archive. Received: {free / 1e9:.1f} GB. "
+                "XDG_CACHE_HOME names the folder of another disk"
+            )
+        with made_whole(into) as whole:
+            _fetch(archive, whole.parent).rename(whole)
     return into
 
 

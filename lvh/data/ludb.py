@@ -1,6 +1,5 @@
 """LUDB, the Lobachevsky University ECG Database (Kalyakulina 2020), as PhysioNet ships it."""
 
-import hashlib
 import os
 import re
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Strict
 
-from lvh.data.cache import Arrays, cache_dir, folder_state, load_or_build
+from lvh.data.cache import Arrays, cache_dir, cohort_path, folder_state, load_or_build
 from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.download import Archive, fetch
@@ -96,8 +95,7 @@ def load(settings: LudbSettings) -> Cohort:
     else:
         root = fetch(replace(ARCHIVE, url=settings.url), cache_dir() / "ludb-1.0.1")
     records = _record_names(root)
-    state = hashlib.sha256(repr((_FORMAT, records, folder_state(root / "data"))).encode())
-    path = cache_dir() / "cohorts" / f"ludb-{state.hexdigest()[:16]}.npz"
+    path = cohort_path("ludb", _FORMAT, records, folder_state(root / "data"))
     arrays = load_or_build(path, lambda: _parse(root, records))
     diagnoses = [text.split("\n") for text in arrays["diagnoses"].tolist()]
     rhythms = [_RHYTHM.findall(text.casefold()) for text in arrays["diagnoses"].tolist()]

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import track
 
 from lvh.data import cache
 from lvh.data.cache import Arrays, load_or_build
@@ -254,8 +252,9 @@ def _texts(path: Path, data: bytes, columns: Iterable[str]) -> "pd.DataFrame":
         with warnings.catch_warnings(action="error"):  # pandas warns of rows that are too long
             names = list(pd.read_csv(io.StringIO(text), nrows=0).columns)
             if missing := [name for name in columns if name not in names]:
+                wanted = missing[0].replace("Unnamed: 0", "of codes, without a name")
                 raise InputError(
-                    f"{path}: expected the column {missing[0]}, separated by commas. "
+                    f"{path}: expected the column {wanted}, separated by commas. "
                     f"Received: {excerpt(' '.join(names))}"
                 )
             return pd.read_csv(
@@ -292,10 +291,9 @@ def _parse(
 ) -> Arrays:
     """Read all records; the signals of each go to `write`."""
     files = table["file"].tolist()
-    console = Console(stderr=True)
     gains, baselines, flaws = [], [], []
     for file, age, sex in zip(
-        track(files, "reading", console=console, transient=True, disable=not console.is_terminal),
+        cache.shown(files, "reading"),
         table["age"],
         table["sex"],
         strict=True,

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import track
 
 from lvh.data import cache
 from lvh.data.array_checks import signal_fault, unit_fault
@@ -48,11 +46,8 @@ def read_files(paths: Sequence[Path | None], options: ReadOptions) -> TableSigna
     """
     folders = {file.parent for file in paths if file is not None}
     states = [(str(folder), cache.folder_state(folder)) for folder in sorted(folders)]
-    state = hashlib.sha256(repr((_FORMAT, options, paths, states)).encode()).hexdigest()
-    arrays = cache.load_or_build(
-        cache.cache_dir() / "cohorts" / f"table-{state[:16]}.npz",
-        lambda: _parse(paths, options),
-    )
+    path = cache.cohort_path("table", _FORMAT, options, paths, states)
+    arrays = cache.load_or_build(path, lambda: _parse(paths, options))
     leads = tuple(arrays["leads"].tolist())
     return TableSignals(arrays["signals"], leads, float(arrays["fs"]), arrays["faults"])
 
@@ -149,16 +144,9 @@ def _open(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 def _parse(paths: Sequence[Path | None], options: ReadOptions) -> cache.Arrays:
     """Read a file a record; all have the same leads, sampling frequency and length."""
-    console, fs = Console(stderr=True), 0.0
-    leads: tuple[str, ...] = ()
+    leads, fs = tuple[str, ...](), 0.0
     records: dict[int, Floats] = {}  # by row
-    for row, path in track(
-        [*enumerate(paths)],
-        "reading",
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ):
+    for row, path in cache.shown(enumerate(paths), "reading"):
         if path is None:
             continue
         _, mv, own_leads, own_fs = read_leads(path, options.leads, options)

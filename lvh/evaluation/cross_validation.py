@@ -51,20 +51,14 @@ def cross_validate(
 ) -> CVResult:
     """Train and score every fold that is not known yet, and summarize all of them.
 
-    Args:
-        features: Inputs and labels.
-        splits: From `lvh.validation.splits.splits` on the same records, in any order.
-        trainer: Makes what trains and scores; called only if a fold has to be trained.
-        seed: Of the models.
-        known: Folds that an earlier run has trained, by repeat and fold. Where weights are
-            carried, all folds of a repeat are known or none.
-        callbacks: Follow the run, in their order.
-        protocol: What a model may know of the records that it scores; by default nothing.
-        threshold: How the threshold of each fold is chosen.
-        check_after: Folds that are trained before a callback may stop the run; after these, folds
-            are trained one by one. None: no callback stops it.
-        baselines: Returns `baseline_summaries` on the same folds; None computes them.
-        checkpoints: Where the trainings of folds continue, and where their ends are kept.
+    `splits` are those of `lvh.validation.splits.splits` on the same records, in any order; `known`
+    are the folds that an earlier run has trained, by repeat and fold. Where weights are carried,
+    all folds of a repeat are known or none. `trainer` is called only if a fold has to be trained.
+    `protocol` says what a model may know of the records that it scores, `threshold` how that of
+    each fold is chosen. A callback may stop the run after `check_after` folds, after which folds
+    are trained one by one; None: no callback stops it. `baselines` returns `baseline_summaries` on
+    the same folds; None computes them. Trainings continue from, and their ends are kept in,
+    `checkpoints`.
 
     Raises:
         StopCrossValidation: A callback stopped the run.

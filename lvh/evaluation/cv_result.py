@@ -74,7 +74,7 @@ class Summary:
         return asdict(self.mean) | ends
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CVResult:
     """A cross-validation.
 
@@ -96,26 +96,22 @@ class CVResult:
     folds: tuple[FoldResult, ...]
     scores: Summary
     baselines: Mapping[str, Summary]
+    records: tuple[str, ...]
+    subjects: npt.NDArray[np.str_]
+    y_true: Labels
     null: tuple[Mapping[str, float], ...] = ()
     p_values: Mapping[str, float] = field(default_factory=dict)
-    records: tuple[str, ...] = ()
-    subjects: npt.NDArray[np.str_] = field(
-        default_factory=lambda: np.zeros(0, np.str_), compare=False
-    )
-    y_true: Labels = field(default_factory=lambda: np.zeros(0, np.int64), compare=False)
-
-    test: Indices = field(init=False, repr=False, compare=False)
-    y_score: Floats = field(init=False, repr=False, compare=False)
-    y_pred: npt.NDArray[np.bool_] = field(init=False, repr=False, compare=False)
+    test: Indices = field(init=False, repr=False)
+    y_score: Floats = field(init=False, repr=False)
+    y_pred: npt.NDArray[np.bool_] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Put the folds one behind the other."""
-        for name, parts in (
-            ("test", [fold.split.test for fold in self.folds]),
-            ("y_score", [fold.y_score for fold in self.folds]),
-            ("y_pred", [fold.y_pred for fold in self.folds]),
-        ):
-            object.__setattr__(self, name, np.concatenate(parts))
+        test = np.concatenate([fold.split.test for fold in self.folds])
+        object.__setattr__(self, "test", test)
+        for name in ("y_score", "y_pred"):
+            values = np.concatenate([getattr(fold, name) for fold in self.folds])
+            object.__setattr__(self, name, values)
 
 
 def summarize(

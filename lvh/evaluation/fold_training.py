@@ -18,17 +18,17 @@ from lvh.validation.thresholds import choose, held_out
 
 
 class Checkpoints(Interface):
-    """Where the trainings of folds are kept, so that more epochs continue from fewer."""
+    """Where the trainings of folds stand, so that more epochs continue from fewer."""
 
     @property
     def keeps(self) -> bool:
         """Whether something continues from the ends of these trainings."""
 
     def load(self, split: Split) -> Checkpoint | None:
-        """Return where the training of a fold stands, if that is known."""
+        """Return that of a fold, if it is known."""
 
     def save(self, split: Split, checkpoint: Checkpoint) -> None:
-        """Keep where the training of a fold stands at its end."""
+        """Keep that of a fold at its end."""
 
 
 OnEpoch = Callable[[Split, int], None]
@@ -51,19 +51,13 @@ def train_folds(
 
     The test records of a fold decide nothing in it: missing values are filled, the model is
     trained and, where asked, stopped without them. Under another protocol than the honest one
-    they decide what the protocol says.
+    they decide what the protocol says. Each fold starts from a seed that is made of `seed`, repeat
+    and fold. What is not named here is as in `cross_validate`.
 
-    Args:
-        features: Inputs and labels.
-        splits: The folds; where weights are carried, those of a repeat in their own order.
-        trainer: Starts each fold from a seed that is made of `seed`, repeat and fold.
-        seed: Of the models.
-        protocol: See `cross_validate`.
-        threshold: See `cross_validate`.
-        on_epoch: Follow the training. Models that only choose a threshold count as epoch 0.
-        first_group: How many folds may be trained before the caller has seen the first; after
-            these, folds are trained one by one. None: as many as the trainer can.
-        checkpoints: Where the trainings continue, and where their ends are kept.
+    Where weights are carried, `splits` are the folds of a repeat in their own order. `on_epoch` is
+    called with 0 for models that only choose a threshold. `first_group` folds may be trained before
+    the caller has seen the first; after these, folds are trained one by one. None: as many at once
+    as the trainer can.
     """
     way = _Way(features, trainer, seed, protocol, threshold, tuple(on_epoch), checkpoints)
     done, limit = 0, first_group

@@ -73,12 +73,9 @@ def null_scores(
 ) -> Scores:
     """Cross-validate on the shuffled labels of a number; return the mean of each of `SCORES`.
 
-    With an external source, labels stay in their own source. The real labels have folds that can
-    be trained, so a shuffle that has none (one class in a training part) is drawn again. All else
-    is as in `lvh.evaluation.fold_training.train_folds`.
-
-    Raises:
-        InputError: No draw has folds.
+    With an external source, labels stay in their own source. A shuffle that has no folds (one class
+    in a training part) is drawn again; InputError if no draw has folds. All else is as in
+    `lvh.evaluation.fold_training.train_folds`.
     """
     sources = np.array([record.startswith(EXTERNAL) for record in features.records])
     for draw in range(_DRAWS):

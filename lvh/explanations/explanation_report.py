@@ -1,4 +1,4 @@
-"""The folder of an explanation: tables, pictures, and a text that explains them."""
+"""The folder of an explanation: tables, pictures, and a short text."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lvh.evaluation.cv_result import AGE_AND_SEX
-from lvh.explanations.importance import Options
-from lvh.explanations.robustness import MOST, TITLES, voltage_curve
+from lvh.explanations.robustness import TITLES, voltage_curve
 from lvh.explanations.run_explanation import Explanation
 from lvh.files import write_text, written_whole
 from lvh.inference.model_description import voltage_sentence
@@ -28,31 +27,16 @@ KINDS = {
 }
 """Kinds of importance in the order of the report, with their titles."""
 
-_IN_TEXT, _IN_PICTURE = 5, 20  # rows of a kind
+_IN_PICTURE = 20  # rows of a kind
 _COLORS = ("#b5651d", "#1f4e79")  # of records without the label, and with
+
 _MEANING = """\
-**What it means.** A loss says how much worse the pooled scores rank the records without something;
-if its interval holds 0, these records do not show that it matters. A lead of a signal is put at its
-median; a wave is bridged by a straight line in every beat, as are windows of {window:g} ms, every
-{stride:g} ms. Importance over time is the change of the log-odds of {label}, positive where a
-window speaks for it. Inputs are permuted among the test records of the fold, {repeats} times; the
-criteria, which are computed of them, follow.
-
-**What it does not mean.** It shows what the scores of these models depend on: no cause, and no
-finding in a patient. A changed record is one that no heart makes, of which a model may say
-anything. Leads and inputs with the same information replace each other: alone none of them seems to
-matter, and together they do.
+The tables and pictures beside this file show what the scores of these models depend on: no cause,
+and no finding in a patient. docs/predictions.md says how to read them.
 """
-_CHANGED = """\
-Signals were changed in the test records of the first repeat, at most {most} of them, and measured
-again: `moved` is the mean absolute change of a record's probability, at the strength that moves it
-most; robustness.csv has all, and why records are not scored. Annotated fiducials stay where they
-are; found ones are found again where a change may move them."""
 
 
-def write_report(
-    explanation: Explanation, folder: Path, *, title: str, note: str, options: Options
-) -> None:
+def write_report(explanation: Explanation, folder: Path, *, title: str, note: str) -> None:
     """Write README.md, the tables and the pictures; `note` is what a reader must know, or empty."""
     caption = f"{title}, folds: {explanation.n_folds}, out of fold"
     figures = {"importance": _draw_importance(explanation, caption)}
@@ -65,8 +49,7 @@ def write_report(
     if len(explanation.saliency):
         figures["saliency"] = _draw_saliency(explanation, caption)
         tables["saliency"] = explanation.saliency
-    header, *changes = changed_rows(explanation)
-    if changes:
+    if len(explanation.robustness):
         figures["robustness"] = _draw_robustness(explanation, caption)
         tables["robustness"] = explanation.robustness
     for name, figure in figures.items():
@@ -75,18 +58,7 @@ def write_report(
     for name, table in tables.items():
         write_text(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
     text = [f"# What {title} looks at", *facts(explanation).values(), f"**{note}**" if note else ""]
-    for kind, of_kind in by_kind(explanation):
-        lines = [f"| {row.name} | {shown(row)} |" for row in of_kind[:_IN_TEXT].itertuples()]
-        text.append(
-            "\n".join([f"| {KINDS[kind]}: without | loss of ap [95 %] |", "|---|---|", *lines])
-        )
-    if changes:
-        lines = [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *changes)]
-        text.append("\n".join([*lines, "", _CHANGED.format(most=MOST)]))
-    window, stride = options.window * 1000, options.stride * 1000
-    label = explanation.label_name
-    text.append(_MEANING.format(window=window, stride=stride, repeats=options.repeats, label=label))
-    write_text(folder / "README.md", "\n\n".join(filter(None, text)))
+    write_text(folder / "README.md", "\n\n".join(filter(None, [*text, _MEANING])))
 
 
 def facts(explanation: Explanation) -> dict[str, str]:

@@ -12,7 +12,6 @@ from lvh.explanations.input_groups import (
     LOOKS_AT,
     InputTable,
     groups_of,
-    measurements_of,
     segment_groups,
 )
 from lvh.explanations.occlusion import (
@@ -108,7 +107,7 @@ class ExplainedRecords:
         self.table = InputTable(
             context.names,
             X[:, :n] if n else np.zeros((len(X), 0), np.float32),
-            measurements_of(measured, own) if measured is not None and has_criteria else None,
+            measured.at(own) if measured is not None and has_criteria else None,
         )
 
     def score(self, rows: Signals | None = None, signals: Signals | None = None) -> Floats:

@@ -6,7 +6,7 @@ all leads contribute, do not follow: they are changed as a group of their own.
 """
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -151,13 +151,6 @@ class InputTable:
                 if (name := f"{lead}_{wave}") in at:
                     waves[field][:, place] = rows[:, at[name]]
         return replace(self._measured, **waves)
-
-
-def measurements_of(measured: Measurements, records: npt.NDArray[np.int64]) -> Measurements:
-    """Return the measurements of some records."""
-    arrays = {field.name: getattr(measured, field.name) for field in fields(measured)}
-    del arrays["leads"]
-    return replace(measured, **{name: values[records] for name, values in arrays.items()})
 
 
 def _is_at(place: Place | None, looks_at: Sequence[tuple[str, str]]) -> bool:

@@ -5,15 +5,15 @@ points. 1 mV is 10 mm on paper.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from lvh.data.cohort import LEADS
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-
-_LIMB = ("i", "ii", "iii", "avr", "avl", "avf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,11 @@ class Measurements:
     def columns(self, values: Floats, *leads: str) -> Floats:
         """Return the columns of some leads, shape (n_records, len(leads))."""
         return values[:, [self.leads.index(lead) for lead in leads]]
+
+    def at(self, records: npt.NDArray[np.int64]) -> "Measurements":
+        """Return the measurements of some records."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+        return replace(self, **{name: values[records] for name, values in arrays.items()})
 
     @property
     def net(self) -> Floats:
@@ -116,7 +121,8 @@ def romhilt_estes_points(waves: Measurements) -> Floats:
     Returns:
         Shape (n_records, 6), in this order; NaN where a wave other than P is missing.
     """
-    limb = np.maximum(waves.columns(waves.r, *_LIMB), waves.columns(waves.s, *_LIMB)).max(axis=1)
+    r, s = (waves.columns(height, *LEADS[:6]) for height in (waves.r, waves.s))
+    limb = np.maximum(r, s).max(axis=1)
     right = waves.columns(waves.s, "v1", "v2").max(axis=1)
     left = waves.columns(waves.r, "v5", "v6").max(axis=1)
     t, net = waves.columns(waves.t, "v5", "v6"), waves.columns(waves.net, "v5", "v6")

@@ -12,10 +12,10 @@ from pydantic import Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from lvh.config.plugins.loading import check_origins, load_installed, origins
-from lvh.data.cohort import LEADS, Origin
+from lvh.data.cohort import LEADS, Cohort, Origin
 from lvh.data.labels import LVH
 from lvh.errors import InputError, printable
-from lvh.features import FORMS, Form
+from lvh.features import FORMS, FeatureSet, Form
 from lvh.models import MODELS, Estimator
 from lvh.models.backends import Name
 from lvh.models.training import TrainSettings
@@ -164,6 +164,24 @@ class Description:
         items = asdict(self).items()
         lines = [f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in items]
         return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def data_fields(cohort: Cohort, features: FeatureSet) -> dict[str, Any]:
+    """Return the fields of a description that its training records decide."""
+    return {
+        "data": cohort.name,
+        "label": cohort.label_name,
+        "fingerprint": cohort.fingerprint,
+        "note": cohort.note,
+        "n_records": len(features.y),
+        "n_positive": int(features.y.sum()),
+        "fs": cohort.fs,
+        "leads": cohort.leads,
+        "unit": cohort.unit,
+        "delineation": cohort.delineation.origin,
+        "names": features.names,
+        "input_shape": features.input_shape,
+    }
 
 
 _ADAPTER = TypeAdapter(Description)

@@ -18,6 +18,7 @@ from lvh.inference.model_description import (
     Calibration,
     Description,
     Settings,
+    data_fields,
     plugin_versions,
 )
 from lvh.models.training import FitJob
@@ -99,7 +100,7 @@ def refit(
     Returns:
         The description, and the state of each member.
     """
-    train, cohort, features = settings.train, data.cohort, data.features
+    train = settings.train
     if train.patience is not None:
         epochs = round(statistics.median(fold.history.kept_epoch for fold in result.folds))
         train = replace(train, epochs=epochs)
@@ -113,18 +114,7 @@ def refit(
         format=FORMAT,
         name=settings.name,
         settings=Settings(**{**own, "train": train}),
-        data=cohort.name,
-        label=cohort.label_name,
-        fingerprint=cohort.fingerprint,
-        note=cohort.note,
-        n_records=len(features.y),
-        n_positive=int(features.y.sum()),
-        fs=cohort.fs,
-        leads=cohort.leads,
-        unit=cohort.unit,
-        delineation=cohort.delineation.origin,
-        names=features.names,
-        input_shape=features.input_shape,
+        **data_fields(data.cohort, data.features),
         calibration=calibration,
         threshold=threshold,
         seeds=seeds[: len(states)],

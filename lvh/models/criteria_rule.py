@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from lvh.features.criteria import CRITERIA, Criterion
 from lvh.validation.inner_splits import Subjects
-from lvh.validation.metrics import THRESHOLD
-
-Floats = npt.NDArray[np.float64]
+from lvh.validation.metrics import THRESHOLD, Floats, Labels
 
 if TYPE_CHECKING:
     Name = str
@@ -39,7 +36,7 @@ class Judge:
     criteria: tuple[Criterion, ...]
     names: tuple[str, ...]
 
-    def fit(self, X: Floats, y: npt.NDArray[np.int64]) -> "Judge":
+    def fit(self, X: Floats, y: Labels) -> "Judge":
         """Learn nothing."""
         return self
 

@@ -158,14 +158,43 @@ def _rows(values: Any) -> Any:
 
 
 class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
-    """Keras's `BatchNormalization`, faster over the last axis."""
+    """Keras's `BatchNormalization` (Ioffe and Szegedy, 2015), faster over the last axis.
+
+    Sums over records and steps are products with a row of ones, faster than TensorFlow's sums.
+    """
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """Normalize inputs of shape (n_records, ..., n_channels)."""
         is_usual = self.trainable and self.center and self.scale and self.axis == -1
         if not (training and mask is None and is_usual and _is_plain(self, inputs)):
             return super().call(inputs, training=training, mask=mask)
-        outputs, mean, variance = _normalized(inputs, self.gamma, self.beta, self.epsilon)
+
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        def normalize(inputs: Any, gamma: Any, beta: Any) -> tuple[Any, Callable[..., Any]]:
+            flat = tf.reshape(inputs, [-1, inputs.shape[-1]])
+            ones = tf.ones([1, tf.shape(flat)[0]])
+            share = 1.0 / tf.cast(tf.shape(flat)[0], tf.float32)
+            mean = tf.matmul(ones, flat)[0] * share
+            variance = tf.matmul(ones, tf.math.squared_difference(flat, mean))[0] * share
+            inverse = tf.math.rsqrt(variance + self.epsilon)
+            slope = gamma * inverse
+            outputs = tf.reshape(flat * slope + (beta - mean * slope), tf.shape(inputs))
+
+            def gradients(gradient: Any, *of_statistics: Any) -> tuple[Any, Any, Any]:
+                # nothing is asked of the statistics: they only move the averages
+                of_outputs = tf.reshape(gradient, tf.shape(flat))
+                of_beta = tf.matmul(ones, of_outputs)[0]
+                of_gamma = (tf.matmul(ones, of_outputs * flat)[0] - mean * of_beta) * inverse
+                tilt = -slope * inverse * of_gamma * share
+                of_inputs = of_outputs * slope + flat * tilt
+                of_inputs -= slope * of_beta * share + mean * tilt
+                return tf.reshape(of_inputs, tf.shape(inputs)), of_gamma, of_beta
+
+            return (outputs, mean, variance), gradients
+
+        # tensors, not variables: TensorFlow asks for gradients of variables in another way
+        gamma, beta = map(tf.convert_to_tensor, (self.gamma, self.beta))
+        outputs, mean, variance = normalize(inputs, gamma, beta)
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
         return outputs
@@ -192,40 +221,3 @@ def _is_plain(layer: Any, inputs: Any) -> bool:
     if keras.backend.backend() != "tensorflow":
         return False
     return {keras.backend.standardize_dtype(inputs.dtype), layer.compute_dtype} == {"float32"}
-
-
-def _normalized(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:
-    """Return normalized inputs, and the mean and variance of each channel.
-
-    Ioffe and Szegedy, "Batch Normalization", 2015. Sums over records and steps are products with
-    a row of ones, which take less time than TensorFlow's own sums.
-    """
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def normalize(inputs: Any, gamma: Any, beta: Any) -> tuple[Any, Callable[..., Any]]:
-        flat = tf.reshape(inputs, [-1, inputs.shape[-1]])
-        ones = tf.ones([1, tf.shape(flat)[0]])
-        share = 1.0 / tf.cast(tf.shape(flat)[0], tf.float32)
-        mean = tf.matmul(ones, flat)[0] * share
-        variance = tf.matmul(ones, tf.math.squared_difference(flat, mean))[0] * share
-        inverse = tf.math.rsqrt(variance + epsilon)
-        slope = gamma * inverse
-        outputs = tf.reshape(flat * slope + (beta - mean * slope), tf.shape(inputs))
-
-        def gradients(gradient: Any, *of_statistics: Any) -> tuple[Any, Any, Any]:
-            # nothing is asked of the statistics: they only move the averages
-            of_outputs = tf.reshape(gradient, tf.shape(flat))
-            of_beta = tf.matmul(ones, of_outputs)[0]
-            of_gamma = (tf.matmul(ones, of_outputs * flat)[0] - mean * of_beta) * inverse
-            tilt = -slope * inverse * of_gamma * share
-            of_inputs = of_outputs * slope + flat * tilt
-            of_inputs -= slope * of_beta * share + mean * tilt
-            return tf.reshape(of_inputs, tf.shape(inputs)), of_gamma, of_beta
-
-        return (outputs, mean, variance), gradients
-
-    # tensors, not variables: TensorFlow asks for gradients of variables in another way
-    outputs: tuple[Any, Any, Any] = normalize(
-        inputs, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta)
-    )
-    return outputs

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -25,8 +25,11 @@ from lvh.models.training import (
 if TYPE_CHECKING:
     from lvh.models.graph_program import GraphProgram
 
+    AnyProgram = GraphProgram | FitProgram
+
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
 _SCORED_AT_ONCE = 32  # records; bounds the activations of the widest convolution
+_CURVES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
 _BETWEEN_REPORTS = 0.2  # s; how long a user, or a signal, may wait for the end of an epoch
 
 
@@ -35,7 +38,7 @@ class KerasTrainer:
 
     def __init__(
         self,
-        program: Union["GraphProgram", FitProgram],
+        program: "AnyProgram",
         settings: TrainSettings,
         *,
         l2: float | None = None,
@@ -59,12 +62,7 @@ class KerasTrainer:
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Train from new weights; a warm job, alone, continues from those of the last job.
 
-        Args:
-            jobs: At most `max_parallel`.
-            on_epoch: Called after every epoch of every job.
-
-        Raises:
-            LvhError: A loss is no longer finite.
+        There are at most `max_parallel` jobs. LvhError is raised if a loss is no longer finite.
         """
         settings, program = self._settings, self._program
         trainings = [_Training(job, settings, self._fs) for job in jobs]
@@ -91,12 +89,11 @@ class KerasTrainer:
             if not is_watched:  # nothing is looked at between epochs
                 seconds = (time.perf_counter() - started) / n_epochs
                 at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
-        self._checkpoints = [
-            training.checkpoint(program.values(at), program.moments(at))
-            for at, training in enumerate(trainings)
-            if training.job.keep_checkpoint
-        ]
+        self._checkpoints = []
         for at, training in enumerate(trainings):
+            if training.job.keep_checkpoint:
+                state = program.values(at), program.moments(at)
+                self._checkpoints.append(training.checkpoint(state[0], state[1]))
             if training.weights is not None:
                 program.assign(at, training.weights)
         if settings.precise_bn:
@@ -124,8 +121,8 @@ class KerasTrainer:
     def _train_in_parts(self, trainings: "Sequence[_Training]", orders: Sequence[Labels]) -> Floats:
         """Train an epoch on records that are read or changed; the next ones while it trains."""
         batch_size = self._settings.batch_size
-        of_record = 4 * sum(math.prod(one.job.X.shape[1:]) for one in trainings)
-        n_at_once = batch_size * max(1, _PART_BYTES // (batch_size * of_record))
+        of_batch = 4 * batch_size * sum(math.prod(one.job.X.shape[1:]) for one in trainings)
+        n_at_once = batch_size * max(1, _PART_BYTES // of_batch)
 
         def part(start: int) -> list[tuple[Floats, Labels]]:
             pairs = zip(trainings, orders, strict=True)
@@ -162,17 +159,13 @@ class _Training:
         # Keras's `fit` under a seed would show the same batches in every epoch
         self._order, self._changes = map(np.random.default_rng, (of_order, of_changes))
         self.validates = len(job.y_validation) > 0
-        self.epochs: list[tuple[float, float]] = []
-        self._validations: list[tuple[float, float]] = []
+        self.epochs: list[tuple[float, ...]] = []  # loss, accuracy; of validation records too
         self._best, self._best_value = 0, math.inf
         if job.start is not None:
-            history, states = job.start.history, json.loads(job.start.random)
-            self.epochs = list(zip(history.loss, history.accuracy, strict=True))
-            self._validations = list(
-                zip(history.validation_loss, history.validation_accuracy, strict=True)
-            )
-            for generator, state in zip((self._order, self._changes), states, strict=True):
-                generator.bit_generator.state = state
+            curves = (getattr(job.start.history, name) for name in _CURVES)
+            self.epochs = list(zip(*filter(None, curves), strict=True))
+            states = json.loads(job.start.random)
+            self._order.bit_generator.state, self._changes.bit_generator.state = states
         self.has_stopped = False
         self.weights: Weights | None = None
 
@@ -188,11 +181,7 @@ class _Training:
         return X, self.job.y[rows]
 
     def add(self, sums: Floats, y_score: Scores) -> bool:
-        """Take an epoch, and its scores of the validation records; return whether to keep it.
-
-        Raises:
-            LvhError: The loss is not finite.
-        """
+        """Take an epoch, and its scores of the validation records; return whether to keep it."""
         job, settings = self.job, self._settings
         loss, accuracy = (sums / np.float32(len(job.y))).tolist()
         self.epochs.append((loss, accuracy))
@@ -203,8 +192,8 @@ class _Training:
             )
         if not self.validates:
             return False
-        self._validations.append(loss_and_accuracy(job.y_validation, y_score))
-        validation_loss, validation_accuracy = self._validations[-1]
+        validation_loss, validation_accuracy = loss_and_accuracy(job.y_validation, y_score)
+        self.epochs[-1] += validation_loss, validation_accuracy
         value = -validation_accuracy if job.keep_most_accurate else validation_loss
         is_best = value < self._best_value
         if is_best:
@@ -217,23 +206,20 @@ class _Training:
 
     def checkpoint(self, variables: Weights, moments: Weights) -> Checkpoint:
         """Return where the training stands, with the variables of its network and optimizer."""
-        generators = (self._order, self._changes)
-        states = json.dumps([generator.bit_generator.state for generator in generators])
-        return Checkpoint(variables, moments, states, self.history())
+        states = [one.bit_generator.state for one in (self._order, self._changes)]
+        return Checkpoint(variables, moments, json.dumps(states), self.history())
 
     def history(self) -> History:
         """Return what happened."""
         restores = self._settings.restore_best or self.job.keep_most_accurate
         kept = self._best if self.weights is not None and restores else len(self.epochs)
-        loss, accuracy = zip(*self.epochs, strict=True)
-        validation = tuple(zip(*self._validations, strict=True)) or ((), ())
-        return History(loss, accuracy, validation[0], validation[1], kept)
+        curves = dict(zip(_CURVES, zip(*self.epochs, strict=True), strict=False))
+        return History(**{name: curves.get(name, ()) for name in _CURVES}, kept_epoch=kept)
 
 
 def _children(seed: np.random.SeedSequence) -> list[np.random.SeedSequence]:
     """Return the seeds of weights, order and changes, equal ones in every call."""
-    keys = [(*seed.spawn_key, number) for number in range(3)]
-    return [np.random.SeedSequence(seed.entropy, spawn_key=key) for key in keys]
+    return [np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, n)) for n in range(3)]
 
 
 def new_program(
@@ -241,7 +227,7 @@ def new_program(
     batch_size: int,
     precision: str,
     side_by_side: int | None = None,
-) -> Union["GraphProgram", FitProgram]:
+) -> "AnyProgram":
     """Build a model with one sigmoid output, and what trains it on the backend that was started.
 
     The other arguments are fields of `lvh.models.training.TrainSettings`.

@@ -5,6 +5,7 @@ On TensorFlow that is `lvh.models.graph_program`; on JAX and PyTorch Keras's own
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -162,16 +163,13 @@ class FitProgram(Program):
         """Train some epochs; see `GraphProgram.train`."""
         X, y = data
         self._model.optimizer.learning_rate.assign(learning_rate)
-        means = [self._fit(X[order], y[order]) for order in orders[0]]
-        return np.array([means], np.float32) * len(y)
+        fit = partial(self._model.fit, batch_size=self._batch_size, shuffle=False, verbose=0)
+        logs = [fit(X[order], y[order]).history for order in orders[0]]
+        return np.array([[(one["loss"][0], one["accuracy"][0]) for one in logs]], "f") * len(y)
 
     def scores(self, parts: Sequence[Floats]) -> list[Scores]:
         """Return P(label = 1) in inference mode, of some records."""
         return [self._model.predict_on_batch(parts[0])[:, 0].astype(np.float64)]
-
-    def _fit(self, X: Floats, y: Labels) -> tuple[float, float]:
-        log = self._model.fit(X, y, batch_size=self._batch_size, shuffle=False, verbose=0).history
-        return log["loss"][0], log["accuracy"][0]
 
 
 def _copies(variables: Sequence[Any]) -> Weights:

@@ -43,10 +43,9 @@ class ResnetSettings:
 
 
 def check(settings: "ResnetSettings | TwoBranchSettings", input_shape: tuple[int, ...]) -> None:
-    """Raise InputError unless inputs of this shape are long enough, and the first stage is wide.
+    """Raise InputError unless the first stage is wide, and inputs of this shape are long enough.
 
-    Padding keeps any input long enough to compute, but a kernel that is longer than what it moves
-    over sees zeros for the most part.
+    A kernel that is longer than what it moves over would see padding for the most part.
     """
     n_samples, n_stages = input_shape[0], len(settings.filters)
     if settings.kernel > n_samples:
@@ -125,8 +124,7 @@ class TwoBranchSettings:
     Each half becomes a few numbers on its own, and a single unit weighs them together.
 
     Attributes:
-        filters: Filters of each stage of the convolutional branch, which is `resnet` with one
-            block a stage.
+        filters: Filters of each stage of the convolutional branch, a `resnet` of one block a stage.
         kernel: Steps that its convolutions span.
         units: Width of the dense branch.
         l2: Weight penalty of the dense branch.

@@ -1,13 +1,15 @@
 """The page of a data set, before any model: its tables and figures; templates hold the words."""
 
 from collections.abc import Mapping
+from dataclasses import astuple
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from lvh.data.cohort import LEADS, Cohort, SourceMetadata, part_of
+from lvh.data.cohort import LEADS, Cohort, SourceMetadata
 from lvh.data.labels import LVH
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
@@ -15,19 +17,17 @@ from lvh.features.base import feature_set, incomplete_records
 from lvh.features.beat import SUSPICIOUS, closest_pairs
 from lvh.features.criteria import CRITERIA
 from lvh.reports import ecg_plot
-from lvh.reports.page import BLUE, ORANGE, data_uri, write_page, write_table
+from lvh.reports.page import BLUE, ORANGE, write_page, write_table
 from lvh.reports.survey import (
     CLIPPED,
     SEXES,
     SLOW,
     Survey,
-    bounds,
     class_balance,
     label_names,
     label_of,
     missing_waves,
     quantiles,
-    sex_of,
     share_of,
 )
 from lvh.validation.metrics import bootstrap_intervals
@@ -45,8 +45,6 @@ _N_WORST = 12
 _MOST_NAMED = 30  # records in a sentence
 _WORST = ["flat_leads", "clipped_leads", "copies", "einthoven_uv", "goldberger_uv", "noise_uv"]
 """Measures that decide which records are worst, in this order."""
-_SCORES = ("accuracy", "ap", "roc_auc")
-"""Scores of a baseline that are shown."""
 
 
 def write(
@@ -74,9 +72,10 @@ def write(
         tables["alike"] = pd.DataFrame(pairs)
     facts, quality = _facts(cohort, about, measured), tables["quality_by_record"]
     measures = [name for name in _WORST if quality[name].notna().all()]
-    source = pd.DataFrame(facts.items(), columns=["what", "value"])
-    for name, table in {"source": source, **tables}.items():
+    written = {"source": pd.DataFrame(facts.items(), columns=["what", "value"]), **tables}
+    for name, table in written.items():
         write_table(folder / f"{name}.csv", table, "%.6g")
+    in_ms_and_uv = {"clipped": 1000 * CLIPPED, "unfit": 1000 * UNFIT}
     return write_page(
         folder / PAGE,
         "dataset.html",
@@ -93,12 +92,7 @@ def write(
         tables=tables,
         criteria=CRITERIA,
         records=_marked(cohort, measured),
-        limits={
-            "suspicious": SUSPICIOUS,
-            "slow": SLOW,
-            "clipped": 1000 * CLIPPED,
-            "unfit": 1000 * UNFIT,
-        },
+        limits={"suspicious": SUSPICIOUS, "slow": SLOW, **in_ms_and_uv},
         close=[one for one in pairs if one.distance < SUSPICIOUS and not one.same_subject],
         worst=quality.nlargest(_N_WORST, measures)[["record", *measures]],
         examples=_examples(cohort, folder),
@@ -108,34 +102,31 @@ def write(
 def _facts(cohort: Cohort, about: SourceMetadata, measured: Survey) -> dict[str, str]:
     """Say what the source is."""
     counts = pd.Series(cohort.subjects).value_counts().value_counts().sort_index()
-    n_samples = cohort.signals.shape[1]
+    n_samples, left_out = cohort.signals.shape[1], "nothing by the source"
+    if "left out" in cohort.note:
+        left_out = cohort.note
+    if measured.missing:
+        lacking = measured.missing["no_qrs_t"]
+        reasons = incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", "drop")
+        names = [f"{cohort.records[at]} ({reason})" for at, reason in reasons.items()]
+        left_out += f"; by features=ntp: {', '.join(names[:_MOST_NAMED]) or 'nothing'}"
+        left_out += f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    share = f"{100 * cohort.prevalence:.1f}\N{NO-BREAK SPACE}%"
     return {
         "source": cohort.name,
         "records": str(len(cohort.records)),
         "subjects": str(counts.sum()),
         "subjects with": ", ".join(f"{n} record{'s' * (n > 1)}: {k}" for n, k in counts.items()),
-        f"with {cohort.label_name}": f"{cohort.label.sum()} "
-        f"({100 * cohort.prevalence:.1f}\N{NO-BREAK SPACE}%)",
+        f"with {cohort.label_name}": f"{cohort.label.sum()} ({share})",
         "sampling frequency": f"{cohort.fs:g} Hz",
         "duration": f"{n_samples / cohort.fs:g} s, {n_samples} samples",
         "leads": " ".join(cohort.leads),
         "labels": about.labels,
-        "left out": _left_out(cohort, measured),
+        "left out": left_out,
         "licence": about.licence,
         "citation": about.citation,
         "fingerprint": cohort.fingerprint,
     }
-
-
-def _left_out(cohort: Cohort, measured: Survey) -> str:
-    texts = [cohort.note] if "left out" in cohort.note else ["nothing by the source"]
-    if measured.missing:
-        lacking = measured.missing["no_qrs_t"]
-        reasons = incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", "drop")
-        names = [f"{cohort.records[at]} ({reason})" for at, reason in reasons.items()]
-        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        texts.append(f"by features=ntp: {', '.join(names[:_MOST_NAMED]) or 'nothing'}{more}")
-    return "; ".join(texts)
 
 
 def _marked(cohort: Cohort, measured: Survey) -> dict[str, list[str]]:
@@ -145,10 +136,10 @@ def _marked(cohort: Cohort, measured: Survey) -> dict[str, list[str]]:
         "clipped": measured.clipped.any(axis=1),
         "unfit": np.maximum(measured.einthoven, measured.goldberger) > UNFIT,
         "copies": pd.Series(measured.digest).duplicated(keep=False).to_numpy(),
+        **{name: leads.any(axis=1) for name, leads in measured.missing.items()},
     }
     if measured.missing:
         marked["without_p"] = measured.missing["without_p"].all(axis=1)
-        marked |= {name: measured.missing[name].any(axis=1) for name in ("irregular", "no_qrs_t")}
     return {name: np.array(cohort.records)[own].tolist() for name, own in marked.items()}
 
 
@@ -157,18 +148,12 @@ def _age_and_sex_alone(cohort: Cohort, cv: CvSettings) -> pd.DataFrame:
     nothing = np.zeros((len(cohort.records), 0), dtype=np.float32)
     features = feature_set(cohort, "tabular", nothing, ())
     folds = splits(features.y, features.subjects, cv)
-    summaries = baseline_summaries(features, folds, cv.threshold)
-    return pd.DataFrame(
-        {
-            "baseline": name,
-            "score": score,
-            "mean": getattr(summary.mean, score),
-            "std": getattr(summary.std, score),
-            **bounds("pooled", summary.pooled[score]),
-        }
-        for name, summary in summaries.items()
-        for score in _SCORES
-    )
+    rows = [
+        (name, score, getattr(of.mean, score), getattr(of.std, score), *astuple(of.pooled[score]))
+        for name, of in baseline_summaries(features, folds, cv.threshold).items()
+        for score in ("accuracy", "ap", "roc_auc")
+    ]
+    return pd.DataFrame(rows, columns=["baseline", "score", "mean", "std", "pooled", "low", "high"])
 
 
 def _signal_tables(cohort: Cohort, measured: Survey) -> Tables:
@@ -179,25 +164,24 @@ def _signal_tables(cohort: Cohort, measured: Survey) -> Tables:
         # an area above .5 says that records with the label have more of it: a shortcut for a model
         _, rank = np.unique(np.median(values, axis=1), return_inverse=True)
         scores = rank / max(int(rank.max()), 1)
-        intervals = bootstrap_intervals(cohort.label, scores, cohort.subjects)
-        recording.append({"measure": name, **bounds("roc_auc", intervals["roc_auc"])})
-    copies = pd.Series(measured.digest).groupby(measured.digest).transform("size") - 1
-    quality = {
-        "einthoven_uv": measured.einthoven * 1000,
-        "goldberger_uv": measured.goldberger * 1000,
-        "flat_leads": measured.flat.sum(axis=1),
-        "clipped_leads": measured.clipped.sum(axis=1),
-        "copies": copies,
-        "noise_uv": uv["noise"].max(axis=1),
+        auc = bootstrap_intervals(cohort.label, scores, cohort.subjects)["roc_auc"]
+        recording.append((name, *astuple(auc)))
+    records = pd.DataFrame({"record": cohort.records})
+    quality = records.assign(
+        einthoven_uv=measured.einthoven * 1000,
+        goldberger_uv=measured.goldberger * 1000,
+        flat_leads=measured.flat.sum(axis=1),
+        clipped_leads=measured.clipped.sum(axis=1),
+        copies=pd.Series(measured.digest).groupby(measured.digest).transform("size") - 1,
+        noise_uv=uv["noise"].max(axis=1),
         **_by_lead(cohort, {f"{name}_uv": values for name, values in uv.items()}),
-    }
-    ranges = {"label": cohort.label, **_by_lead(cohort, parts)}
+    )
     return {
-        "ranges": pd.DataFrame({"record": cohort.records, **ranges}),
+        "ranges": records.assign(label=cohort.label, **_by_lead(cohort, parts)),
         "range_quantiles": quantiles(cohort, parts),
         "quality": quantiles(cohort, uv),
-        "recording": pd.DataFrame(recording),
-        "quality_by_record": pd.DataFrame({"record": cohort.records, **quality}),
+        "recording": pd.DataFrame(recording, columns=["measure", "roc_auc", "low", "high"]),
+        "quality_by_record": quality,
     }
 
 
@@ -225,24 +209,23 @@ def _wave_tables(cohort: Cohort, measured: Survey) -> Tables:
 
 def _criteria_scores(cohort: Cohort, values: Mapping[str, Any]) -> pd.DataFrame:
     """Score each criterion, in all and in either sex; a record without its value is negative."""
-    sex, has_label, rows = sex_of(cohort), cohort.label == 1, []
+    male, has_label, rows = cohort.male, cohort.label == 1, []
     for name, rule in CRITERIA.items():
         # in the type of the inputs, so that a value at the threshold is what it is for a model
-        positive = rule.positive(values[name].astype(np.float32), cohort.male)
+        positive = rule.positive(values[name].astype(np.float32), male)
         both = " / ".join(f"{limit:g}" for limit in dict.fromkeys((rule.men, rule.women)))
-        limits = {"all": both, "men": f"{rule.men:g}", "women": f"{rule.women:g}"}
-        for group, limit in limits.items():
-            inside = (sex == group) | (group == "all")
+        groups = [("all", both, male | ~male), (SEXES[0], f"{rule.men:g}", male)]
+        for group, limit, inside in (*groups, (SEXES[1], f"{rule.women:g}", ~male)):
             sick, healthy = inside & has_label, inside & ~has_label
-            row: dict[str, Any] = {"criterion": name, "sex": group}
-            row["threshold"] = f"{'at least' if rule.reached else 'above'} {limit} {rule.unit}"
-            row["missing"] = int(np.isnan(values[name][inside]).sum())
-            row["positive"] = int(positive[inside].sum())
+            threshold = f"{'at least' if rule.reached else 'above'} {limit} {rule.unit}"
+            counts = np.isnan(values[name][inside]).sum(), positive[inside].sum()
             sensitivity = share_of(positive[sick], cohort.subjects[sick])
             specificity = share_of(~positive[healthy], cohort.subjects[healthy])
-            row |= bounds("sensitivity", sensitivity, "sensitivity_")
-            rows.append(row | bounds("specificity", specificity, "specificity_"))
-    return pd.DataFrame(rows)
+            rows.append((name, group, threshold, *counts, *sensitivity, *specificity))
+    columns = ["criterion", "sex", "threshold", "missing", "positive"]
+    for score in ("sensitivity", "specificity"):
+        columns += [score, f"{score}_low", f"{score}_high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _by_lead(cohort: Cohort, parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,26 +240,15 @@ def _by_lead(cohort: Cohort, parts: Mapping[str, Any]) -> dict[str, Any]:
 def _examples(cohort: Cohort, folder: Path) -> list[tuple[str, str]]:
     """Draw the first records of each label, each of another subject; return data URIs and words."""
     pictures: list[tuple[str, str]] = []
-    for label in (1, 0):
+    for words, label in zip(label_names(cohort), (1, 0), strict=True):
         own = np.flatnonzero(cohort.label == label)
         _, first = np.unique(cohort.subjects[own], return_index=True)
         for at in own[np.sort(first)[:_N_EXAMPLES]].tolist():
-            part = part_of(cohort, at, at + 1)
-            words = label_names(cohort)[1 - label]
-            if np.isfinite(cohort.age[at]):
-                sex = "man" if cohort.male[at] else "woman"
-                words = f"{sex}, {cohort.age[at]:.0f} years, {words}"
             title = f"Record {cohort.records[at]}: {words}"
-            figure = ecg_plot.draw(
-                part.signals[0],
-                cohort.fs,
-                ecg_plot.Words(title),
-                leads=cohort.leads,
-                delineation=part.delineation,
-            )
+            if np.isfinite(cohort.age[at]):
+                title += f", {'man' if cohort.male[at] else 'woman'}, {cohort.age[at]:.0f} years"
             path = folder / f"example_{len(pictures) + 1}.svg"
-            ecg_plot.save(figure, path)
-            pictures.append((data_uri(path.read_bytes(), "svg+xml"), title))
+            pictures.append(ecg_plot.draw_record(cohort, at, title, path))
     return pictures
 
 
@@ -290,11 +262,14 @@ def _figures(tables: Tables, labels: tuple[str, str]) -> "dict[str, Figure]":
     bars = {"error_y": "up", "error_y_minus": "down", "hover_data": ["records", "with_label"]}
     shares = express.scatter(whole, x="value", y="share", template="none", **bars)
     shares.update_xaxes(type="category", title=None)
-    figures = {
-        "balance": shares.update_yaxes(range=[-0.02, 1.05], tickformat=".0%"),
-        "ranges": _boxes(tables["range_quantiles"], "mV", colours),
-        "quality": _boxes(tables["quality"], "µV", colours),
-    }
+    figures = {"balance": shares.update_yaxes(range=[-0.02, 1.05], tickformat=".0%")}
+    for name, of, unit in (
+        ("ranges", "range_quantiles", "mV"),
+        ("quality", "quality", "µV"),
+        ("voltages", "voltages", "mV"),
+    ):
+        if of in tables:
+            figures[name] = _boxes(tables[of], unit, colours)
     counts = balance[balance.group.isin(SEXES)]
     if len(counts):
         numbers = (counts.with_label, counts.records - counts.with_label)
@@ -303,8 +278,6 @@ def _figures(tables: Tables, labels: tuple[str, str]) -> "dict[str, Figure]":
         drawn = express.bar(counts, x="value", y=[*labels], facet_col="group", **look)
         drawn.update_layout(legend_title=None, yaxis_title="records")
         figures["ages"] = drawn.update_xaxes(title="decade of age")
-    if "voltages" in tables:
-        figures["voltages"] = _boxes(tables["voltages"], "mV", colours)
     return figures
 
 
@@ -312,25 +285,14 @@ def _boxes(rows: pd.DataFrame, unit: str, colours: Mapping[str, str]) -> "Figure
     """Draw median, quartiles and the middle 90 % of each lead and label, a panel a measure."""
     from plotly.subplots import make_subplots
 
-    measures = list(rows.measure.unique())
+    measures, ends = list(rows.measure.unique()), ("q1", "median", "q3", "lowerfence", "upperfence")
     titles = [f"{name}, {'ms' if name == 'QRS' else unit}" for name in measures]
     figure = make_subplots(len(measures), 1, subplot_titles=titles)
-    for row, name in enumerate(measures, start=1):
-        for label, colour in colours.items():
-            own = rows[(rows.measure == name) & (rows.label == label)]
-            figure.add_box(
-                x=own.lead,
-                q1=own.q25,
-                median=own["median"],
-                q3=own.q75,
-                lowerfence=own.q05,
-                upperfence=own.q95,
-                name=label,
-                legendgroup=label,
-                offsetgroup=label,
-                showlegend=row == 1,
-                marker_color=colour,
-                row=row,
-                col=1,
-            )
+    for (row, name), (label, colour) in product(enumerate(measures, 1), colours.items()):
+        own = rows[(rows.measure == name) & (rows.label == label)]
+        columns = [own[of] for of in ("q25", "median", "q75", "q05", "q95")]
+        look = dict.fromkeys(("name", "legendgroup", "offsetgroup"), label)
+        look |= {"marker_color": colour, "showlegend": row == 1}
+        box = dict(zip(ends, columns, strict=True))
+        figure.add_box(x=own.lead, **box, **look, row=row, col=1)
     return figure.update_layout(boxmode="group", height=120 + 210 * len(measures))

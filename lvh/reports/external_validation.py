@@ -7,6 +7,7 @@ Medical Decision Making 26, 2006.
 from collections.abc import Callable
 from dataclasses import astuple, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,8 +59,8 @@ def write_external(
     (fold,), cv, refits = result.folds, settings.cv, None
     if cv.refits:
         refits = refitted_scores(features, fold.split, trainer(), seed=settings.seed, n=cv.refits)
-    qrs = dict(zip(cohort.records, qrs_duration(cohort).tolist(), strict=True))
-    of_test = np.array([qrs[features.records[at]] for at in fold.split.test])
+    qrs = pd.Series(qrs_duration(cohort), index=cohort.records)
+    of_test = qrs[np.array(features.records)[fold.split.test]].to_numpy()
     is_shifted = cv.recalibrate == "large"
     found = external_validation(features, result, of_test, recalibrate=is_shifted, refits=refits)
     for name in TABLES:
@@ -108,10 +109,9 @@ def external_validation(
     )
     estimates = judge(fold.y_score, np.ones(len(y)))
     n = _RESAMPLES if refits is None else len(refits)
-    weights = [one for block in resampled(subjects, n, seed=0) for one in block]
     draws = [
         [*judge(fold.y_score if refits is None else refits[at], own).values()]
-        for at, own in enumerate(weights)
+        for at, own in enumerate(chain.from_iterable(resampled(subjects, n, seed=0)))
         if 0 < own @ y < own.sum()  # both labels count
     ]
     drawn = pd.DataFrame(draws, columns=range(len(estimates)), dtype=float)

@@ -60,19 +60,15 @@ class Row:
     accuracy: float
     seconds: float
     comparison: Comparison
-
-    @property
-    def verdict(self) -> str:
-        """Result of the comparison."""
-        return self.comparison.verdict
+    verdict: str
 
 
 def ranked_rows(study: StudyResult) -> tuple[Row, ...]:
     """Return a row for each complete trial, best first."""
-    comparisons = {pair.number: pair for pair in compare_with_best(study)}
+    pairs = compare_with_best(study) or [Comparison(one.number) for one in study.complete]
     return tuple(
-        _row(rank, trial, study.objectives[0], comparisons.get(trial.number))
-        for rank, trial in enumerate(study.complete, start=1)
+        _row(rank, trial, study.objectives[0], pair)
+        for rank, (trial, pair) in enumerate(zip(study.complete, pairs, strict=True), start=1)
     )
 
 
@@ -121,18 +117,10 @@ def compare_trials(trial: Trial, best: Trial, objective: Objective) -> Compariso
     t, p = statistics.corrected_t(differences, share)
     gains = differences if objective.maximize else -differences
     worse, equivalent, better = statistics.correlated_bayes(gains, share, rope)
-    return Comparison(
-        number=trial.number,
-        difference=interval.estimate,
-        low=interval.low,
-        high=interval.high,
-        n_folds=len(differences),
-        t=t,
-        p=p,
-        worse=worse,
-        equivalent=equivalent,
-        better=better,
+    pair = Comparison(
+        trial.number, interval.estimate, interval.low, interval.high, len(differences)
     )
+    return replace(pair, t=t, p=p, worse=worse, equivalent=equivalent, better=better)
 
 
 def has_folds(objective: Objective) -> bool:
@@ -164,7 +152,7 @@ def configuration_names(study: StudyResult) -> dict[int, str]:
     }
 
 
-def _row(rank: int, trial: Trial, objective: Objective, comparison: Comparison | None) -> Row:
+def _row(rank: int, trial: Trial, objective: Objective, pair: Comparison) -> Row:
     values = np.array(list(fold_values(trial, objective).values()), dtype=np.float64)
     defined = values[~np.isnan(values)]
     interval = statistics.corrected_interval(defined, _test_share(trial.folds))
@@ -181,7 +169,8 @@ def _row(rank: int, trial: Trial, objective: Objective, comparison: Comparison |
         n_folds=defined.size,
         accuracy=float(np.mean(accuracy)) if accuracy else math.nan,
         seconds=sum(fold.seconds for fold in trial.folds),
-        comparison=comparison or Comparison(trial.number),
+        comparison=pair,
+        verdict=pair.verdict,
     )
 
 

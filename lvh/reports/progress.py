@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from itertools import groupby
 from pathlib import Path
 from statistics import mean
@@ -19,7 +19,7 @@ from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.features import FeatureSet
 from lvh.reports.terminal import near, progress, say, show_facts, show_table
 from lvh.tracking import resolved_uri
-from lvh.tracking.run_record import at_random
+from lvh.tracking.run_record import interval_text
 from lvh.validation.metrics import SPECIFICITY, mean_and_std
 from lvh.validation.splits import Split
 from lvh.validation.thresholds import INNER_FOLDS
@@ -103,20 +103,13 @@ class ProgressReporter(Callback):
             "data": self._cohort.name,
             **summarize_cohort(self._cohort).facts(),
             "used": f"{len(features.records)} records, without {dropped}" if dropped else "",
-            "leads": self._other_leads(),
+            "leads": " ".join(features.names) if features.kind == "signal" else "",
             "training": self._training(known),
             "done": done if known else "",
             "threshold": "" if settings.cv.threshold == "fixed" else threshold,
             "tracking": where,
             "note": self._cohort.note,
         }
-
-    def _other_leads(self) -> str:
-        """Say which leads are the inputs, where these are not those of the settings."""
-        asked = getattr(self._settings.features, "leads", self._features.names)
-        if self._features.kind != "signal" or tuple(map(str.lower, asked)) == self._features.names:
-            return ""
-        return f"{' '.join(self._features.names)}, all that the records have"
 
     def on_epoch(self, split: Split, epoch: int) -> None:
         """Move on by one epoch; folds may be trained side by side."""
@@ -158,6 +151,7 @@ class ProgressReporter(Callback):
             show_facts({"result": headline(result), "note": note}, on=self._console)
             self._warn(dishonest)
             files = near(str(folder))
+            say("help: docs/concepts.md says how to read this", on=self._console)
             say(f"files: {files}", on=self._console, link=Path(files))
             return
         summary, seconds = result.scores, sum(fold.seconds for fold in result.folds)
@@ -177,13 +171,9 @@ class ProgressReporter(Callback):
 
 def headline(result: CVResult) -> str:
     """Say the pooled average precision, and what a random order of the records has."""
-    ap, baselines = result.scores.pooled["ap"], result.baselines
-    chance = at_random({name: one.as_baseline() for name, one in baselines.items()})
-    n = len(np.unique(result.test))
-    return (
-        f"ap of all {n} test records together {ap.estimate:.3f}, 95 % interval {ap.low:.3f} to "
-        f"{ap.high:.3f}{chance}"
-    )
+    baselines = {name: one.as_baseline() for name, one in result.baselines.items()}
+    text = interval_text(astuple(result.scores.pooled["ap"]), baselines)
+    return f"ap of all {len(np.unique(result.test))} test records together {text}"
 
 
 def result_table(result: CVResult, title: str, shows_threshold: bool = False) -> Table:

@@ -30,7 +30,7 @@ class StudyResult(results.StudyResult):
     @classmethod
     def of(cls, study: results.StudyResult, **more: Any) -> "StudyResult":
         """Return a study with tables and figures, and with `more` in place of its fields."""
-        return cls(**{one.name: getattr(study, one.name) for one in fields(study)} | more)
+        return cls(**_fields(study) | more)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each fold of each trial: as `CVResult.to_frame`, and its parameters."""
@@ -54,7 +54,8 @@ class StudyResult(results.StudyResult):
         Raises:
             InputError: One is no sweep or has no complete trial, or they share no fold.
         """
-        _check_kind(other, StudyResult, "a sweep")
+        if not isinstance(other, StudyResult):
+            raise InputError(f"compare: expected a sweep. Received: a {type(other).__name__}")
         for study in (self, other):
             if not study.complete:
                 raise InputError(f"compare: expected a complete trial in study {study.name}")
@@ -96,9 +97,7 @@ class CVResult(cv_result.CVResult):
     @classmethod
     def of(cls, result: cv_result.CVResult, **more: Any) -> "CVResult":
         """Return a result with tables and figures; `more` are fields of this class."""
-        return cls(
-            **{one.name: getattr(result, one.name) for one in fields(result) if one.init} | more
-        )
+        return cls(**_fields(result) | more)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each fold: repeat and fold from 1, scores, seconds, n_train, n_test."""
@@ -139,22 +138,19 @@ class CVResult(cv_result.CVResult):
             InputError: The other is no cross-validation; or they share no fold: the same test
                 records with the same labels.
         """
-        _check_kind(other, CVResult, "a cross-validation, such as one of a sweep's best settings")
+        if not isinstance(other, CVResult):
+            raise InputError(
+                "compare: expected a cross-validation, such as one of a sweep's best settings. "
+                f"Received: a {type(other).__name__}"
+            )
         names = (*self.shown, *(name for name in self.own if name in other.own))
         return _compared(self._trial(), other._trial(), names)
 
     def plot(self, name: str | None = None) -> "Figure":
         """Return a figure, such as `folds`, `roc` or `calibration`; an error names all of them."""
-        study = StudyResult(
-            name="",
-            title="cross-validation",
-            note="",
-            objectives=(Objective(self._first),),
-            dimensions=(),
-            n_folds=len(self.folds),
-            trials=(self._trial(),),
-            predictions={0: predictions_of(self)},
-        )
+        texts, objectives = ("", "cross-validation", ""), (Objective(next(iter(self.shown), "ap")),)
+        predictions, trials = {0: predictions_of(self)}, (self._trial(),)
+        study = StudyResult(*texts, objectives, (), len(self.folds), trials, predictions)
         return study.plot(name)
 
     def __repr__(self) -> str:
@@ -165,16 +161,16 @@ class CVResult(cv_result.CVResult):
         n_records = len(np.unique(self.test))
         return _html([f"{len(self.folds)} folds, {n_records} records scored"], self.summary())
 
-    @property
-    def _first(self) -> str:
-        return self.shown[0] if self.shown else "ap"
-
     def _trial(self) -> Trial:
         """Return it as the one trial of a sweep."""
         baselines = {name: one.as_baseline() for name, one in self.baselines.items()}
-        value = getattr(self.scores.mean, self._first)
+        value = getattr(self.scores.mean, next(iter(self.shown), "ap"))
         folds = fold_scores(self, own=self.own)
         return Trial("complete", (value,), folds, (), baselines, number=0, params={})
+
+
+def _fields(of: Any) -> dict[str, Any]:
+    return {one.name: getattr(of, one.name) for one in fields(of) if one.init}
 
 
 def fold_scores(
@@ -225,11 +221,6 @@ def _compared(own: Trial, other: Trial, names: tuple[str, ...]) -> pd.DataFrame:
         )
     table = pd.DataFrame.from_dict(pairs, "index").rename_axis("score")
     return table.drop(columns=["number", "p_holm", "verdict"])
-
-
-def _check_kind(other: object, kind: type, what: str) -> None:
-    if not isinstance(other, kind):
-        raise InputError(f"compare: expected {what}. Received: a {type(other).__name__}")
 
 
 def _html(lines: list[str], table: pd.DataFrame) -> str:

@@ -16,7 +16,7 @@ from lvh.reports.leaderboard import (
     has_folds,
     unranked_trials,
 )
-from lvh.reports.page import BLUE, COLOURS, GREY, ORANGE, clipped
+from lvh.reports.page import COLOURS, GREY, ORANGE, clipped
 from lvh.search.results import StudyResult
 from lvh.tracking.run_names import short_names, value_text
 from lvh.validation.calibration import calibration_curve
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 _MOST_LEVELS = 20  # of a dimension of a heat map, or of names in a random forest
-_MOST_ROWS = 15  # configurations whose folds are drawn
-_SHOWN_CURVES = 3  # configurations whose curves are shown at first; as many as colours have some
-_MOST_POINTS = 250  # of a curve
+_MOST_ROWS = 40  # configurations that the leaderboard can choose
+_SHOWN_ROWS = 5  # that are chosen at first
+_MOST_POINTS = 150  # of a curve
 _FEWEST = 4  # trials from which a share of variance says anything at all
 _LOG_FROM = 50  # times the smallest value is the largest: a linear axis would hide the small ones
 
@@ -44,16 +44,8 @@ def draw_all(
         rows: From `lvh.reports.leaderboard.ranked_rows`.
         commands: That train a trial again, by its number.
     """
-    figures = {}
-    if is_grid(study):
-        figures["heatmap"] = draw_heatmap(study, rows, commands)
-    defined = [row for row in rows if not math.isnan(row.mean)]
-    if defined and has_folds(study.objectives[0]):
-        figures["folds"] = _draw_folds(study, defined[:_MOST_ROWS])
-    compared = [row for row in rows[:_MOST_ROWS] if not math.isnan(row.comparison.low)]
-    if compared:
-        figures["differences"] = _draw_differences(study, compared)
-    return figures | _draw_curves(study, rows) | _draw_search(study)
+    figures = {"heatmap": draw_heatmap(study, rows, commands)} if is_grid(study) else {}
+    return figures | _draw_rows(study, rows) | _draw_search(study)
 
 
 def is_grid(study: StudyResult) -> bool:
@@ -83,28 +75,22 @@ def draw_heatmap(study: StudyResult, rows: Sequence[Row], commands: Mapping[int,
         if interval is not None and not math.isnan(interval.low):
             text += f"<br>{interval.low:.2f} to {interval.high:.2f}"
         hover = [names[trial.number], text, f"{len(trial.folds)} of {study.n_folds} folds"]
-        hover.append(commands.get(trial.number, ""))
         place = [value_text(trial.params.get(name)) for name in study.dimensions]
-        cells.append([*place, mean, text, "<br>".join(hover)])
-    frame = pd.DataFrame(cells, columns=["y", "x", "mean", "text", "hover"])
+        hover.append(commands.get(trial.number, ""))
+        cells.append([*place, mean, text, "<br>".join(hover), trial.number])
+    frame = pd.DataFrame(cells, columns=["y", "x", "mean", "text", "hover", "trial"])
     wide = frame.drop_duplicates(["y", "x"]).set_index(["y", "x"]).unstack()
     ys, xs = ([value_text(level) for level in _levels(study, name)] for name in study.dimensions)
-    parts = {name: wide[name].reindex(index=ys, columns=xs) for name in ("mean", "text", "hover")}
-    down, across = (clipped(name, 40) for name in short_names(study.dimensions).values())
-    figure = Figure(
-        Heatmap(
-            z=parts["mean"].to_numpy(float),
-            text=parts["text"].fillna("").to_numpy(),
-            customdata=parts["hover"].fillna("not tried").to_numpy(),
-            texttemplate="%{text}",
-            hovertemplate="%{customdata}<extra></extra>",
-            colorscale="Blues",
-            xgap=2,
-            ygap=2,
-        )
-    )
+    parts = {name: wide[name].reindex(index=ys, columns=xs) for name in frame.columns[2:]}
+    shown: dict[str, Any] = {"z": parts["mean"].to_numpy(float)}
+    for key, name, empty in (("text", "text", ""), ("hovertext", "hover", "not tried")):
+        shown[key] = parts[name].fillna(empty).to_numpy()
+    shown["customdata"] = parts["trial"].astype(object).fillna("").to_numpy()
+    look = {"texttemplate": "%{text}", "hovertemplate": "%{hovertext}<extra></extra>"}
+    figure = Figure(Heatmap(**shown, **look, colorscale="Blues", xgap=2, ygap=2))
     figure.update_xaxes(tickvals=list(range(len(xs))), ticktext=[clipped(x, 20) for x in xs])
     figure.update_yaxes(tickvals=list(range(len(ys))), ticktext=[clipped(y, 20) for y in ys])
+    down, across = (clipped(name, 40) for name in short_names(study.dimensions).values())
     figure.update_layout(xaxis_title=across, yaxis_title=down, height=170 + 60 * len(ys))
     if rows:
         y, x = ys.index(str(frame.y[0])), xs.index(str(frame.x[0]))
@@ -113,95 +99,66 @@ def draw_heatmap(study: StudyResult, rows: Sequence[Row], commands: Mapping[int,
     return figure
 
 
-def _draw_folds(study: StudyResult, rows: Sequence[Row]) -> "Figure":
+def _draw_rows(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]":
+    """Draw folds, differences and curves of the best; the `meta` of a trace is its trial."""
     from plotly.graph_objects import Figure
 
-    objective, figure = study.objectives[0], Figure()
-    values = {
-        _label(study, row.trial.number): list(fold_values(row.trial, objective).values())
-        for row in rows
+    objective, label = study.objectives[0].name, study.label_name
+    titles = {
+        "folds": ("seconds a fold" if objective == "seconds" else objective, None),
+        "differences": (f"difference in {objective} to the best", None),
+        "roc": ("1 - specificity", "recall"),
+        "precision_recall": ("recall", "precision"),
+        "calibration": (f"P({label})", f"share with {label}"),
+        "learning": ("epoch", "loss"),
     }
-    folds = pd.Series(values).explode()
-    look = {"color": BLUE, "opacity": 0.4}
-    figure.add_scatter(x=folds, y=folds.index, mode="markers", marker=look, name="fold")
-    means = [row.mean for row in rows]
-    figure.add_scatter(
-        x=means,
-        y=list(values),
-        mode="markers",
-        marker={"color": BLUE, "symbol": "diamond", "size": 10},
-        name="mean, 95 % interval",
-        error_x=_errors(means, [(row.interval.low, row.interval.high) for row in rows]),
-    )
-    for side, (name, scores) in zip(
-        ("left", "right"), rows[0].trial.baselines.items(), strict=False
-    ):
-        if not math.isnan(value := scores.get(objective.name, math.nan)):
+    figures, names = {name: Figure() for name in titles}, configuration_names(study)
+    for at, row in enumerate(rows[:_MOST_ROWS]):
+        number = row.trial.number
+        name = clipped(names[number], 30) + (f" #{number}" if study.dimensions else "")
+        look = {"meta": number, "name": name, "visible": at < _SHOWN_ROWS}
+        look |= dict.fromkeys(("marker_color", "line_color"), COLOURS[at % len(COLOURS)])
+        curves = _curves(study.predictions[number]) if number in study.predictions else ()
+        for key, trace in (*_by_fold(study, row, name), *curves):
+            figures[key].add_scatter(**look, **trace)
+    figures = {name: figure for name, figure in figures.items() if figure.data}
+    dots: dict[str, Any] = {"line_color": GREY, "line_dash": "dot"}
+    for key, figure in figures.items():
+        x, y = titles[key]
+        figure.update_layout(xaxis_title=x, yaxis_title=y, height=420, showlegend=y is not None)
+        if y is None:
+            figure.update_yaxes(autorange="reversed", type="category")
+        if key in ("roc", "calibration"):
+            figure.add_shape(type="line", x0=0, x1=1, y0=0, y1=1, **dots)
+        if key == "differences":
+            figure.add_vline(0, **dots)
+    baselines = rows[0].trial.baselines.items() if "folds" in figures else ()
+    for side, (name, scores) in zip(("left", "right"), baselines, strict=False):
+        if not math.isnan(value := scores.get(objective, math.nan)):
             words = {"annotation_text": name, "annotation_position": f"top {side}"}
-            figure.add_vline(value, line_color=ORANGE, line_dash="dot", **words)
-    title = "seconds a fold" if objective.name == "seconds" else objective.name
-    return _by_row(figure, title, len(rows))
+            figures["folds"].add_vline(value, **dots, **words)
+    return figures
 
 
-def _draw_differences(study: StudyResult, rows: Sequence[Row]) -> "Figure":
-    from plotly.graph_objects import Figure
-
-    figure, pairs = Figure(), [row.comparison for row in rows]
-    differences = [pair.difference for pair in pairs]
-    figure.add_scatter(
-        x=differences,
-        y=[_label(study, pair.number) for pair in pairs],
-        mode="markers",
-        marker={"color": [ORANGE if one.verdict == "worse" else BLUE for one in pairs], "size": 9},
-        error_x={"color": BLUE, **_errors(differences, [(one.low, one.high) for one in pairs])},
-        text=[
-            f"{one.verdict}, p (Holm) {one.p_holm:.3g}, P(worse) {one.worse:.2f}" for one in pairs
-        ],
-    )
-    figure.add_vline(0, line_color=GREY, line_dash="dot")
-    return _by_row(figure, f"difference in {study.objectives[0].name} to the best", len(rows))
+def _by_fold(study: StudyResult, row: Row, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a row's score in each fold, its mean, and its difference to the best."""
+    objective, pair = study.objectives[0], row.comparison
+    if has_folds(objective) and not math.isnan(row.mean):
+        folds = list(fold_values(row.trial, objective).values())
+        yield "folds", {"x": folds, "y": [name] * len(folds), "mode": "markers", "opacity": 0.5}
+        bounds = _errors([row.mean], [(row.interval.low, row.interval.high)])
+        mean = {"mode": "markers", "marker_symbol": "diamond", "marker_size": 10}
+        yield "folds", {"x": [row.mean], "y": [name], "error_x": bounds, **mean}
+    if not math.isnan(pair.low):
+        bounds = _errors([pair.difference], [(pair.low, pair.high)])
+        text = f"{pair.verdict}, p (Holm) {pair.p_holm:.3g}, P(worse) {pair.worse:.2f}"
+        point = {"x": [pair.difference], "y": [name], "text": text, "mode": "markers"}
+        yield "differences", {**point, "marker_size": 9, "error_x": bounds}
 
 
 def _errors(middle: Sequence[float], bounds: Sequence[tuple[float, float]]) -> dict[str, Any]:
     low, high = np.array(bounds).T
     return {"array": high - middle, "arrayminus": middle - low, "thickness": 2}
-
-
-def _label(study: StudyResult, number: int) -> str:
-    name = clipped(configuration_names(study)[number], 30)
-    return f"{name} #{number}" if study.dimensions else name
-
-
-def _by_row(figure: "Figure", title: str, n_rows: int) -> "Figure":
-    """Give a figure one line a configuration, the best at the top."""
-    figure.update_layout(height=170 + 26 * n_rows, xaxis_title=title)
-    return figure.update_yaxes(autorange="reversed", type="category")
-
-
-def _draw_curves(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]":
-    """Draw curves of the best configurations over all their folds; `meta` is the trial's number."""
-    from plotly.graph_objects import Figure
-
-    titles = {
-        "roc": ("1 - specificity", "recall"),
-        "precision_recall": ("recall", "precision"),
-        "calibration": (f"P({study.label_name})", f"share with {study.label_name}"),
-        "learning": ("epoch", "loss"),
-    }
-    figures: dict[str, Figure] = {}
-    shown = [row.trial.number for row in rows if row.trial.number in study.predictions]
-    for at, (number, colour) in enumerate(zip(shown, COLOURS, strict=False)):
-        for key, curve in _curves(study.predictions[number]):
-            x, y = titles[key]
-            layout = {"xaxis_title": x, "yaxis_title": y, "height": 420, "showlegend": True}
-            trace = {"name": _label(study, number), "meta": number, "line_color": colour}
-            figure = figures.setdefault(key, Figure()).update_layout(**layout)
-            figure.add_scatter(visible=at < _SHOWN_CURVES, **trace, **curve)
-    for key in {"roc", "calibration"} & figures.keys():
-        figures[key].add_shape(
-            type="line", x0=0, x1=1, y0=0, y1=1, line_color=GREY, line_dash="dot"
-        )
-    return figures
 
 
 def _curves(of: OutOfFold) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -210,10 +167,13 @@ def _curves(of: OutOfFold) -> Iterator[tuple[str, dict[str, Any]]]:
 
     if len(np.unique(of.y_true)) == 2:
         fpr, tpr, _ = roc_curve(of.y_true, of.y_score)
-        yield "roc", {"x": _thinned(fpr), "y": _thinned(tpr), "mode": "lines"}
         precision, recall, _ = precision_recall_curve(of.y_true, of.y_score)
-        points = {"x": _thinned(recall), "y": _thinned(precision), "mode": "lines"}
-        yield "precision_recall", {**points, "line_shape": "hv"}
+        for key, x, y, shape in (
+            ("roc", fpr, tpr, "linear"),
+            ("precision_recall", recall, precision, "hv"),
+        ):
+            at = np.linspace(0, len(x) - 1, min(len(x), _MOST_POINTS)).astype(int)
+            yield key, {"x": x[at], "y": y[at], "mode": "lines", "line_shape": shape}
     bins = calibration_curve(of.y_true, of.y_score)
     shares = [group.observed.estimate for group in bins]
     errors = _errors(shares, [(group.observed.low, group.observed.high) for group in bins])
@@ -222,11 +182,6 @@ def _curves(of: OutOfFold) -> Iterator[tuple[str, dict[str, Any]]]:
         means = pd.DataFrame(losses).mean()
         if len(means) > 1:
             yield "learning", {"x": means.index + 1, "y": means, "mode": "lines", "line_dash": dash}
-
-
-def _thinned(values: Any) -> Any:
-    step = np.linspace(0, len(values) - 1, min(len(values), _MOST_POINTS))
-    return values[step.astype(int)]
 
 
 def _draw_search(study: StudyResult) -> "dict[str, Figure]":
@@ -248,14 +203,16 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
             options["target"] = lambda trial: trial.values[0]
             figures["pareto"] = visualization.plot_pareto_front(copy, target_names=names)
         figures["history"] = visualization.plot_optimization_history(copy, **options)
-        figures["parallel"] = _draw_parallel(study)
-        if _varies(study, [trial.values[0] for trial in copy.trials]):
+        levels = [_levels(study, name) for name in study.dimensions]
+        is_small = all(len(own) <= _MOST_LEVELS or _is_numeric(own) for own in levels)
+        values = {trial.values[0] for trial in copy.trials}
+        if is_small and len(copy.trials) >= _FEWEST and len(values) > 1:
             # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
             options["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
             figures["importance"] = visualization.plot_param_importances(copy, **options)
     for figure in figures.values():
         figure.update_layout(title=None, width=None)
-    return figures
+    return {**figures, "parallel": _draw_parallel(study)}
 
 
 def _draw_parallel(study: StudyResult) -> "Figure":
@@ -275,14 +232,8 @@ def _draw_parallel(study: StudyResult) -> "Figure":
             axis["ticktext"] = [clipped(text, 20) for text in texts]
         axes.append(axis)
     line = {"color": scores, "colorscale": "Viridis", "showscale": True}
-    return Figure(Parcoords(dimensions=axes, line=line))
-
-
-def _varies(study: StudyResult, values: Sequence[float]) -> bool:
-    """Return whether shares of variance mean anything, and a forest can take the dimensions."""
-    levels = [_levels(study, name) for name in study.dimensions]
-    is_small = all(len(values) <= _MOST_LEVELS or _is_numeric(values) for values in levels)
-    return is_small and len(values) >= _FEWEST and min(values) < max(values)
+    numbers = [trial.number for trial in trials]
+    return Figure(Parcoords(dimensions=axes, line=line, customdata=numbers))
 
 
 def _as_optuna(study: StudyResult) -> "Study":
@@ -290,15 +241,17 @@ def _as_optuna(study: StudyResult) -> "Study":
     import optuna
     from optuna.study import StudyDirection
 
-    way = {True: StudyDirection.MAXIMIZE, False: StudyDirection.MINIMIZE}
-    copy = optuna.create_study(directions=[way[one.maximize] for one in study.objectives])
+    ways = {True: StudyDirection.MAXIMIZE, False: StudyDirection.MINIMIZE}
+    copy = optuna.create_study(directions=[ways[one.maximize] for one in study.objectives])
     kinds = {name: _distribution(_levels(study, name)) for name in study.dimensions}
     for trial in study.trials:
         if trial.state == "complete" and np.isfinite(trial.values).all():
             params = {name: value for name, value in trial.params.items() if name in kinds}
-            point: dict[str, Any] = {"params": params, "values": list(trial.values)}
-            point["distributions"] = {name: kinds[name] for name in params}
-            copy.add_trial(optuna.trial.create_trial(**point))
+            known = {name: kinds[name] for name in params}
+            made = optuna.trial.create_trial(
+                params=params, distributions=known, values=list(trial.values)
+            )
+            copy.add_trial(made)
     return copy
 
 
@@ -323,6 +276,6 @@ def _levels(study: StudyResult, dimension: str) -> list[Plain]:
 def _is_numeric(values: Sequence[Plain]) -> bool:
     """Return whether all values are finite numbers; true and false are not."""
     return all(
-        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        for value in values
+        isinstance(one, (int, float)) and not isinstance(one, bool) and math.isfinite(one)
+        for one in values
     )

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -10,7 +10,9 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
+from lvh.data.cohort import Cohort
 from lvh.files import read_bytes
+from lvh.reports import ecg_plot
 from lvh.reports.external_validation import TABLES
 from lvh.reports.leaderboard import (
     Comparison,
@@ -23,7 +25,7 @@ from lvh.reports.leaderboard import (
 from lvh.reports.page import data_uri, write_page, write_table
 from lvh.reports.study_figures import draw_all
 from lvh.reports.terminal import console, say, show_facts, show_table
-from lvh.reports.verdict import facts, sentences
+from lvh.reports.verdict import facts, headline, sentences
 from lvh.search.results import StudyResult, Trial
 from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_names import short_names, value_text
@@ -35,6 +37,8 @@ _EXPLANATIONS = {
     "importance.png": "Loss of average precision without leads, waves and inputs",
     "robustness.png": "Probability after changes of the signals, by label",
 }
+_LINKS = ("folder", "mlflow", "command")
+_N_WORST = 4  # records that are drawn
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
 _FEW_FOLDS = 10
 _OTHERS = 59  # letters of a row that the dimensions do not have
@@ -88,7 +92,14 @@ def show_sweep(study: StudyResult) -> None:
         say("hint: cv=repeated has more folds, which can tell more configurations apart")
 
 
-def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = None) -> Path:
+def write(
+    study: StudyResult,
+    folder: Path,
+    runs: Mapping[int, Path] | None = None,
+    *,
+    mlflow: Callable[[str, Path], str] | None = None,
+    cohort: Cohort | str = "",
+) -> Path:
     """Write the report of a sweep; return the page, which needs none of the other files.
 
     Args:
@@ -96,31 +107,61 @@ def write(study: StudyResult, folder: Path, runs: Mapping[int, Path] | None = No
         folder: Made if it is not there; `leaderboard.csv`, `folds.csv`, `comparisons.csv` and
             `report.html` in it are replaced.
         runs: Folders of the trials' runs, by number.
+        mlflow: Returns the address of a run in MLflow, or the command that shows it, of its key
+            and its folder.
+        cohort: Records of the best run, or why there are none to draw; empty says nothing.
     """
     rows, runs = ranked_rows(study), runs or {}
-    links = {number: (os.path.relpath(run, folder), _command(run)) for number, run in runs.items()}
-    write_table(folder / "leaderboard.csv", leaderboard_table(study, rows))
-    write_table(folder / "folds.csv", folds_table(study))
+    keys = {trial.number: trial.run_key for trial in study.trials}
+    links = {}
+    for number, run in runs.items():
+        place = mlflow(keys[number], run) if mlflow and keys[number] else ""
+        links[number] = (os.path.relpath(run, folder), place, _command(run))
     names = [field.name for field in fields(Comparison)]
     comparisons = pd.DataFrame([asdict(row.comparison) for row in rows], columns=names)
+    write_table(folder / "leaderboard.csv", leaderboard_table(study, rows))
+    write_table(folder / "folds.csv", folds_table(study))
     write_table(folder / "comparisons.csv", comparisons.rename(columns={"number": "trial"}))
-    verdict, *others = sentences(study)
+    first, *others = sentences(study)
+    best = rows[0].trial if rows else None
+    best_run = None if best is None else runs.get(best.number)
     return write_page(
         folder / "report.html",
         "study.html",
-        figures=draw_all(study, rows, {number: command for number, (_, command) in links.items()}),
+        figures=draw_all(study, rows, {number: link[-1] for number, link in links.items()}),
         title=study.title,
         about=study.name,
         note=study.note,
-        verdict=verdict,
+        verdict=headline(study, rows, first),
         sentences=others,
         leaderboard=_shown_leaderboard(study, rows, links),
-        scores=_scores(study, rows[0].trial) if rows else pd.DataFrame(),
-        external=_external(runs.get(rows[0].trial.number)) if rows else {},
-        explanation=_explanation(runs.get(rows[0].trial.number)) if rows else [],
+        scores=pd.DataFrame() if best is None else _scores(study, best),
+        external=_external(best_run),
+        explanation=_explanation(best_run),
+        worst=_worst(study, best, cohort, folder) if best and cohort else None,
         objective=study.objectives[0].name,
         label=study.label_name,
     )
+
+
+def _worst(
+    study: StudyResult, best: Trial, cohort: Cohort | str, folder: Path
+) -> str | list[tuple[str, str]]:
+    """Draw the records whose scores are farthest from their labels, or say why none is drawn."""
+    rows, label = study.predictions.get(best.number), study.label_name
+    if isinstance(cohort, str):
+        return cohort
+    if rows is None or not cohort.leads or cohort.unit != "mV":
+        return "it needs stored predictions, and signals in mV."
+    table = pd.DataFrame({"label": rows.y_true, "score": rows.y_score}, index=rows.record)
+    table = table.groupby(level=0, sort=False).mean()  # over repeats
+    pictures = []
+    for at, name in enumerate((table.label - table.score).abs().nlargest(_N_WORST).index, 1):
+        says = "has" if table.label[name] else "does not have"
+        title = f"Record {name} {says} {label}: P({label}) {table.score[name]:.3f}, out of fold"
+        place = cohort.records.index(name)
+        pictures.append(ecg_plot.draw_record(cohort, place, title, folder / f"worst_{at}.svg"))
+    return pictures
 
 
 def run_folders(study: StudyResult, store: str) -> dict[int, Path]:
@@ -154,59 +195,42 @@ def _external(run: Path | None) -> dict[str, pd.DataFrame]:
 
 def leaderboard_table(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
     """Return all trials, those without a rank below the others and without a score."""
-    scores = {
-        row.trial.number: {
-            "rank": row.rank,
-            "mean": row.mean,
-            "std": row.std,
-            "low": row.interval.low,
-            "high": row.interval.high,
-            "folds": row.n_folds,
-            "accuracy": row.accuracy,
-            "verdict": row.verdict,
-        }
-        for row in rows
-    }
     values = [f"value_{objective.name}" for objective in study.objectives]
-    names = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
-    lines = []
+    ranked, lines = {row.trial.number: row for row in rows}, []
     for trial in (*(row.trial for row in rows), *unranked_trials(study)):
         line: dict[str, object] = {"trial": trial.number, "state": trial.state}
-        line["folds"] = len(trial.folds)
         for name in study.dimensions:  # numbers with every digit
             value = trial.params.get(name, "")  # it exists under other options
             line[name] = value if isinstance(value, float) else value_text(value)
         line |= zip(values, trial.values, strict=False)
         line["seconds"] = f"{sum(fold.seconds for fold in trial.folds):.3f}"
-        lines.append(line | {"error": trial.error} | scores.get(trial.number, {}))
+        line |= {"folds": len(trial.folds), "error": trial.error}
+        if row := ranked.get(trial.number):
+            line |= {name: getattr(row, name) for name in ("rank", "mean", "std", "accuracy")}
+            line |= {"low": row.interval.low, "high": row.interval.high}
+            line |= {"folds": row.n_folds, "verdict": row.verdict}
+        lines.append(line)
+    names = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
     columns = ["rank", "trial", "state", *study.dimensions, *values, *names]
     return pd.DataFrame(lines, columns=columns, dtype=object)
 
 
 def folds_table(study: StudyResult) -> pd.DataFrame:
     """Return a row for each fold of each trial."""
+    names = ["trial", "state", "repeat", "fold", *NAMES, "seconds", "n_train", "n_test"]
     lines = [
-        {
-            "trial": trial.number,
-            "state": trial.state,
-            "repeat": fold.repeat + 1,
-            "fold": fold.fold + 1,
-            **fold.metrics,
-            "seconds": f"{fold.seconds:.3f}",
-            "n_train": fold.n_train,
-            "n_test": fold.n_test,
-        }
+        {**asdict(fold), **fold.metrics, "trial": trial.number, "state": trial.state}
+        | {"repeat": fold.repeat + 1, "fold": fold.fold + 1, "seconds": f"{fold.seconds:.3f}"}
         for trial in study.trials
         for fold in trial.folds
     ]
-    names = ["trial", "state", "repeat", "fold", *NAMES, "seconds", "n_train", "n_test"]
     return pd.DataFrame(lines, columns=names)
 
 
 def _shown_leaderboard(
-    study: StudyResult, rows: Sequence[Row], links: Mapping[int, tuple[str, str]], digits: int = 6
+    study: StudyResult, rows: Sequence[Row], links: Mapping[int, tuple[str, ...]], digits: int = 6
 ) -> pd.DataFrame:
-    """Return the leaderboard for a reader: a script makes links of its last two columns."""
+    """Return the leaderboard for a reader; the script of the page makes links of `_LINKS`."""
     frame, names = leaderboard_table(study, rows), [one.name for one in study.objectives]
     shown = frame[["rank", "trial"]].astype(object).fillna("")
     for name, short in short_names(study.dimensions).items():
@@ -229,9 +253,9 @@ def _shown_leaderboard(
     verdict = frame["verdict"].replace("not comparable", "?")
     shown["verdict"] = verdict.where(is_ranked, frame["state"])
     shown["reason"] = frame["error"]
-    for at, name in enumerate(("folder", "command")):
-        shown[name] = [links.get(number, ("", ""))[at] for number in frame["trial"]]
-    empty = [name for name in ("reason", "folder", "command") if not shown[name].any()]
+    for at, name in enumerate(_LINKS):
+        shown[name] = [links[one][at] if one in links else "" for one in frame["trial"]]
+    empty = [name for name in ("reason", *_LINKS) if not shown[name].any()]
     return shown.drop(columns=empty)
 
 
@@ -244,9 +268,7 @@ def _scores(study: StudyResult, best: Trial) -> pd.DataFrame:
     folds = pd.DataFrame([fold.metrics for fold in best.folds], columns=list(NAMES))
     shown = pd.DataFrame({"mean over folds": folds.mean(), "std": folds.std()})
     if rows := study.predictions.get(best.number):
-        pooled = bootstrap_intervals(
-            rows.y_true, rows.y_score, rows.subject, threshold=rows.threshold
-        )
+        pooled = bootstrap_intervals(rows.y_true, rows.y_score, rows.subject, rows.threshold)
         intervals = {name: (one.estimate, one.low, one.high) for name, one in pooled.items()}
         shown[["pooled", "95 % from", "to"]] = pd.DataFrame(intervals).T
     for name, scores in best.baselines.items():

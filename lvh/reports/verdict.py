@@ -3,13 +3,15 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import astuple
 
 import numpy as np
 import pandas as pd
 
 from lvh.reports.leaderboard import Row, configuration_names, has_folds, ranked_rows
+from lvh.reports.page import clipped
 from lvh.search.results import StudyResult
-from lvh.tracking.run_record import at_random
+from lvh.tracking.run_record import interval_text
 from lvh.validation.metrics import NAMES, bootstrap_intervals
 from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
@@ -44,6 +46,19 @@ def sentences(study: StudyResult) -> list[str]:
     return list(facts(study).values())
 
 
+def headline(study: StudyResult, rows: Sequence[Row], first: str) -> str:
+    """Return the verdict in one sentence: the first of `sentences`, with names and equals."""
+    if not rows or not first.startswith("The best has"):
+        return first
+    name = clipped(configuration_names(study)[rows[0].trial.number], 100)
+    text = f"{name}{first.removeprefix('The best').removesuffix('.')}"
+    verdicts = Counter(row.verdict for row in rows)
+    equal, n = verdicts["not told apart"], verdicts["not told apart"] + verdicts["worse"]
+    if n:
+        text += f"; these folds cannot tell {equal} of {n} other configurations apart from it"
+    return f"{text}."
+
+
 def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
     """Return the score of the best without the bias of its choice, or why there is none."""
     objective, complete = study.objectives[0], study.complete
@@ -54,24 +69,19 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
         return "it needs at least two complete configurations to choose from"
     if missing:
         return f"predictions are missing of {missing} of {len(complete)} configurations"
-    names, key = ("subject", "y_true", "y_score", "threshold"), ["record", "repeat"]
-    frames = {
-        number: pd.DataFrame({name: getattr(one, name) for name in (*key, *names)}).set_index(key)
-        for number, one in sorted(study.predictions.items())
-    }
+    frames = {}
+    for number, one in sorted(study.predictions.items()):
+        names = ("record", "repeat", "subject", "y_true", "y_score", "threshold")
+        frame = pd.DataFrame({name: getattr(one, name) for name in names})
+        frames[number] = frame.set_index(["record", "repeat"])
     shared = pd.concat(frames, axis=1, join="inner").sort_index().swaplevel(axis=1)
-    labels = shared["y_true"].to_numpy().T
+    labels, subject = shared["y_true"].to_numpy().T, shared["subject"].iloc[:, 0].to_numpy(str)
     if (labels != labels[0]).any():
         return "the configurations have different labels for the same record"
-    subject = shared["subject"].iloc[:, 0].to_numpy(str)
     if len(np.unique(subject)) < 2:
         return "the configurations share predictions of fewer than two subjects"
-    shown = Predictions(
-        y_true=labels[0],
-        y_score=shared["y_score"].to_numpy().T,
-        threshold=shared["threshold"].to_numpy().T,
-        subject=subject,
-    )
+    y_score, threshold = (shared[name].to_numpy().T for name in ("y_score", "threshold"))
+    shown = Predictions(y_true=labels[0], y_score=y_score, threshold=threshold, subject=subject)
     corrected = bias_corrected(shown, objective.name, maximize=objective.maximize)
     undefined = math.isnan(corrected.estimate.estimate)
     return "it was defined in no resample" if undefined else corrected
@@ -84,9 +94,8 @@ def _headline(study: StudyResult, best: Row) -> str:
         return ""
     ap = bootstrap_intervals(rows.y_true, rows.y_score, rows.subject, rows.threshold)["ap"]
     return (
-        f"The best has an ap of {ap.estimate:.3f}, 95 % interval {ap.low:.3f} to {ap.high:.3f}, "
-        f"with all {len(np.unique(rows.record))} test records together"
-        f"{at_random(best.trial.baselines)}."
+        f"With all {len(np.unique(rows.record))} test records together the best has an ap of "
+        f"{interval_text(astuple(ap), best.trial.baselines)}."
     )
 
 

@@ -48,6 +48,15 @@ def load_data(settings: RunSettings) -> ExperimentData:
     return data
 
 
+def load_cohort(settings: RunSettings) -> Cohort:
+    """Load the records of a configuration, without features."""
+    groups = {"data": settings.data, "external": settings.external}
+    cohorts = [
+        _cohort(one, SOURCES[one.name].state(one), group) for group, one in groups.items() if one
+    ]
+    return join(*cohorts) if len(cohorts) > 1 else cohorts[0]
+
+
 @lru_cache(maxsize=_LOADED)
 def _experiment_data(sources: Any, states: Any, features: Any, cv: Any) -> ExperimentData:
     (data, external), (state, other_state) = sources, states

@@ -86,19 +86,19 @@ def say_hints(
     enough = math.ceil(3 / max(1e-9, 1 - momentum) / steps) if momentum else 0
     if not train.precise_bn and train.epochs < enough:
         say(
-            f"hint: {train.epochs} epochs are too few for batch normalization, whose averages need "
-            f"about {enough} here: docs/experiment.md"
+            f"hint: {train.epochs} epochs are too few for batch normalization, which needs about "
+            f"{enough} here, or train.precise_bn=true: docs/troubleshooting.md"
         )
     n_fewest = min(int(data.features.y[split.test].sum()) for split in splits)
     if n_fewest < _FEW_RECORDS:
         say(
             f"hint: a fold tests {n_fewest} records with {data.cohort.label_name}, so its scores "
-            "change much by chance: docs/science.md"
+            "change much by chance: docs/concepts.md"
         )
     baseline = record.baselines.get(AGE_AND_SEX) if record is not None else None
     if record is not None and baseline and record.pooled["ap"][0] <= baseline["pooled_ap"]:
         alone = baseline["pooled_ap"]
         say(
             f"hint: age and sex alone have an ap of {alone:.3f}, so these scores show nothing "
-            "that the ECG adds: docs/science.md"
+            "that the ECG adds: docs/concepts.md"
         )

@@ -22,12 +22,13 @@ from lvh.files import write_text
 from lvh.models import MODELS
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
-from lvh.reports.study_report import run_folders, show_sweep, write
+from lvh.reports.study_report import run_folders, show_sweep
 from lvh.reports.terminal import near, say, show_facts
 from lvh.reports.verdict import sentences
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
 from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.runs.hints import say_hints, say_next, say_where
+from lvh.runs.result_page import write_page
 from lvh.runs.worker import Worker, WorkerResult
 from lvh.search.plan import StudyPlan, decided
 from lvh.search.results import OUTCOME_FORMAT, StudyResult, Trial
@@ -294,7 +295,7 @@ def _followed(study: Study, tracker: Tracker, store: Path) -> Iterator[None]:
 
 
 def _show(result: StudyResult, done: list[WorkerResult], folder: Path, store: str) -> None:
-    page = write(result, folder, run_folders(result, store))
+    page = write_page(result, folder, run_folders(result, store))
     show_sweep(result)
     for trial in result.trials:
         if trial.state == "failed":

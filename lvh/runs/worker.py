@@ -4,7 +4,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,6 @@ from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import Forecast, duration
 from lvh.runs.run import run_configuration
 from lvh.search.results import FoldScore, Outcome, objective_values
-from lvh.search.space import Point, Space
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, Study
 from lvh.tracking.address import TrackingSettings
@@ -78,13 +77,13 @@ class Worker:
             study, number = Study(Storage(self.storage), self.study), int(HydraConfig.get().job.num)
             forecast = Forecast(study, self.at_once)
             if number == 0 and not self.only_retries:
-                say(*filter(None, [forecast.begin(self._settings_at(study.plan.space))]))
-            train = partial(self._train, study=study, forecast=forecast, tracker=tracker)
-            study.optimize(
-                partial(train, result=result),
-                worker=number,
-                only_retries=self.only_retries,
+                texts = study.plan.space.texts
+                expected = forecast.begin(lambda point: self._composed(texts(point)).settings)
+                say(*filter(None, [expected]))
+            train = partial(
+                self._train, study=study, forecast=forecast, tracker=tracker, result=result
             )
+            study.optimize(train, worker=number, only_retries=self.only_retries)
         except Exception as error:  # Hydra would print it, with every override
             result.faults = (str(as_lvh_error(error)),)
         finally:
@@ -146,9 +145,6 @@ class Worker:
             return Outcome("failed", folds=scores, run_key=key, error=str(as_lvh_error(error)))
         forecast.add(time.perf_counter() - started, sum(follower.seconds.values()))
         return _outcome(record, study, follower.scores)
-
-    def _settings_at(self, space: Space) -> Callable[[Point], RunSettings]:
-        return lambda point: self._composed(space.texts(point)).settings
 
     def _composed(self, point: dict[str, str]) -> Composed:
         composed = compose(self.command.at(point))

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -288,6 +289,8 @@ def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> 
             directions=["maximize" if one.maximize else "minimize" for one in plan.objectives],
             load_if_exists=True,
         )
+        with warnings.catch_warnings(action="ignore"):  # Optuna calls it experimental
+            study.set_metric_names([one.name for one in plan.objectives])
         study.set_user_attr(WHEN, time.time())
         study.set_user_attr(PLAN, PLAN_FORMAT.dump_json(plan).decode())
     return Study(storage, name)

@@ -28,6 +28,17 @@ def files_of(run_id: str, settings: TrackingSettings, name: str = "") -> Iterato
         yield Path(folder) / name
 
 
+def experiment_id(settings: TrackingSettings) -> str:
+    """Return the ID of the experiment; raise InputError where there is none."""
+    with _reading(settings, settings.experiment) as client:
+        experiment = client.get_experiment_by_name(settings.experiment)
+    if experiment is None:
+        raise InputError(
+            f"--experiment: expected one that is there. Received: {settings.experiment}"
+        )
+    return str(experiment.experiment_id)
+
+
 def run_with_key(key: str, settings: TrackingSettings) -> str | None:
     """Return the latest run with a key; None if there is none."""
     with _reading(settings, settings.experiment) as client:

@@ -6,7 +6,7 @@ shows, so that a store can be brought up to date at any time, without training.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -136,12 +136,10 @@ class RunRecord:
     def description(self) -> str:
         """What a user reads first of a configuration with scores: the pooled ap."""
         baselines = ", ".join(f"{name} {means['ap']:.3f}" for name, means in self.baselines.items())
-        estimate, low, high = self.pooled["ap"]
         leakage = self.tags.get("leakage", "")
         return (
             f"{f'NOT HONEST: {leakage}. ' if leakage else ''}{self.data.label}: "
-            f"pooled ap {estimate:.3f}, 95 % interval {low:.3f} to {high:.3f}"
-            f"{at_random(self.baselines)}. "
+            f"pooled ap {interval_text(self.pooled['ap'], self.baselines)}. "
             f"Mean ap over {len(self.fold_keys)} folds {self.mean['ap']:.3f}, "
             f"std {self.std['ap']:.3f}; baselines: {baselines}."
         )
@@ -152,16 +150,18 @@ def baseline_prefix(baseline: str) -> str:
     return f"baseline_{baseline.replace(' + ', '_').replace(' ', '_')}_"
 
 
-def at_random(baselines: Mapping[str, Mapping[str, float]]) -> str:
-    """Say what a random order has, as the end of a sentence; empty for runs without the interval.
+def interval_text(ap: Iterable[float], baselines: Mapping[str, Mapping[str, float]]) -> str:
+    """Say an average precision, its interval, and what a random order has, if that is known.
 
-    `baselines` are as in `RunRecord`.
+    `ap` is an estimate and the ends of its interval; `baselines` are as in `RunRecord`.
     """
+    estimate, low, high = ap
+    text = f"{estimate:.3f}, 95 % interval {low:.3f} to {high:.3f}"
     own = baselines.get(NO_SKILL, {})
     if "pooled_ap_low" not in own:
-        return ""
+        return text
     low, high = own["pooled_ap_low"], own["pooled_ap_high"]
-    return f"; a random order has {own['pooled_ap']:.3f}, by chance {low:.3f} to {high:.3f}"
+    return f"{text}; a random order has {own['pooled_ap']:.3f}, by chance {low:.3f} to {high:.3f}"
 
 
 @dataclass(frozen=True, slots=True)

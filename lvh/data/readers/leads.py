@@ -91,35 +91,24 @@ def is_read(name: str, options: ReadOptions) -> bool:
     return not options.leads or lead_key(name) in options.leads
 
 
-def find_any(path: Path, names: Sequence[str], leads: Sequence[str]) -> dict[str, int]:
-    """Return the position of each of some leads, of any name, in their order; of all if empty."""
+def find_leads(
+    path: Path, names: Sequence[str], leads: Sequence[str], *, some_follow: bool
+) -> dict[str, int]:
+    """Return the position of each lead, in their order; of all signals if `leads` is empty.
+
+    Where some follow from others, those of `DERIVED` may be missing together.
+    """
     keys = [lead_key(name) for name in names]
-    for lead in leads or keys:
-        if keys.count(lead) != 1:
+    wanted = leads or keys
+    if some_follow and not {*DERIVED} & {*keys}:
+        wanted = [lead for lead in wanted if lead not in DERIVED]
+    for lead in wanted:
+        if (n := keys.count(lead)) != 1:
             raise InputError(
-                f"{path}: expected one signal {lead or 'with a name'}. "
-                f"Received: {excerpt(', '.join(names))}"
+                f"{path}: expected the leads {' '.join(leads) or 'by different names'}. Received: "
+                f"{excerpt(', '.join(names))}, so {n or 'no'} {lead}"
             )
-    return {lead: keys.index(lead) for lead in leads or keys}
-
-
-def find_leads(path: Path, names: Sequence[str]) -> dict[str, int]:
-    """Return the position of each lead; those of `DERIVED` may be missing together."""
-    places: dict[str, int] = {}
-    for at, name in enumerate(names):
-        lead = lead_name(name)
-        if lead in places:
-            both = excerpt(f"{names[places[lead]]} and {name}")
-            raise InputError(f"{path}: lead {lead}: expected one signal. Received: {both}")
-        if lead is not None:
-            places[lead] = at
-    missing = [lead for lead in LEADS if lead not in places]
-    if missing and missing != list(DERIVED):
-        raise InputError(
-            f"{path}: expected the leads {' '.join(LEADS)}. Received: {excerpt(' '.join(names))}, "
-            f"so no {missing[0]}"
-        )
-    return places
+    return {lead: keys.index(lead) for lead in wanted}
 
 
 def millivolts_per_unit(path: Path, lead: str, unit: str, options: ReadOptions) -> float:

@@ -18,9 +18,9 @@ from lvh.data.readers.leads import (
     MAX_BYTES,
     ReadOptions,
     Recording,
-    find_any,
     find_leads,
     lead_key,
+    lead_name,
     millivolts_per_unit,
     sampling_frequency,
 )
@@ -70,12 +70,7 @@ def read(
             Einthoven's law, a unit is no voltage, or unit or sampling frequency are unknown.
         EnvironmentFault: The package that reads the format is not installed.
     """
-    note = ""
-    if leads == LEADS:
-        recording = _recording(path, options)
-        signals, own_fs, note = _twelve_leads(path, recording, options)
-    else:
-        recording, signals, _, own_fs = read_leads(path, leads, options)
+    recording, signals, _, own_fs = read_leads(path, leads, options, as_any=leads != LEADS)
     if fault := signal_fault(signals, leads):
         raise InputError(f"{path}: {fault}")
     known_age = recording.age if age is None else age
@@ -95,13 +90,26 @@ def read(
         leads=leads,
         delineation=recording.delineation if leads == LEADS and not options.is_part else None,
     )
-    notes = [note, *_replaced(recording, age, male)]
+    notes = _left_out(recording) if leads == LEADS else []
+    notes += _replaced(recording, age, male)
     cohort = replace(
         cohort,
-        note="; ".join(filter(None, notes)),
+        note="; ".join(notes),
         unit="other" if options.unit == "other" else "mV",
     )
     return cohort if fs in (None, own_fs) else _resample(cohort, fs)
+
+
+def _left_out(recording: Recording) -> list[str]:
+    """Name the signals that are none of the twelve leads, and the leads that no signal is."""
+    names = [signal.name for signal in recording.signals]
+    others = ", ".join(excerpt(name) for name in names if lead_name(name) is None)
+    notes = []
+    if DERIVED[0] not in map(lead_name, names):
+        notes.append(f"{' '.join(DERIVED)} follow from i and ii")
+    if others:
+        notes.append(f"left out, for they are none of the twelve leads: {others}")
+    return notes
 
 
 def _replaced(recording: Recording, age: float | None, male: bool | None) -> list[str]:
@@ -182,19 +190,28 @@ def _recording(path: Path, options: ReadOptions) -> Recording:
 
 
 def read_leads(
-    path: Path, leads: Sequence[str], options: ReadOptions
+    path: Path, leads: Sequence[str], options: ReadOptions, *, as_any: bool = True
 ) -> tuple[Recording, npt.NDArray[np.float32], tuple[str, ...], float]:
-    """Read some leads of a file, or all of its signals, by whatever names they have.
+    """Read some leads of a file, or all of its signals.
+
+    Of any names they are as the file has them; else they are the twelve leads of an ECG, of which
+    four may follow from i and ii.
 
     Returns:
         The recording; signals in mV, shape (n_samples, n_leads); names of the leads, in lower
         case; and the sampling frequency in Hz.
     """
     leads = tuple(lead_key(lead) for lead in leads)
-    options = replace(options, any_name=True, leads=options.leads or leads)
+    if as_any:
+        options = replace(options, any_name=True, leads=options.leads or leads)
     recording = _recording(path, options)
-    places = find_any(path, [signal.name for signal in recording.signals], leads)
+    names = [signal.name for signal in recording.signals]
+    places = find_leads(path, names, leads, some_follow=not as_any)
     columns, fs = _columns(path, recording, places, options)
+    if not as_any:
+        i, ii = columns["i"], columns["ii"]
+        follow = {"iii": ii - i, "avr": -(i + ii) / 2, "avl": i - ii / 2, "avf": ii - i / 2}
+        columns = {lead: (follow | columns)[lead] for lead in LEADS}
     return recording, _stacked(columns, fs, recording, options), tuple(columns), fs
 
 
@@ -215,26 +232,6 @@ def _columns(
         lead: signal.values * millivolts_per_unit(path, lead, signal.unit, options)
         for lead, signal in chosen.items()
     }, fs
-
-
-def _twelve_leads(
-    path: Path, recording: Recording, options: ReadOptions
-) -> tuple[npt.NDArray[np.float32], float, str]:
-    """Return signals in mV, shape (n_samples, 12), their sampling frequency, and a note."""
-    signals = recording.signals
-    places = find_leads(path, [signal.name for signal in signals])
-    columns, fs = _columns(path, recording, places, options)
-    notes = []
-    if DERIVED[0] not in columns:
-        i, ii = columns["i"], columns["ii"]
-        columns |= {"iii": ii - i, "avr": -(i + ii) / 2, "avl": i - ii / 2, "avf": ii - i / 2}
-        notes.append(f"{' '.join(DERIVED)} follow from i and ii")
-    others = [signal.name for at, signal in enumerate(signals) if at not in places.values()]
-    if others:
-        names = ", ".join(excerpt(name) for name in others)
-        notes.append(f"left out, for they are none of the twelve leads: {names}")
-    mv = _stacked({lead: columns[lead] for lead in LEADS}, fs, recording, options)
-    return mv, fs, "; ".join(notes)
 
 
 def _stacked(

@@ -26,6 +26,8 @@ function layoutOf(plot) {
 }
 
 function draw(plot) {
+  if (!globalThis.Plotly) // run when it is needed, which takes longer than all the rest
+    element("script", { textContent: document.getElementById("plotly").textContent }, document.body);
   plot.drawn = true;
   const font = { color: colour("--ink"), size: 12 };
   for (const trace of plot.data.filter((one) => one.type === "parcoords"))
@@ -33,7 +35,12 @@ function draw(plot) {
   // no other buttons: one of them would send the figure to a server
   const buttons = [["toImage", "zoom2d", "resetScale2d"]];
   const config = { responsive: true, displaylogo: false, modeBarButtons: buttons };
-  return Plotly.react(plot.place, plot.data, layoutOf(plot), config);
+  Plotly.react(plot.place, plot.data, layoutOf(plot), config);
+  if (plot.listens) return;
+  plot.listens = true;
+  plot.place.on("plotly_click", ({ points: [point] }) => choose(point.customdata));
+  if (plot.data[0].type === "parcoords")
+    plot.place.on("plotly_restyle", () => brush(plot.data[0]));
 }
 
 for (const plot of plots) plot.place.style.minHeight = `${plot.layout.height ?? 380}px`;
@@ -58,17 +65,59 @@ addEventListener("afterprint", () => {
   redraw();
 });
 
-// Choosing a row shows or hides the curves of its trial, in every figure that has them.
-const trials = new Set(plots.flatMap((plot) => plot.data.map((trace) => trace.meta ?? null)));
-function show(trial, isShown) {
-  for (const plot of plots) {
-    const own = plot.data.filter((trace) => trace.meta === trial);
-    own.forEach((trace) => (trace.visible = isShown));
-    if (own.length && plot.drawn) draw(plot);
+// The ticked rows of the leaderboard are the trials that figures draw, each in one colour.
+const COLOURS = "#3b7dbd #d07a2c #3a9a6b #b65fa8 #9a8a2a #5d6bd6 #c4504f #2d9aa8".split(" ");
+const traces = plots.flatMap((plot) => plot.data).filter((trace) => trace.meta !== undefined);
+const chosen = new Map(); // trial: its colour
+const boxes = new Map(); // trial: its box in the leaderboard
+for (const { meta, visible } of traces) if (visible) tick(meta, true);
+
+function tick(trial, isChosen) {
+  if (!isChosen) chosen.delete(trial);
+  else if (!chosen.has(trial)) {
+    const used = [...chosen.values()];
+    chosen.set(trial, COLOURS.find((one) => !used.includes(one)) ?? COLOURS[chosen.size % 8]);
   }
 }
-const isShown = (trial) =>
-  plots.some((plot) => plot.data.some((trace) => trace.meta === trial && trace.visible));
+
+function drawChosen() {
+  for (const trace of traces) {
+    trace.visible = chosen.has(trace.meta);
+    for (const part of ["marker", "line", "error_x", "error_y"])
+      trace[part] = { ...trace[part], color: chosen.get(trace.meta) };
+  }
+  for (const plot of plots.filter(({ data }) => data.some((one) => one.meta !== undefined))) {
+    if (plot.layout.yaxis?.type === "category") {
+      plot.layout.height = 160 + 28 * chosen.size;
+      plot.place.style.minHeight = `${plot.layout.height}px`;
+    }
+    if (plot.drawn) draw(plot);
+  }
+  for (const [trial, box] of boxes) {
+    box.checked = chosen.has(trial);
+    box.style.accentColor = chosen.get(trial) ?? "";
+  }
+}
+
+function choose(trial) {
+  if (!boxes.has(trial)) return;
+  tick(trial, !chosen.has(trial));
+  drawChosen();
+}
+
+// Parallel coordinates: the rows whose lines go through the ranges that are chosen on the axes.
+let brushed = null;
+let updateBoard = () => {};
+function brush({ dimensions, customdata }) {
+  const limited = dimensions.filter((one) => one.constraintrange);
+  const goes = (one, at) =>
+    [one.constraintrange].flat(one.constraintrange[0].length ? 1 : 0).some(
+      ([low, high]) => low <= one.values[at] && one.values[at] <= high,
+    );
+  const inside = customdata.filter((_, at) => limited.every((one) => goes(one, at)));
+  brushed = limited.length ? new Set(inside) : null;
+  updateBoard();
+}
 
 // Tables: they sort by a click on a head, and show the rows that have the words typed above.
 const numberOf = (text) => Number(text.replace(/^< /, ""));
@@ -88,71 +137,140 @@ async function copy(button, text) {
     field.select();
     document.execCommand("copy");
     field.remove();
+    button.focus();
   }
   button.textContent = "copied";
+  setTimeout(() => (button.textContent = "copy"), 2000);
 }
 
-function sort(body, heads, at) {
-  const isDown = heads[at].ariaSort === "ascending";
-  heads.forEach((head) => head.removeAttribute("aria-sort"));
-  heads[at].ariaSort = isDown ? "descending" : "ascending";
-  const keyed = [...body.rows].map((row) => [row.cells[at].dataset.key, row]);
-  keyed.sort(([a], [b]) => {
-    if (a === "" || b === "") return (a === "") - (b === "");
-    const order = isNumber(a) && isNumber(b) ? numberOf(a) - numberOf(b) : a.localeCompare(b);
-    return isDown ? -order : order;
-  });
-  body.append(...keyed.map(([, row]) => row));
-}
-
-function fill(cell, name, text) {
-  if (name === "command" && text) {
+const LINKS = { open: "", folds: "folds.csv", scores: "scores.csv", predictions: "predictions.csv" };
+const CELLS = {
+  folder(cell, text) {
+    const folder = text.split("/").map(encodeURIComponent).join("/");
+    const link = ([textContent, file]) => element("a", { href: `${folder}/${file}`, textContent });
+    cell.replaceChildren(...Object.entries(LINKS).flatMap((one) => [link(one), " "]));
+  },
+  command(cell, text) {
     const button = element("button", { type: "button", textContent: "copy", title: text });
     button.onclick = () => copy(button, text);
     cell.replaceChildren(button);
-  } else if (name === "folder" && text) {
-    const href = text.split("/").map(encodeURIComponent).join("/");
-    cell.replaceChildren(element("a", { href: `${href}/`, textContent: "open" }));
-  } else if (name === "trial" && trials.has(Number(text))) {
-    const box = element("input", { type: "checkbox", checked: isShown(Number(text)) });
-    box.ariaLabel = `show the curves of trial ${text}`;
-    box.onchange = () => show(Number(text), box.checked);
+  },
+  mlflow(cell, text) {
+    if (!/^https?:/.test(text)) CELLS.command(cell, text);
+    else cell.replaceChildren(element("a", { href: text, textContent: "open" }));
+  },
+  trial(cell, text) {
+    const trial = Number(text);
+    if (!traces.some((one) => one.meta === trial)) return;
+    const box = element("input", { type: "checkbox", ariaLabel: `draw trial ${text}` });
+    box.onchange = () => choose(trial);
+    boxes.set(trial, box);
     cell.append(" ", box);
-  }
-}
+  },
+};
 
-for (const holder of document.querySelectorAll(".data")) {
+// Of a long table the first rows are shown, then more; a row gets its links when it is shown.
+const STEP = 100;
+function prepare(holder) {
   const [body] = holder.querySelector("table").tBodies;
   const heads = [...holder.querySelectorAll("thead th")];
   const names = heads.map((head) => head.textContent);
-  const words = [];
-  for (const row of body.rows) {
-    [...row.cells].forEach((cell, at) => {
-      const text = cell.textContent.trim();
-      cell.dataset.key = text;
-      cell.className = isNumber(text) ? "number" : text.length > 60 ? "words" : "";
-      if (holder.id === "leaderboard") fill(cell, names[at], text);
+  const rows = [...body.rows].map((row) => {
+    const texts = [...row.cells].map((cell) => cell.textContent.trim());
+    return { row, texts, words: texts.join(" ").toLowerCase() };
+  });
+  const isBoard = holder.id === "leaderboard";
+  const tools = element("div", { className: "tools" });
+  const search = element("input", { type: "search", placeholder: "filter rows" }, tools);
+  search.ariaLabel = `filter the rows of: ${holder.dataset.title}`;
+  const more = element("button", { type: "button", textContent: "more rows" });
+  const count = element("span", { className: "about", role: "status" });
+  let limit = STEP;
+  let shown = [];
+
+  function dress(one) {
+    one.isDressed = true;
+    [...one.row.cells].forEach((cell, at) => {
+      const text = one.texts[at];
+      const fill = isBoard && text && CELLS[names[at]];
+      cell.className = isNumber(text) ? "number" : !fill && text.length > 60 ? "words" : "";
+      if (fill) fill(cell, text);
     });
-    row.className = ["best", "worse"].includes(row.cells[names.indexOf("verdict")]?.dataset.key)
-      ? row.cells[names.indexOf("verdict")].dataset.key
-      : "";
-    words.push([row, [...row.cells].map((cell) => cell.dataset.key).join(" ").toLowerCase()]);
+    const verdict = one.texts[names.indexOf("verdict")];
+    if (["best", "worse"].includes(verdict)) one.row.className = verdict;
   }
+
+  function update() {
+    const wanted = search.value.toLowerCase().split(/\s+/);
+    const trial = names.indexOf("trial");
+    shown = rows.filter(
+      ({ texts, words }) =>
+        wanted.every((word) => words.includes(word)) &&
+        (!isBoard || !brushed || brushed.has(Number(texts[trial]))),
+    );
+    for (const one of rows) one.row.hidden = true;
+    for (const one of shown.slice(0, limit)) {
+      if (!one.isDressed) dress(one);
+      one.row.hidden = false;
+    }
+    count.textContent = `${Math.min(limit, shown.length)} of ${rows.length} rows`;
+    more.hidden = shown.length <= limit;
+  }
+
+  function sort(at) {
+    const isDown = heads[at].ariaSort === "ascending";
+    heads.forEach((head) => head.removeAttribute("aria-sort"));
+    heads[at].ariaSort = isDown ? "descending" : "ascending";
+    rows.sort(({ texts: { [at]: a } }, { texts: { [at]: b } }) => {
+      if (a === "" || b === "") return (a === "") - (b === "");
+      const order = isNumber(a) && isNumber(b) ? numberOf(a) - numberOf(b) : a.localeCompare(b);
+      return isDown ? -order : order;
+    });
+    body.append(...rows.map(({ row }) => row));
+    update();
+  }
+
   heads.forEach((head, at) => {
     head.scope = "col";
     head.replaceChildren(element("button", { type: "button", textContent: names[at] }));
-    head.firstChild.onclick = () => sort(body, heads, at);
+    head.firstChild.onclick = () => sort(at);
   });
-  if (words.length > 8) {
-    const box = element("input", { type: "search", placeholder: "filter rows" });
-    box.ariaLabel = `filter the rows of: ${holder.dataset.title}`;
-    box.oninput = () => {
-      const wanted = box.value.toLowerCase().split(/\s+/);
-      for (const [row, text] of words) row.hidden = !wanted.every((word) => text.includes(word));
-    };
-    holder.prepend(box);
+  body.onkeydown = (event) => {
+    const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
+    const cell = event.target.closest("td");
+    let row = step && cell.parentElement[step];
+    while (row?.hidden) row = row[step];
+    const next = row?.cells[cell.cellIndex].querySelector("input, button, a");
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  };
+  search.oninput = update;
+  more.onclick = () => {
+    limit += STEP;
+    update();
+  };
+  if (isBoard) {
+    updateBoard = update;
+    for (const [textContent, n] of [["draw the first 5 rows", 5], ["draw none", 0]]) {
+      const button = element("button", { type: "button", textContent }, tools);
+      button.onclick = () => {
+        chosen.clear();
+        const trials = shown.map(({ texts }) => Number(texts[names.indexOf("trial")]));
+        for (const trial of trials.filter((one) => boxes.has(one)).slice(0, n)) tick(trial, true);
+        drawChosen();
+      };
+    }
   }
+  tools.append(count);
+  if (rows.length > 8) holder.prepend(tools);
+  update();
+  holder.append(more);
+  holder.classList.add("ready");
 }
+
+document.querySelectorAll(".data").forEach(prepare);
+drawChosen();
 
 // The list of sections.
 const list = document.getElementById("sections");
