@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -214,7 +214,8 @@ class _Training:
         restores = self._settings.restore_best or self.job.keep_most_accurate
         kept = self._best if self.weights is not None and restores else len(self.epochs)
         curves = dict(zip(_CURVES, zip(*self.epochs, strict=True), strict=False))
-        return History(**{name: curves.get(name, ()) for name in _CURVES}, kept_epoch=kept)
+        of_epochs: dict[str, Any] = {name: curves.get(name, ()) for name in _CURVES}
+        return History(**of_epochs, kept_epoch=kept)
 
 
 def _children(seed: np.random.SeedSequence) -> list[np.random.SeedSequence]:
