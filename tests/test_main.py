@@ -12,9 +12,10 @@ import lvh
 from lvh.cli import main as command
 from lvh.cli import select
 from lvh.cli.main import main
-from lvh.errors import RenamedWarning, warn_renamed
+from lvh.errors import InputError, RenamedWarning, warn_renamed
 from lvh.models import MODEL_ALIASES
 from lvh.runs.cache_key import run_key
+from lvh.search import SearchSettings
 
 
 @pytest.fixture
@@ -89,11 +90,11 @@ def test_the_old_name_of_export_warns_and_exports(monkeypatch):
 
 
 @pytest.mark.usefixtures("not_warned_yet")
-def test_the_old_name_of_a_race_warns_and_gives_the_same():
-    y = np.tile([0, 1], 40)
-    X = y[:, None] + np.random.default_rng(0).normal(size=(80, 3))
-    swept = partial(lvh.sweep, "logistic", X, y, space={"C": [1e-6, 1.0]}, cv=4)
-    with pytest.warns(RenamedWarning, match='race=True is called budget="race" now'):
-        old = swept(race=True)
-    states = [(trial.state, trial.values) for trial in old.trials]
-    assert states == [(trial.state, trial.values) for trial in swept(budget="race").trials]
+def test_the_old_name_of_a_race_warns_and_is_a_race():
+    X, y = np.arange(160.0).reshape(80, 2), np.tile([0, 1], 40)
+    swept = partial(lvh.sweep, "logistic", X, y, space={"C": [0.1, 1.0]}, cv=3)
+    warns = pytest.warns(RenamedWarning, match='race=True is called budget="race" now')
+    with warns, pytest.raises(InputError, match="the old name of search"):
+        swept(race=True, budget="both")  # refused before any training
+    assert SearchSettings(race=True).races
+    assert SearchSettings(budget="race").races
