@@ -19,6 +19,7 @@ _SHOWN = {".md", ".png", ".csv", ".py"}
 _ROOT = Path(__file__).resolve().parent.parent
 _FIGURE = "application/vnd.plotly.v1+json"
 _PLOTLY = "javascripts/plotly.min.js"
+_NOT_TRANSLATED = ("contributing.md", "tutorial.md")  # the tutorial offers its notebook as a file
 _ASKED_FOR = {"own_data.md", "concepts.md", "cluster.md", "predictions.md", "troubleshooting.md"}
 
 
@@ -53,12 +54,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
-    """Let a search find what a user asks for before the experiments and the reference."""
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Make links of the repository those of the site; let a search find first what users ask."""
     if page.file.src_uri.startswith(("experiments/", "reference/")):
         page.meta["search"] = {"boost": 0.5}
     elif page.file.src_uri in _ASKED_FOR:
         page.meta["search"] = {"boost": 2}
+    return _links(markdown, page.file.src_uri)
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
@@ -89,6 +91,17 @@ def page(notebook: str, at: str) -> tuple[str, dict[str, bytes]]:
             else:
                 parts.append(_shown(output, name))
     return "\n\n".join(parts) + "\n", images
+
+
+def _links(markdown: str, at: str) -> str:
+    """Return a page of docs/ with the places on the site of what its links lead to."""
+    if at in _NOT_TRANSLATED or at.startswith("experiments/"):
+        return markdown
+    up = "../" * at.count("/")
+    for there, here in (("experiments/", "experiments/"), ("CONTRIBUTING.md", "contributing.md")):
+        markdown = markdown.replace(f"](../{up}{there}", f"]({up}{here}")
+    markdown = markdown.replace("](gallery/)", "](gallery/index.md)")
+    return re.sub(r"\]\(((?:\.\./)?(?:gallery/\w+|tutorial))\.ipynb", r"](\1.md", markdown)
 
 
 def _card(notebook: str, text: str, name: str) -> tuple[str, str]:

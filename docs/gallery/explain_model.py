@@ -15,4 +15,4 @@
 
 # %% [markdown]
 # The picture shows what the scores depend on, and no cause. A model that is no better than age and
-# sex has [as good a picture](../experiments/explanations/README.md) as the others.
+# sex has [as good a picture](../../experiments/explanations/README.md) as the others.

@@ -4,7 +4,7 @@
 # Every pair of a kernel and a stride is one configuration. All have the same folds.
 #
 # The network here is small and has two epochs, so that the example is quick. Its scores mean
-# nothing. The [real search](../experiments/joint_kernel_stride/README.md) took days.
+# nothing. The [real search](../../experiments/joint_kernel_stride/README.md) took days.
 
 # %% [sh]
 # lvh sweep data=synthetic data.records=30 model=cnn model.filters=[2,2,2,2,2] \
