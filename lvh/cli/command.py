@@ -189,7 +189,11 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         help="folder of a run, or ID of a tracked one (default: the latest sweep's best)",
     )
     parser.add_argument("--study", help="sweep whose best run is taken (default: the latest)")
-    parser.add_argument("--storage", help="as search.storage of the sweep (default: studies.db)")
+    parser.add_argument(
+        "--storage",
+        help="the database of the sweep: the value that you gave to search.storage (default: "
+        "studies.db)",
+    )
     add_plugin(parser)
     add_tracking(parser)
 

@@ -168,7 +168,7 @@ def _folders(settings: "RunSettings") -> Iterator[Finding]:
     for folders in disks.values():
         free = shutil.disk_usage(folders[0]).free // 2**20
         listed = ", ".join(map(str, folders))
-        text = f"{free:,} MiB are free in {listed}; a run needs some ten, LUDB 200"
+        text = f"{free:,} MiB are free in {listed}; a run needs about 10 MiB, LUDB 200 MiB"
         yield Finding("folders", text if free < 1024 else "", text, 3 if free < 100 else 0)
 
 

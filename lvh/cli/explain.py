@@ -41,8 +41,8 @@ def _run(args: argparse.Namespace) -> None:
     settings = replace(settings, store=str(store_of(chosen.study, settings.store)))
     if settings.cv.protocol.leaks:
         raise InputError(
-            "RUN: expected an honest protocol: under another one a model has learned from the "
-            f"records that would explain it. Received: {settings.cv.protocol.leakage}"
+            f"RUN: this run leaks ({settings.cv.protocol.leakage}): its models have learned from "
+            "their test records, so they cannot be explained on them"
         )
     stride = default_stride(settings.features.name) if args.stride is None else args.stride / 1000
     window = WINDOW if args.window is None else args.window / 1000

@@ -78,7 +78,8 @@ def _export(options: argparse.Namespace) -> tuple[Path, Description]:
         say("the model does not depend on the seed: it has one member")
     ap = description.scores["model"]["ap"]
     threshold = description.threshold
-    say(f"saved in {folder}: mean ap {ap:.3f} over folds; threshold {threshold:.3g}", link=folder)
+    say(f"saved in {folder}", link=folder)
+    say(f"cross-validation of this configuration: mean ap {ap:.3f}; threshold {threshold:.3g}")
     return folder, description
 
 

@@ -27,7 +27,7 @@ GROUPS = {
     },
     "housekeeping": {
         "doctor": "check whether a run can run here",
-        "track": "bring MLflow up to date from the stored folds",
+        "track": "write finished runs and sweeps to MLflow, without training",
         "completion": "print what completes commands in bash, zsh or fish",
     },
 }
@@ -40,8 +40,8 @@ _ABOUT = "Honest, fast, tracked hyperparameter sweeps for ECG: LVH, or any other
 _NOTES = (
     "start: lvh run data=synthetic",
     "help: lvh COMMAND --help, or docs/tour.md",
-    "note: what decides a result is written NAME=VALUE (lvh run model=cnn stride=10), the rest "
-    "--NAME VALUE; lvh model=cnn is short for lvh run model=cnn",
+    "note: run, sweep, doctor, explore and track take NAME=VALUE (lvh run model=cnn stride=10); the "
+    "other commands take --NAME VALUE; lvh model=cnn is short for lvh run model=cnn",
 )
 
 

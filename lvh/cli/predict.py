@@ -196,7 +196,7 @@ def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None
     table = Table()
     table.add_column("record", overflow="fold")
     table.add_column(f"P({description.label})")
-    for name in (f"range of {len(description.seeds)}", "calibrated, 95 %"):
+    for name in (f"lowest to highest\nof {len(description.seeds)} seeds", "calibrated, 95 %"):
         table.add_column(name, no_wrap=True)
     table.add_column("says", no_wrap=shows_criteria)
     if shows_criteria:
@@ -251,11 +251,12 @@ def _say_what_it_means(rows: list[Row], description: Description) -> None:
         if row["fitted_on"]:
             say(f"{row['record']}: the model was fitted on this record: it says nothing new of it")
         elif row["distance"] > 1 or row["outside"]:
-            first, *others = (row["outside"] or "no input").split("; ")
+            first, *others = row["outside"].split("; ")
+            more = f" and {len(others)} more, in --json" if others else ""
             say(
-                f"{row['record']}: unlike the training records (distance {row['distance']:.1f}, 1 "
-                "is far): what the model says may mean nothing. Outside their range: "
-                f"{first}{f' and {len(others)} more, in --json' if others else ''}",
+                f"{row['record']}: unlike the training records (distance {row['distance']:.1f}; "
+                "above 1 is unusual): what the model says may mean nothing"
+                f"{f'. Outside their range: {first}{more}' if first else ''}",
                 style="yellow" if row["distance"] > 1 else None,
             )
     say("help: not a medical device; docs/predictions.md says what the columns mean")

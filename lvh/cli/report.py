@@ -60,7 +60,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--list", action="store_true", help="only list the studies")
     parser.add_argument(
-        "--storage", help="as search.storage of the sweep (default: studies.db in this directory)"
+        "--storage",
+        help="the database of the sweep: the value that you gave to search.storage (default: "
+        "studies.db in this directory)",
     )
     parser.add_argument(
         "--store", default="outputs/folds", help="as store of the sweep (default: %(default)s)"

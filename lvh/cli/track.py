@@ -8,11 +8,11 @@ from lvh.errors import InputError, TrackingFault, masked
 from lvh.reports.terminal import say
 from lvh.runs.hints import say_where
 
-_HELP = """Write finished runs and sweeps into a store of MLflow, without training.
+_HELP = """Write finished runs and sweeps to MLflow, without training.
 
 usage: python -m lvh.track [tracking.uri=URI] [tracking.experiment=NAME] [store=FOLDER]
 
-A run that is in the store already is not written twice. Use it after a run with tracking=off, for a
+A run that MLflow has already is not written twice. Use it after a run with tracking=off, for a
 server that was down, for another server, and for runs that were deleted by hand.
 """
 
@@ -25,7 +25,7 @@ def _track(overrides: list[str]) -> None:
     chosen = settings_of(*overrides)
     tracking, root = chosen.tracking, Path(chosen.store)
     if tracking.name == "off":
-        raise InputError("tracking: expected a store of MLflow. Received: off")
+        raise InputError("tracking: expected mlflow. Received: off")
     paths = [str(path.absolute()) for path in records_of(root)]
     if not paths:
         raise InputError(f"store: expected finished runs in {root}/runs. Received: none")
@@ -33,7 +33,7 @@ def _track(overrides: list[str]) -> None:
     faults = [fault for path in paths if (fault := writer.write(path))]
     if faults:
         raise TrackingFault(
-            f"tracking: {len(faults)} of {len(paths)} records are not in the store: "
+            f"tracking: {len(faults)} of {len(paths)} results were not written to MLflow: "
             f"{'; '.join(dict.fromkeys(faults))}"
         )
     n_sweeps = sum(Path(path).parent.name == "sweeps" for path in paths)

@@ -75,13 +75,13 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
     settings = tracking_of(args)
     uri = resolved_uri(settings)
     if uri.startswith(("http:", "https:")):
-        say(f"this store shows its runs itself: {uri}", wraps=False)
+        say(f"this MLflow server has its own page: {uri}", wraps=False)
         return
     if (database := embedded(settings)) is not None:
         if not database.is_file():
             raise InputError(
-                "--uri: expected a store of MLflow, which lvh run makes in the directory where it "
-                f"is typed. Received: {database}, not there"
+                "--uri: expected the database of MLflow, which lvh run makes in the folder where you "
+                f"type it. Received: {database}, not there"
             )
         check_embedded(database)
     set_mlflow_variables()
@@ -129,7 +129,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add, port = parser.add_argument, between(1, 2**16 - 1, int)
     add("--port", type=port, help="(default: 5000, of --studies 8080)")
     add("--studies", action="store_true", help="show the sweeps in Optuna's dashboard instead")
-    add("--storage", help="with --studies: as search.storage of the sweep (default: studies.db)")
+    add(
+        "--storage",
+        help="with --studies: the database of the sweep, the value that you gave to search.storage "
+        "(default: studies.db)",
+    )
 
 
 main = command(

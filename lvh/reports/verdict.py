@@ -33,7 +33,7 @@ def facts(study: StudyResult) -> dict[str, str]:
     found = {
         "score": _headline(study, rows[0]),
         "best": _best(study, rows[0]),
-        "others": _equals(study, rows),
+        "others": _not_told_apart(study, rows),
         "baselines": _baselines(study, rows[0]),
         "bias": _selection_bias(study),
         "trials": _counts(study),
@@ -113,7 +113,7 @@ def _best(study: StudyResult, best: Row) -> str:
     return f"{text}."
 
 
-def _equals(study: StudyResult, rows: Sequence[Row]) -> str:
+def _not_told_apart(study: StudyResult, rows: Sequence[Row]) -> str:
     if len(rows) < 2 or rows[0].verdict != "best":
         return ""
     equal = [row for row in rows if row.verdict == "not told apart"]
@@ -122,7 +122,7 @@ def _equals(study: StudyResult, rows: Sequence[Row]) -> str:
     if equal:
         texts.append(f"These folds cannot tell it apart from {_listed(study, equal)}.")
     elif not unknown:
-        texts.append("Every other complete configuration scores worse.")
+        texts.append("The test finds every other complete configuration worse.")
     if unknown:
         few = "Not comparable, because fewer than two folds have a score"
         texts.append(f"{few}: {_listed(study, unknown)}.")
@@ -159,8 +159,9 @@ def _selection_bias(study: StudyResult) -> str:
     stopped = sum(trial.state == "stopped" for trial in study.trials)
     if stopped:
         texts.append(
-            f"{stopped} stopped configuration{'s' if stopped > 1 else ''} took part in the choice "
-            "but in no correction, so the score of the best is still too good."
+            "Stopped trials have no complete scores, so the bias correction cannot use them. "
+            f"{stopped} {'were' if stopped > 1 else 'was'} stopped: the corrected score of the best "
+            "may still be too high."
         )
     return " ".join(texts)
 

@@ -111,9 +111,9 @@ class Forecast:
     def left(self, *, races: bool = True) -> float:
         """Return about how many seconds the study takes from now; NaN where nothing is known.
 
-        A configuration costs what others of its kind took, or what timed steps say in the
-        proportion in which they were right so far, or what a regression of the logarithm on the
-        logarithms of the swept numbers says.
+        The cost of a configuration is the measured time of equal ones; else its timed steps,
+        multiplied by measured/timed so far; else a regression of the logarithm of the cost on the
+        logarithms of the swept numbers.
         """
         plan, trials = self._study.plan, self._study.configurations()
         ran = defaultdict[Kind, list[float]](list)

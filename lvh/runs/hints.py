@@ -86,8 +86,8 @@ def say_hints(
     enough = math.ceil(3 / max(1e-9, 1 - momentum) / steps) if momentum else 0
     if not train.precise_bn and train.epochs < enough:
         say(
-            f"hint: {train.epochs} epochs are too few for batch normalization, which needs about "
-            f"{enough} here, or train.precise_bn=true: docs/troubleshooting.md"
+            f"hint: batch normalization needs about {enough} epochs here, you have {train.epochs}. "
+            f"Set train.epochs={enough}, or train.precise_bn=true: docs/troubleshooting.md"
         )
     n_fewest = min(int(data.features.y[split.test].sum()) for split in splits)
     if n_fewest < _FEW_RECORDS:

@@ -62,7 +62,11 @@ def best_of_sweep(storage: str | None, study: str | None) -> Chosen:
         )
     n_candidates = sum(trial.state in ("complete", "stopped") for trial in result.trials)
     score = result.objectives[0].name
-    say(f"best of {n_candidates} of study {result.name} by {score}: trial {best.number}")
+    better = "highest" if result.objectives[0].maximize else "lowest"
+    say(
+        f"chosen: trial {best.number}, which has the {better} {score} of {n_candidates} trials in "
+        f"sweep {result.name}"
+    )
     return Chosen(str(folder), result.name, n_candidates, score)
 
 
@@ -76,8 +80,9 @@ def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
     path = Path(run) / "config.yaml"
     if not path.is_file():
         raise InputError(
-            "RUN: expected the folder of a run, with config.yaml, the 32 digits of a tracked run, "
-            f"or, to lvh export, the folder of a final model, with model.json. Received: {run}"
+            "RUN: expected the folder of a run (it has config.yaml), the 32-digit ID of a run in "
+            "MLflow, or, for lvh export, the folder of a final model (it has model.json). "
+            f"Received: {run}"
         )
     return _read(path)
 

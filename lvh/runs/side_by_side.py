@@ -29,8 +29,8 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
         listed = ", ".join(labels.values())
         raise InputError(f"STUDY: expected runs of one label. Received: {listed}")
     keys = dict.fromkeys(key for record in records for key in record.params)
-    absent = object()
-    differing = [key for key in keys if len({one.params.get(key, absent) for one in records}) > 1]
+    # null says no more than a setting that a model does not have
+    differing = [key for key in keys if len({one.params.get(key) for one in records}) > 1]
     trials = tuple(
         _trial(number, result, record, differing)
         for number, (result, record) in enumerate(zip(results, records, strict=True))

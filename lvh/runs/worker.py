@@ -133,7 +133,7 @@ class Worker:
                 verbosity=self.verbosity,
                 title=f"trial {trial.number} of {plan.total}{left_text}: ",
                 sweep=place,
-                draws=partial(_is_best, study),
+                makes_figures=partial(_is_best, study),
             )
         except EnvironmentFault:
             raise

@@ -17,9 +17,9 @@ class SearchSettings:
     Attributes:
         objectives: Scores to rank by, the first one first; see `lvh.search.results.Objective`.
             Several make a Pareto front.
-        sampler: `grid` takes every point once; `tpe` and `random` propose points; `auto` is
-            `grid` for a space that can be enumerated and is no larger than `n_trials`, else
-            `tpe`.
+        sampler: `grid` takes every point once; `tpe` and `random` propose points. `auto` takes
+            `grid` if all dimensions are lists or ranges and `n_trials` is None or at least the
+            number of points; else `tpe`.
         n_trials: How many trials the study is to have in the end, with those it has; None for
             every point of a grid, or 50.
         seed: Of the proposals, and of the order in which folds are run where trials may stop.
@@ -54,7 +54,7 @@ class SearchSettings:
 
     @property
     def may_stop(self) -> bool:
-        """Whether a trial may end before its last fold."""
+        """Whether a trial may end before all its folds have all epochs."""
         return self.halves or self.stops_at_folds
 
     @property

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 LEVEL = 0.05
-"""Of one look at a race. Over the many looks of 35 folds, between equals, it adds up to .1."""
+"""Error level of one check. Over 35 folds of identical trials the total error is about .1."""
 _ROUNDING = 1e-9  # of a singular value, relative to the largest one
 RECORDS = "records"
 """Attribute of a trial: digest of the records that its folds score, in their order."""

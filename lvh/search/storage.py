@@ -199,10 +199,18 @@ def _check_file(file: Path, to_read: bool) -> None:
         with opened(file, _WAIT) as database:
             names = tables(database)
     optunas = {"studies", "version_info", "study_directions"}  # one of them is made first
-    if not names & optunas and (names or to_read):
+    if names & optunas:
+        return
+    if names:
         raise InputError(
-            f"search.storage: expected a database of studies. Received: {file}, which "
-            f"{'has other tables' if names else 'has none'}"
+            f"search.storage: expected a database of studies. Received: {file}, which has other "
+            "tables"
+        )
+    if to_read:
+        state = "is empty" if file.is_file() else "does not exist"
+        raise InputError(
+            f"search.storage: there is no sweep here: {file} {state}. Go to the folder where you "
+            "typed lvh sweep, or name the folder of a run"
         )
 
 

@@ -99,7 +99,7 @@ class Tracker:
             return []
         n, reason = len(faults), next(iter(faults.values()))
         return [
-            f"tracking: {n} {'record is' if n == 1 else 'records are'} not in the store: "
+            f"tracking: {n} {'result was' if n == 1 else 'results were'} not written to MLflow: "
             f"{reason.rstrip('.')}. The results are on the disk: the same command, or "
             f"python -m lvh.track, records them without training"
         ]
