@@ -112,7 +112,9 @@ def swept(tmp_path_factory) -> Path:
 def test_the_best_of_a_sweep_becomes_the_champion(swept, tmp_path, data_set):
     done = command("--seeds", "2", "--out", str(tmp_path / "m"), cwd=swept, module="lvh.export")
     assert done.code == 0, done.err
-    number = int(re.search(r"^best of 3 of study \S+ by ap: trial (\d)$", done.out, re.M)[1])
+    number = int(
+        re.search(r"^chosen: trial (\d), which has the highest ap of 3 ", done.out, re.M)[1]
+    )
     described = json.loads((tmp_path / "m" / "model.json").read_text())
     assert described["n_candidates"] == 3
     assert described["settings"]["model"]["C"] == [0.001, 0.1, 1][number]

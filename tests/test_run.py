@@ -121,7 +121,7 @@ def test_a_server_that_is_down_costs_no_training(tmp_path):
     assert "age + sex" in done.out
     assert (done.folder() / "scores.csv").exists()
     message = done.err.splitlines()[-1]
-    assert re.match(r"lvh: tracking: 1 record is not in the store: .*127\.0\.0\.1", message)
+    assert re.match(r"lvh: tracking: 1 result was not written to MLflow: .*127\.0\.0\.1", message)
     assert "python -m lvh.track, records them without training" in message
     again = command(*FAST, cwd=tmp_path)
     assert "nothing to train" in again.out

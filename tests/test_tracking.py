@@ -176,7 +176,7 @@ def test_killed_processes_leave_nothing_running_and_are_reported(settings, recor
     tracker._worker.wait()
     tracker.track(record)
     (fault,) = tracker.close()
-    assert "1 record is not in the store" in fault
+    assert "1 result was not written to MLflow" in fault
     tracked(settings, record)
     assert levels(settings) == {"configuration": 1, "fold": 4}
 

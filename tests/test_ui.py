@@ -43,7 +43,7 @@ def refusal(capsys, *arguments: str) -> tuple[int, str]:
 def test_what_is_no_store_is_neither_made_nor_changed(capsys, tmp_path):
     code, line = refusal(capsys)
     assert code == 2
-    assert "expected a store of MLflow, which lvh run makes" in line
+    assert "expected the database of MLflow, which lvh run makes" in line
     assert f"Received: {tmp_path}/mlflow.db, not there" in line
     assert not list(tmp_path.iterdir())
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:

@@ -135,9 +135,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     return shared.command(
         "lvh completion",
-        'Print a script for Tab completion. In bash: eval "$(lvh completion bash)"; in zsh the same '
-        "with zsh; in fish: lvh completion fish | source. Put the line into ~/.bashrc, ~/.zshrc or "
-        "~/.config/fish/config.fish to keep it.",
+        'Print a script for Tab completion. In bash: eval "$(lvh completion bash)"; in zsh: eval '
+        '"$(lvh completion zsh)"; in fish: lvh completion fish | source. Put the line into '
+        "~/.bashrc, ~/.zshrc or ~/.config/fish/config.fish to keep it.",
         _add_arguments,
         lambda options: print(SCRIPTS[options.shell], end=""),
     )(typed)

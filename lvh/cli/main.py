@@ -40,8 +40,8 @@ _ABOUT = "Honest, fast, tracked hyperparameter sweeps for ECG: LVH, or any other
 _NOTES = (
     "start: lvh run data=synthetic",
     "help: lvh COMMAND --help, or docs/tour.md",
-    "note: run, sweep, doctor, explore and track take NAME=VALUE (lvh run model=cnn stride=10); the "
-    "other commands take --NAME VALUE; lvh model=cnn is short for lvh run model=cnn",
+    "note: run, sweep, doctor, explore and track take NAME=VALUE (lvh run model=cnn stride=10); "
+    "the other commands take --NAME VALUE; lvh model=cnn is short for lvh run model=cnn",
 )
 
 

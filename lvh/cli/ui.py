@@ -80,8 +80,8 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
     if (database := embedded(settings)) is not None:
         if not database.is_file():
             raise InputError(
-                "--uri: expected the database of MLflow, which lvh run makes in the folder where you "
-                f"type it. Received: {database}, not there"
+                "--uri: expected the database of MLflow, which lvh run makes in the folder where "
+                f"you type it. Received: {database}, not there"
             )
         check_embedded(database)
     set_mlflow_variables()

@@ -160,8 +160,8 @@ def _selection_bias(study: StudyResult) -> str:
     if stopped:
         texts.append(
             "Stopped trials have no complete scores, so the bias correction cannot use them. "
-            f"{stopped} {'were' if stopped > 1 else 'was'} stopped: the corrected score of the best "
-            "may still be too high."
+            f"{stopped} {'were' if stopped > 1 else 'was'} stopped: the corrected score of the "
+            "best may still be too high."
         )
     return " ".join(texts)
 

@@ -60,7 +60,7 @@ def run_configuration(
     `callbacks` follow the folds, in their `order`, after each has been stored, and may stop the run
     after some (`check_after`). A run that is no part of a sweep is trained by one process at once.
     `rungs` are numbers of epochs, the last one that of the settings: all folds have the epochs of
-    one before any has those of the next. `makes_figures` says, from its scores, whether it gets any.
+    one before any has those of the next. `makes_figures` decides by the scores.
     """
     settings, features = composed.settings, data.features
     splits = data.splits if order is None else order

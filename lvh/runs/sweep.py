@@ -114,8 +114,8 @@ def _check(space: Space) -> None:
         alone = ("train.threads", "data.label", "external.label")
         if _group(name) in _UNSWEPT or name.lstrip("+") in alone:
             raise InputError(
-                f"{name}: cannot be swept: it does not change the model, or it changes the question. "
-                "Start one sweep for each value"
+                f"{name}: cannot be swept: it does not change the model, or it changes the "
+                "question. Start one sweep for each value"
             )
 
 
