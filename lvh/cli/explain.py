@@ -118,7 +118,7 @@ def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None
         say(f"not tracked: {error}")
         return
     if run_id is None:
-        say("not tracked: expected this run, made by this code, in the store of its settings")
+        say("not tracked: MLflow does not have this run, made by this code")
         return
     log_explanation(run_id, folder, tracking)
     say(f"logged to run {run_id} as explanation/")

@@ -196,7 +196,8 @@ def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None
     table = Table()
     table.add_column("record", overflow="fold")
     table.add_column(f"P({description.label})")
-    for name in (f"lowest to highest\nof {len(description.seeds)} seeds", "calibrated, 95 %"):
+    seeds = f"{len(description.seeds)} seed{'s' if len(description.seeds) > 1 else ''}"
+    for name in (f"lowest to highest\nof {seeds}", "calibrated, 95 %"):
         table.add_column(name, no_wrap=True)
     table.add_column("says", no_wrap=shows_criteria)
     if shows_criteria:
