@@ -39,7 +39,8 @@ def test_both_runs_of_the_page(folder, monkeypatch):
     code, out, err = in_process(*network, *SHORT, "train.epochs=1", FEW, "hydra.run.dir=network")
     assert (code, err) == (0, "")
     for line in blocks("text")[0].splitlines():
-        assert line in out
+        if not line.startswith(("training: ", "tracking: ")):  # which SHORT and FEW change
+            assert line in out
     assert "age + sex" not in out
     summary = json.loads((folder / "network/data.json").read_text())
     assert (summary["records"], summary["leads"], summary["dropped"]) == (120, ["ii"], {})
