@@ -97,7 +97,7 @@ def write(
     folder: Path,
     runs: Mapping[int, Path] | None = None,
     *,
-    mlflow: Callable[[str, Path], str] | None = None,
+    tracked_at: Callable[[str, Path], str] | None = None,
     cohort: Cohort | str = "",
 ) -> Path:
     """Write the report of a sweep; return the page, which needs none of the other files.
@@ -107,7 +107,7 @@ def write(
         folder: Made if it is not there; `leaderboard.csv`, `folds.csv`, `comparisons.csv` and
             `report.html` in it are replaced.
         runs: Folders of the trials' runs, by number.
-        mlflow: Returns the address of a run in MLflow, or the command that shows it, of its key
+        tracked_at: Returns the address of a run in MLflow, or the command that shows it, of its key
             and its folder.
         cohort: Records of the best run, or why there are none to draw; empty says nothing.
     """
@@ -115,7 +115,7 @@ def write(
     keys = {trial.number: trial.run_key for trial in study.trials}
     links = {}
     for number, run in runs.items():
-        place = mlflow(keys[number], run) if mlflow and keys[number] else ""
+        place = tracked_at(keys[number], run) if tracked_at and keys[number] else ""
         links[number] = (os.path.relpath(run, folder), place, _command(run))
     names = [field.name for field in fields(Comparison)]
     comparisons = pd.DataFrame([asdict(row.comparison) for row in rows], columns=names)

@@ -33,7 +33,7 @@ def write_page(study: StudyResult, folder: Path, runs: Mapping[int, Path]) -> Pa
             raise InputError("the records have changed since this run")
     except LvhError as error:
         cohort = str(error)
-    return write(study, folder, runs, mlflow=mlflow, cohort=cohort)
+    return write(study, folder, runs, tracked_at=mlflow, cohort=cohort)
 
 
 def in_mlflow(tracking: TrackingSettings) -> Callable[[str, Path], str] | None:
