@@ -24,16 +24,16 @@ def write_page(study: StudyResult, folder: Path, runs: Mapping[int, Path]) -> Pa
     if best is None:
         return write(study, folder, runs)
     cohort: Cohort | str
-    mlflow = None
+    tracked_at = None
     try:
         settings = settings_of(str(best), TrackingSettings())
-        mlflow = in_mlflow(settings.tracking)
+        tracked_at = in_mlflow(settings.tracking)
         cohort = load_cohort(settings)
         if cohort.fingerprint != load_run(best / "run.json").data.fingerprint:
             raise InputError("the records have changed since this run")
     except LvhError as error:
         cohort = str(error)
-    return write(study, folder, runs, tracked_at=mlflow, cohort=cohort)
+    return write(study, folder, runs, tracked_at=tracked_at, cohort=cohort)
 
 
 def in_mlflow(tracking: TrackingSettings) -> Callable[[str, Path], str] | None:
