@@ -34,6 +34,7 @@ def _run(args: argparse.Namespace) -> None:
     from lvh.runs.cache_key import run_key
     from lvh.runs.experiment_data import load_data
     from lvh.tracking.fold_store import store_of
+    from lvh.tracking.run_record import load_run
 
     tracking = tracking_of(args)
     chosen = choose(args.run, args.storage, args.study)
@@ -43,6 +44,11 @@ def _run(args: argparse.Namespace) -> None:
         raise InputError(
             f"RUN: this run leaks ({settings.cv.protocol.leakage}): its models have learned from "
             "their test records, so they cannot be explained on them"
+        )
+    record = Path(chosen.run) / "run.json"
+    if record.exists() and load_run(record).status == "stopped":
+        raise InputError(
+            f"RUN: expected a finished run. Received: {chosen.run}, which the sweep stopped early"
         )
     stride = default_stride(settings.features.name) if args.stride is None else args.stride / 1000
     window = WINDOW if args.window is None else args.window / 1000

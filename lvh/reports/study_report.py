@@ -62,7 +62,8 @@ def table(study: StudyResult, width: int = 80) -> Table:
         dimensions = ["configuration"]
     objective = study.objectives[0]
     over = " over folds" if has_folds(objective) else ""
-    title = f"{len(study.complete)} configurations by mean {objective.name}{over}"
+    n, mean = len(study.complete), "mean " if over else ""
+    title = f"{n} configuration{'s' if n != 1 else ''} by {mean}{objective.name}{over}"
     shown_table = Table(title=escape(title), padding=(0, 1, 0, 0))
     for name in shown:
         is_wide = name in ("configuration", "verdict")
