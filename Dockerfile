@@ -1,5 +1,5 @@
 # docker build --tag lvh .
-# docker run --rm --volume "$PWD:/work" --user "$(id -u):$(id -g)" lvh run data=synthetic
+# docker run --rm --volume "$PWD:/study" --user "$(id -u):$(id -g)" lvh run data=synthetic
 FROM python:3.13-slim
 ENV PYTHONUNBUFFERED=1 HOME=/home/lvh
 WORKDIR /src
@@ -12,9 +12,9 @@ COPY lvh lvh
 RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
  && useradd --create-home lvh \
  && chmod 1777 /home/lvh \
- && install --directory --owner lvh /work
+ && install --directory --owner lvh /study
 # with --user, another user than lvh writes its caches there
 USER lvh
-WORKDIR /work
+WORKDIR /study
 ENTRYPOINT ["lvh"]
 CMD ["--help"]
