@@ -47,7 +47,7 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "-m experiment=classical_baselines,report_dnn": ["experiment: one is the recipe of a sweep"],
     "-m model=svm 'model.C=range(1,10,0)'": ["model.C: expected range", "a step other than 0"],
     "-m": ["expected something to sweep"],
-    "-m search.seed=1,2": ["search.seed: expected something that makes a difference"],
+    "-m search.seed=1,2": ["search.seed: cannot be swept"],
     "-m seed=0,1 search.workers=2": ["search.workers: needs a launcher"],
     "-m seed=0,1 search.budget=race search.pruner=median": ["expected one of them"],
     "-m data=synthetic ++cv.folds=2,3 search.budget=race": ["folds or data are swept"],
