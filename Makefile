@@ -62,8 +62,10 @@ format: $(DEV) ## mend the style
 notebooks: $(DEV) ## make the tutorial and the gallery again, with their outputs; ARGS=docs/gallery/NAME.py for one
 	$(BIN)/python docs/make_notebooks.py $(ARGS)
 
-bench: $(DEV) ## measure all that a user waits for; writes experiments/speed/; ARGS="--only dnn"
+bench: $(DEV) ## measure all that a user waits for, and replay the budgets; writes experiments/; ARGS="--only dnn"
 	$(BIN)/python experiments/speed/measure.py $(ARGS)
+	$(BIN)/python experiments/joint_kernel_stride/budgets.py
+	$(BIN)/python experiments/joint_kernel_stride/tables.py
 
 bench-quick: $(DEV) ## a look at it with few epochs; writes outputs/bench-quick/
 	$(BIN)/python experiments/speed/measure.py --quick $(ARGS)

@@ -38,10 +38,10 @@ def rows(learning_rate: float, momentum: float) -> Iterator[dict[str, float | st
         f"model.bn_momentum={momentum}",
     )
     data = load_data(settings)
-    for split in data.splits[:N_FOLDS]:
+    for fold, split in enumerate(data.splits[:N_FOLDS]):
         for row, _ in points(settings, data, split, EPOCHS):
             shown = {name: value for name, value in row.items() if name in FIELDS}
-            yield {"learning_rate": learning_rate, "momentum": momentum, **shown}
+            yield {"learning_rate": learning_rate, "momentum": momentum, "fold": fold, **shown}
 
 
 def main() -> None:

@@ -11,12 +11,16 @@ already is not trained again; `--part 1/2` takes every second fold, for a second
 """
 
 import argparse
-import csv
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _common import append, read
 
 import lvh
 from lvh.config.run_settings import RunSettings
@@ -31,7 +35,6 @@ from lvh.validation.splits import Split
 
 HERE = Path(__file__).resolve().parent
 SCORES = ("ap", "roc_auc", "accuracy", "loss")
-FIELDS = ("configuration", "fold", "epochs", "statistics", *SCORES, "seconds", "setup_seconds")
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,12 @@ def settings_of(grid: Grid, swept: tuple[str, ...]) -> RunSettings:
 
 
 def points(
-    settings: RunSettings, data: ExperimentData, split: Split, grid: Grid
+    settings: RunSettings,
+    data: ExperimentData,
+    split: Split,
+    epochs: tuple[int, ...],
+    *,
+    either: bool = True,
 ) -> Iterator[tuple[dict[str, float | str], FoldResult]]:
     """Train one fold; yield its row and its result after some epochs, by the settings last."""
     y = data.features.y[split.test]
@@ -93,8 +101,8 @@ def points(
     start: Checkpoint | None = None
     spent = setup = 0.0
     own = settings.train.precise_bn
-    for n_epochs in sorted(grid.epochs):
-        for precise in (not own, own) if grid.either else (own,):
+    for n_epochs in sorted(epochs):
+        for precise in (not own, own) if either else (own,):
             train = replace(settings.train, epochs=n_epochs, precise_bn=precise)
             trainer = new_trainer(replace(settings, train=train), data.features, data.cohort.fs)
             started, before = time.process_time(), trainer.setup_seconds
@@ -122,12 +130,7 @@ def main() -> None:
     part, parts = map(int, args.part.split("/"))
     store = FoldStore(Path("outputs/folds"))
     store.check()
-    done = set()
-    if table.exists():
-        with table.open(newline="") as file:
-            done = {(row["configuration"], row["fold"]) for row in csv.DictReader(file)}
-    else:
-        table.write_text(",".join(FIELDS) + "\n")
+    done = {(row["configuration"], row["fold"]) for row in read(table)}
     number = 0
     for swept in product(*grid.swept):
         settings, name = settings_of(grid, swept), " ".join(swept)
@@ -138,12 +141,12 @@ def main() -> None:
             number += 1
             if number % parts != part or (name, str(fold)) in done:
                 continue
-            rows, results = zip(*points(settings, data, split, grid), strict=True)
+            rows, results = zip(
+                *points(settings, data, split, grid.epochs, either=grid.either), strict=True
+            )
             result = results[-1]
             store.save(keys[split.number], data.features, result, decisions)
-            with table.open("a", newline="") as file:
-                writer = csv.DictWriter(file, FIELDS)
-                writer.writerows({"configuration": name, "fold": fold, **row} for row in rows)
+            append(table, ({"configuration": name, "fold": fold, **row} for row in rows))
             print(name, fold, f"{result.seconds:.0f} s", flush=True)
 
 

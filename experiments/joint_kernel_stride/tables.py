@@ -1,23 +1,27 @@
 """Write the tables of README.md from the files beside it: python .../tables.py."""
 
+import sys
 from pathlib import Path
 
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import _common
+
 HERE = Path(__file__).resolve().parent
 
 
-def table(frame: pd.DataFrame) -> str:
-    """Return a table in Markdown."""
+def table(frame: pd.DataFrame) -> list[str]:
+    """Return a table in Markdown, numbers with three digits."""
     rows = [
-        [f"{value:.3f}" if isinstance(value, float) else str(value) for value in row]
+        [f"{value:.3f}" if isinstance(value, float) else value for value in row]
         for row in frame.itertuples(index=False)
     ]
-    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return _common.table(list(frame.columns), rows)
 
 
-def of_settings() -> str:
+def of_settings() -> list[str]:
     """Mean loss and ap after some epochs, by learning rate, momentum and statistics."""
     frame = pd.read_csv(HERE / "settings.csv")
     shown = frame[frame["epochs"].isin([5, 10, 20])]
@@ -29,7 +33,7 @@ def of_settings() -> str:
     return table(wide)
 
 
-def of_answer() -> str:
+def of_answer() -> list[str]:
     """Return the best pair of each sweep, beside what it is compared with: average precision."""
     frame = pd.read_csv(HERE / "answer.csv")
     low, high = frame.pop("corrected_low"), frame.pop("corrected_high")
@@ -40,12 +44,12 @@ def of_answer() -> str:
     return table(frame.rename(columns=lambda name: name.replace("_", " ")))
 
 
-def of_factors() -> str:
+def of_factors() -> list[str]:
     """Return what a kernel or a stride changes, on average over the other."""
     return table(pd.read_csv(HERE / "factors.csv"))
 
 
-def of_pairs() -> str:
+def of_pairs() -> list[str]:
     """Return the leaderboards of all sweeps."""
     files = sorted(HERE.glob("leaderboard_*.csv"))
     frames = [
@@ -55,7 +59,7 @@ def of_pairs() -> str:
     return table(pd.concat(frames)[shown])
 
 
-def of_statistics() -> str:
+def of_statistics() -> list[str]:
     """Mean scores of all recorded pairs with either kind of statistics."""
     frame = pd.read_csv(HERE / "curves_millivolts.csv")
     last = frame[frame["epochs"] == frame["epochs"].max()]
@@ -64,7 +68,7 @@ def of_statistics() -> str:
     return table(means.reset_index())
 
 
-def of_budgets() -> str:
+def of_budgets() -> list[str]:
     """Return the replays of all tables of curves."""
     frame = pd.read_csv(HERE / "budgets.csv")
     return table(frame.drop(columns="epochs"))
@@ -72,7 +76,6 @@ def of_budgets() -> str:
 
 def main() -> None:
     """Write all tables in place."""
-    text = (HERE / "README.md").read_text("utf-8")
     parts = {
         "settings": of_settings,
         "answer": of_answer,
@@ -82,13 +85,7 @@ def main() -> None:
         "budgets": of_budgets,
     }
     for name, make in parts.items():
-        before, mark, after = text.partition(f"<!-- {name}: made by tables.py -->")
-        lines = after.lstrip("\n").split("\n")
-        while lines and lines[0].startswith("|"):  # the table that was there
-            lines.pop(0)
-        rest = "\n".join(lines).lstrip("\n")
-        text = f"{before}{mark}\n\n{make()}\n\n{rest}"
-    (HERE / "README.md").write_text(text, "utf-8")
+        _common.put(HERE / "README.md", f"<!-- {name}: made by tables.py -->", make())
 
 
 if __name__ == "__main__":

@@ -46,9 +46,7 @@ def settings_of(*overrides: str) -> RunSettings:
 def composed_from(config: DictConfig) -> Composed:
     """Check what Hydra composed."""
     resolved = plain(config)
-    named, settings = _named.pop() if _named else (None, None)
-    if settings is None or named != resolved:
-        settings = settings_from(resolved)
+    settings = settings_from(resolved)
     if plugins := settings.plugins():  # to be read, not to be loaded
         resolved["plugins"] = {option: asdict(plugin) for option, plugin in plugins.items()}
     return Composed(settings, masked(OmegaConf.to_yaml(OmegaConf.create(resolved))))
@@ -90,10 +88,6 @@ def plain(config: DictConfig) -> dict[str, Any]:
         holder.cfg = before
 
 
-_named: list[tuple[dict[str, Any], RunSettings]] = []
-"""The configuration that gave the folder of this run its name, until it is run."""
-
-
 def _folder_name(kind: str, *, _root_: DictConfig) -> str:
     """Return what the folder of a run or of a sweep is called, after the time.
 
@@ -103,9 +97,7 @@ def _folder_name(kind: str, *, _root_: DictConfig) -> str:
     name = kind
     try:
         if kind == "run":
-            resolved = plain(_root_)
-            _named[:] = [(resolved, settings_from(resolved))]
-            name = _named[0][1].name
+            name = settings_from(plain(_root_)).name
         elif recipe := _root_.hydra.runtime.choices.get("experiment"):
             name = f"sweep-{recipe}"
         else:

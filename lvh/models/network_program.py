@@ -4,6 +4,7 @@ On TensorFlow that is `lvh.models.graph_program`; on JAX and PyTorch Keras's own
 """
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -24,7 +25,7 @@ Weights = list[npt.NDArray[Any]]
 Arrays = Sequence[npt.NDArray[Any]]
 
 
-class Program:
+class Program(ABC):
     """A Keras model with what trains and scores it, for all folds and settings of its shape.
 
     It may hold several networks side by side; lists that go in and out have a part for each.
@@ -51,9 +52,9 @@ class Program:
         """Return the variables of one network, in the order of its model."""
         return self._variables
 
+    @abstractmethod
     def optimizer(self, at: int) -> Sequence[Any]:
         """Return the variables of the optimizer of one network."""
-        raise NotImplementedError
 
     def values(self, at: int) -> Weights:
         """Return copies of all variables of one network."""

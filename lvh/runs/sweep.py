@@ -2,10 +2,9 @@
 
 import os
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -29,12 +28,12 @@ from lvh.runs.cache_key import RESULTS_VERSION, deciding
 from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.runs.hints import say_hints, say_next, say_where
 from lvh.runs.result_page import write_page
-from lvh.runs.worker import Worker, WorkerResult
+from lvh.runs.worker import Worker, WorkerResult, tracked_as_they_end
 from lvh.search.plan import StudyPlan, decided
-from lvh.search.results import OUTCOME_FORMAT, StudyResult, Trial
+from lvh.search.results import StudyResult, Trial
 from lvh.search.space import Choice, Point, Space
 from lvh.search.storage import Storage
-from lvh.search.study import OUTCOME, Study, open_study, result_of
+from lvh.search.study import Study, open_study, result_of
 from lvh.tracking.address import TrackingSettings
 from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_dir import STUDY, link_latest
@@ -43,7 +42,6 @@ from lvh.tracking.run_record import (
     RunRecord,
     SweepLink,
     SweepRecord,
-    load_run,
     save,
 )
 from lvh.tracking.tracker import Tracker
@@ -53,7 +51,6 @@ _UNSWEPT = ("backend", "hydra", "resume", "search", "store", "tracking")
 _TRIED = 1000
 """Points that are looked at to find a valid one."""
 _RELAUNCHES = 30
-_BETWEEN_LOOKS = 2.0  # s
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,7 @@ def run_sweep(sweep: Sweep) -> None:
     with Tracker(settings.tracking) as tracker:
         _track(study, tracker, store)
         _announce(study, sweep.workers, summarize_cohort(data.cohort))
-        with _followed(study, tracker, store) if sweep.is_local else nullcontext():
+        with tracked_as_they_end(study, tracker, store) if sweep.is_local else nullcontext():
             done = _train(sweep, study, settings, tracker=tracker, store=store)
         result = result_of(study, store)
         _show(result, done, sweep.folder / "report", settings.store)
@@ -268,30 +265,6 @@ def _train(
             has_died = True
             say("a process of this sweep died: killed, or out of memory; going on", style="red")
     raise EnvironmentFault("the processes of this sweep die again and again; is memory short?")
-
-
-@contextmanager
-def _followed(study: Study, tracker: Tracker, store: Path) -> Iterator[None]:
-    """Have the trials of other processes tracked as they end; the rest is tracked at the end."""
-    ended = threading.Event()
-
-    def follow() -> None:
-        sent = {at for at, one in study.configurations().items() if OUTCOME in one.user_attrs}
-        while not ended.wait(_BETWEEN_LOOKS):
-            with suppress(LvhError):
-                for number, trial in study.configurations().items():
-                    if number not in sent and OUTCOME in trial.user_attrs:
-                        sent.add(number)
-                        key = OUTCOME_FORMAT.validate_python(trial.user_attrs[OUTCOME]).run_key
-                        tracker.track(load_run(store / "runs" / f"{key}.json"))
-
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _show(result: StudyResult, done: list[WorkerResult], folder: Path, store: str) -> None:

@@ -4,7 +4,8 @@ import math
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,15 +28,17 @@ from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import Forecast, duration
 from lvh.runs.run import run_configuration
-from lvh.search.results import FoldScore, Outcome, objective_values
+from lvh.search.results import OUTCOME_FORMAT, FoldScore, Outcome, objective_values
 from lvh.search.storage import Storage
-from lvh.search.study import OpenTrial, Study
+from lvh.search.study import OUTCOME, OpenTrial, Study
 from lvh.tracking.address import TrackingSettings
 from lvh.tracking.fold_store import is_separate
 from lvh.tracking.run_names import run_name
-from lvh.tracking.run_record import RunRecord, SweepLink
+from lvh.tracking.run_record import RunRecord, SweepLink, load_run
 from lvh.tracking.tracker import Tracker
 from lvh.validation.splits import Split
+
+_BETWEEN_LOOKS = 2.0  # s
 
 
 @dataclass(slots=True)
@@ -268,3 +271,27 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def tracked_as_they_end(study: Study, tracker: Tracker, store: Path) -> Iterator[None]:
+    """Have the trials of other processes tracked as they end; the rest is tracked at the end."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        sent = {at for at, one in study.configurations().items() if OUTCOME in one.user_attrs}
+        while not ended.wait(_BETWEEN_LOOKS):
+            with suppress(LvhError):
+                for number, trial in study.configurations().items():
+                    if number not in sent and OUTCOME in trial.user_attrs:
+                        sent.add(number)
+                        key = OUTCOME_FORMAT.validate_python(trial.user_attrs[OUTCOME]).run_key
+                        tracker.track(load_run(store / "runs" / f"{key}.json"))
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
