@@ -31,6 +31,7 @@ DEFAULT_MODEL = "models:/lvh@champion"
 """The model that `lvh export` registers, and that other commands take, by default."""
 EXPERIMENT = "lvh"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_AGAIN = 1.0  # s, until an interruption that had no effect is raised again
 
 
 class Interrupted(BaseException):
@@ -66,6 +67,8 @@ def exit_code_of(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except Exception as error:
+        if before := _interruption(error):  # a library's `except` made an error of it
+            return print_error(str(before), before.exit_code)
         if wants_traceback:
             print(masked(traceback.format_exc()), file=sys.stderr, end="")
         fault = explained(error)
@@ -89,6 +92,7 @@ def _signals_raised() -> Iterator[None]:
         restores = False  # further signals stay ignored: the exit still writes records
         raise
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items() if restores else ():
             signal.signal(number, handler)
 
@@ -96,7 +100,22 @@ def _signals_raised() -> Iterator[None]:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     for handled in _SIGNALS:  # once is enough
         signal.signal(handled, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, lambda *_: _interrupt_again(number))
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
     raise Interrupted(number)
+
+
+def _interrupt_again(number: int) -> None:
+    """Raise Interrupted once more, unless it is on its way: code of a library may swallow it."""
+    if not _interruption(sys.exception()):
+        raise Interrupted(number)
+
+
+def _interruption(error: BaseException | None) -> Interrupted | None:
+    """Return the interruption that an error is, or that was handled when it was raised."""
+    while error is not None and not isinstance(error, Interrupted):
+        error = error.__context__
+    return error
 
 
 def print_error(message: str, exit_code: int) -> int:
