@@ -55,8 +55,7 @@ def test_an_interruption_that_a_library_swallows_ends_it_all_the_same(instead):
 
 def test_what_an_interruption_leaves_to_do_is_done_in_peace():
     lines = (
-        "print('ready', flush=True)",
-        "try: signal.pause()",
+        "try: print('ready', flush=True); signal.pause()",
         "finally: signal.pause(); print('written', flush=True)",
     )
     process = script("\n    ".join(lines))
