@@ -79,17 +79,12 @@ def start(name: str, threads: int | None, automatic: int) -> None:
         return
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    gc.disable()  # what a library makes stays: to look through it for garbage takes a second
-    try:
-        with _native_stderr_held(), _without(_UNNEEDED - {name}):
-            n_threads = BACKENDS[name](wanted)
-            import keras
+    with uncollected(), _native_stderr_held(), _without(_UNNEEDED - {name}):
+        n_threads = BACKENDS[name](wanted)
+        import keras
 
-            with suppress(ImportError):
-                import tensorflow  # noqa: F401  # Keras's own fit does, on every backend
-    finally:
-        gc.freeze()
-        gc.enable()
+        with suppress(ImportError):
+            import tensorflow  # noqa: F401  # Keras's own fit does, on every backend
     _check_same("backend", name, keras.backend.backend())
     if threads is not None:
         _check_same("train.threads", threads, n_threads)
@@ -144,6 +139,17 @@ def _start_torch(threads: int) -> int:
 
 BACKENDS = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_torch}
 """Functions that start a backend with a number of threads, and return the number it has."""
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no garbage in what large libraries make when they are imported: it stays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager
