@@ -1,20 +1,26 @@
 """Hydra's sweep grammar as a space: one dimension for each swept override, and its conditions."""
 
+import copy
 import math
+import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, target
-from lvh.config.composition import recipe_params
+from lvh.config.composition import compose, plain, recipe_params
 from lvh.config.messages import explained
-from lvh.config.run_settings import SHORT_NAMES
-from lvh.errors import InputError, excerpt
+from lvh.config.run_settings import SHORT_NAMES, RunSettings, settings_from
+from lvh.errors import InputError, LvhError, excerpt
+from lvh.evaluation.results import Plain
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
 
 _MOST_VALUES = 100_000
 """Largest number of values of one dimension."""
+_FOLLOWS = re.compile(r"\$\{(?!oc\.env:)")
 _FIELDS = {short: f"model.{field}" for field, short in SHORT_NAMES.items()}
 """Groups that set one field of another group: they exist where it does."""
 
@@ -37,6 +43,61 @@ def one_point(command: CommandLine) -> CommandLine:
     """Return one point of a sweep, for what does not depend on the others."""
     space = space_of(command)
     return command.at(space.texts(next(space.probes())))
+
+
+class PointSettings:
+    """The settings of the points of a space.
+
+    Hydra composes once for each combination of swept options, which takes 90 ms of a processor;
+    swept fields are set in what it composed, which takes 2 ms.
+    """
+
+    def __init__(self, command: CommandLine, space: Space) -> None:
+        """Take a command line and the space of its swept overrides."""
+        self._command, self._space, overrides = command, space, command.parsed()
+        keys = {one.get_key_element(): one.key_or_group for one in overrides}
+        # a mapping may set what is swept
+        is_plain = not any(isinstance(one.value(), dict) or target(one)[2] for one in overrides)
+        has_options = command.loader.get_group_options
+        fields = [name for name in space.names if "@" not in name and not has_options(keys[name])]
+        self._fields = {name: keys[name].split(".") for name in fields if is_plain}
+        self._configs: dict[frozenset[tuple[str, str]], dict[str, Any] | LvhError | None] = {}
+        self._values: dict[str, Any] = {}
+
+    def at(self, point: Mapping[str, Plain]) -> RunSettings:
+        """Return what `compose` does for the command line of a point; it raises the same."""
+        texts = self._space.texts(point)
+        options = frozenset(one for one in texts.items() if one[0] not in self._fields)
+        if options not in self._configs:
+            self._configs[options] = self._composed(texts)
+        config = copy.deepcopy(self._configs[options])
+        if isinstance(config, LvhError):
+            raise config
+        if config is None or any("${" in text for text in texts.values()):
+            return compose(self._command.at(texts)).settings
+        for name in self._fields.keys() & texts.keys():
+            *groups, field = self._fields[name]
+            node = config
+            for group in groups:
+                node = node[group]
+            node[field] = self._value(f"{name}={texts[name]}")
+        return settings_from(config)
+
+    def _composed(self, texts: Mapping[str, str]) -> dict[str, Any] | LvhError | None:
+        """Return a composed configuration; None for one in which a field follows others."""
+        command = self._command.at(texts)
+        try:
+            config = command.load()
+            resolved = plain(config)
+        except Exception as error:
+            return explained(error, command)
+        written = OmegaConf.to_yaml(OmegaConf.masked_copy(config, list(resolved)))
+        return None if _FOLLOWS.search(written) else resolved
+
+    def _value(self, override: str) -> Any:
+        if override not in self._values:
+            self._values[override] = OverridesParser.create().parse_override(override).value()
+        return self._values[override]
 
 
 def _space_of(command: CommandLine) -> Space:

@@ -1,6 +1,6 @@
 """Feature forms: each turns a cohort into a feature set. A new form adds a line to `FORMS`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from lvh.data.cohort import LEADS, Cohort
@@ -54,17 +54,27 @@ FORMS = {
 }
 
 
-def check_cohort(name: str, cohort: Cohort, group: str = "data") -> None:
+def check_cohort(
+    name: str, cohort: Cohort, group: str = "data", *, ways: Mapping[str, str] | None = None
+) -> None:
     """Refuse records that a feature form cannot use, and say which forms can.
 
+    Args:
+        name: Of the form.
+        cohort: The records.
+        group: Of their settings.
+        ways: Forms that may be chosen instead, and what is typed for each, the best ones first.
+
     Raises:
-        InputError: They lack what the form needs; `group` is that of their settings.
+        InputError: The records lack what the form needs.
     """
     lacks = FORMS[name].lacks(cohort)
     if not lacks:
         return
-    ways = [form for form, other in FORMS.items() if not other.lacks(cohort)]
-    hints = [f"features={' or '.join(ways)} can use them"] if ways else []
+    ways = {form: f"features={form}" for form in FORMS} if ways is None else ways
+    able = [typed for form, typed in ways.items() if not FORMS[form].lacks(cohort)]
+    best = [typed for typed in able if typed.startswith("features=")] or able
+    hints = [f"{' or '.join(best)} can use them"] if best else []
     if lacks == ["a delineation"]:
         hints.insert(0, f"{group}.delineation=found finds one")
     raise InputError(

@@ -19,7 +19,7 @@ from lvh.config.composition import Composed, compose
 from lvh.config.plugins.loading import ensure
 from lvh.config.run_settings import RunSettings, param_name
 from lvh.data.cohort import fingerprint
-from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
+from lvh.errors import EnvironmentFault, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity
@@ -27,6 +27,7 @@ from lvh.reports.terminal import say
 from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import Forecast, duration
+from lvh.runs.points import check_label
 from lvh.runs.run import run_configuration
 from lvh.search.results import OUTCOME_FORMAT, FoldScore, Outcome, objective_values
 from lvh.search.storage import Storage
@@ -108,11 +109,7 @@ class Worker:
         try:
             composed = self._composed(plan.space.texts(trial.point))
             data = load_data(composed.settings)
-            if data.cohort.label_name.casefold() != plan.label_name.casefold():
-                raise InputError(
-                    f"data.label: expected {plan.label_name}, for scores of two labels cannot be "
-                    f"compared. Received: {data.cohort.label_name}"
-                )
+            check_label(data.cohort.label_name, plan.label_name)
         except EnvironmentFault:
             raise
         except LvhError as error:
