@@ -4,7 +4,7 @@ An option whose values are the defaults of its dataclass needs no file: it is re
 Hydra's ConfigStore, those of plugins too. Files in conf/ say what differs from them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -41,6 +41,9 @@ SETTINGS: Mapping[str, type] = {
 OTHERS = ("kernel", "stride", "experiment", "budget")
 """Groups that only set fields of other groups."""
 
+CONVOLUTION = {"kernel": "model.kernel_size", "stride": "model.strides"}
+"""Groups that set one field, which takes numbers that are no options too."""
+
 _registered: dict[tuple[str, str], Any] = {}
 """Registry entries that Hydra knows, by group and option."""
 
@@ -65,6 +68,11 @@ def hydra_loader(path: str, more: str | None) -> ConfigLoaderImpl:
             raise InputError(f"--config-dir: expected a folder. Received: {more}")
         search_path.prepend("command-line", f"file://{more}", SearchPathQuery("schema", None))
     return ConfigLoaderImpl(search_path)
+
+
+def in_order(options: Iterable[str]) -> list[str]:
+    """Return options as a message lists them: numbers by their value."""
+    return sorted(options, key=lambda name: (int(name) if name.isdecimal() else 0, name))
 
 
 def known_fields() -> tuple[str, ...]:

@@ -4,6 +4,8 @@ import copy
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,17 +14,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, target
 from lvh.config.composition import compose, plain, recipe_params
+from lvh.config.groups import CONVOLUTION
 from lvh.config.messages import explained
-from lvh.config.run_settings import SHORT_NAMES, RunSettings, settings_from
+from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.evaluation.results import Plain
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
 
 _MOST_VALUES = 100_000
 """Largest number of values of one dimension."""
+_MOST_PROBES = 1000
 _FOLLOWS = re.compile(r"\$\{(?!oc\.env:)")
-_FIELDS = {short: f"model.{field}" for field, short in SHORT_NAMES.items()}
-"""Groups that set one field of another group: they exist where it does."""
 
 
 def space_of(command: CommandLine) -> Space:
@@ -40,8 +42,13 @@ def space_of(command: CommandLine) -> Space:
 
 
 def one_point(command: CommandLine) -> CommandLine:
-    """Return one point of a sweep, for what does not depend on the others."""
+    """Return the first point of a sweep whose settings are accepted; where none is, the first."""
     space = space_of(command)
+    settings = PointSettings(command, space)
+    for point in islice(space.probes(), _MOST_PROBES):
+        with suppress(LvhError):
+            settings.at(point)
+            return command.at(space.texts(point))
     return command.at(space.texts(next(space.probes())))
 
 
@@ -110,7 +117,7 @@ def _space_of(command: CommandLine) -> Space:
     options = {
         name: choice.texts
         for name, choice in choices.items()
-        if swept[name].key_or_group not in _FIELDS
+        if swept[name].key_or_group not in CONVOLUTION
     }
     composed = _each_option(command, options)
     _check_recipes(command, [recipe_params(config.hydra) for _, config in composed])
@@ -119,7 +126,7 @@ def _space_of(command: CommandLine) -> Space:
     for name, override in swept.items():
         having = composed
         if name not in options and not override.is_add() and not override.is_force_add():
-            field = _FIELDS.get(override.key_or_group, override.key_or_group)
+            field = CONVOLUTION.get(override.key_or_group, override.key_or_group)
             having = [pair for pair in composed if _exists(pair[1], field)] or composed
         point, config = having[0]
         if name not in options:  # a wrong name, or a wrong option of kernel or stride, ends here
@@ -176,9 +183,13 @@ def _composed(command: CommandLine, point: Mapping[str, str]) -> DictConfig:
         return without_fields.load()
     except Exception as error:
         message = str(explained(error, without_fields))
-        for override in command.parsed() if point else ():
+        parsed = command.parsed() if point else []
+        swept = {one.key_or_group for one in parsed if one.is_sweep_override()}
+        for override in parsed:
             name, _, value = str(override.input_line).partition("=")
-            if message.startswith(f"{name}: ") and not override.is_sweep_override():
+            group = override.key_or_group.partition(".")[0]
+            varies = group in swept or (group == "features" and "model" in swept)
+            if varies and message.startswith(f"{name}: ") and not override.is_sweep_override():
                 message += f". In a sweep, {name}=choice({value}) sets it only where it exists"
         raise InputError(message) from None
 

@@ -67,8 +67,8 @@ class SweepPoints:
         self._label = self.data.cohort.label_name
         self.plan = _plan(space, self.settings, self.data)
 
-    def check(self, done: Callable[[], Collection[Mapping[str, Plain]]] = list) -> None:
-        """Raise InputError where a point cannot run.
+    def check(self, done: Callable[[], Collection[Mapping[str, Plain]]] = list) -> str:
+        """Return how many points can run; raise InputError where one cannot.
 
         Of a grid each point is checked; of a large one each value, and then as many points as can
         be in two seconds. In a space that is drawn from, each choice and both ends of a range have
@@ -76,17 +76,16 @@ class SweepPoints:
         """
         is_grid = self.plan.search.sampler == "grid"
         refused, counted = self._refused_points() if is_grid else self._refused_values()
-        for point in done() if refused else ():
-            if not is_grid:
-                return
-            refused.pop(frozenset(point.items()), None)
-        for key, fault in refused.items():
-            places = sorted(key, key=lambda one: self.space.names.index(one[0]))
-            where = " ".join(f"{name}={value}" for name, value in places)
-            raise InputError(
-                f"{where}: {str(fault).rstrip('.')}. {len(refused)} of {counted} cannot run, so "
-                "nothing was trained"
-            )
+        known = {frozenset(point.items()) for point in done()} if refused else set()
+        left = [key for key in refused if key not in known and (is_grid or not known)]
+        if not left:
+            return counted
+        places = sorted(left[0], key=lambda one: self.space.names.index(one[0]))
+        where = " ".join(f"{name}={value}" for name, value in places)
+        raise InputError(
+            f"{where}: {str(refused[left[0]]).rstrip('.')}. {len(left)} of {counted} cannot run, "
+            "so nothing was trained"
+        )
 
     def _fault(self, point: Point) -> InputError | None:
         """Return why a point cannot run; what the data say is asked once for each data."""

@@ -272,23 +272,33 @@ def _end_with(parent: int) -> None:
 
 @contextmanager
 def tracked_as_they_end(study: Study, tracker: Tracker, store: Path) -> Iterator[None]:
-    """Have the trials of other processes tracked as they end; the rest is tracked at the end."""
+    """Have the trials of other processes tracked as they end, the last ones on the way out."""
     ended = threading.Event()
+    sent = {at for at, one in study.configurations().items() if OUTCOME in one.user_attrs}
+
+    def send() -> None:
+        with suppress(LvhError):
+            for number, trial in study.configurations().items():
+                if number not in sent and OUTCOME in trial.user_attrs:
+                    sent.add(number)
+                    key = OUTCOME_FORMAT.validate_python(trial.user_attrs[OUTCOME]).run_key
+                    tracker.track(load_run(store / "runs" / f"{key}.json"))
 
     def follow() -> None:
-        sent = {at for at, one in study.configurations().items() if OUTCOME in one.user_attrs}
         while not ended.wait(_BETWEEN_LOOKS):
-            with suppress(LvhError):
-                for number, trial in study.configurations().items():
-                    if number not in sent and OUTCOME in trial.user_attrs:
-                        sent.add(number)
-                        key = OUTCOME_FORMAT.validate_python(trial.user_attrs[OUTCOME]).run_key
-                        tracker.track(load_run(store / "runs" / f"{key}.json"))
+            send()
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     try:
         yield
+    except BaseException:
+        with suppress(LvhError):
+            n_begun = sum(OUTCOME not in one.user_attrs for one in study.configurations().values())
+            if n_begun:
+                say(f"{n_begun} begun trials are not recorded; the same command continues them")
+        raise
     finally:
         ended.set()
         thread.join()
+        send()
