@@ -55,11 +55,10 @@ def load_features(settings: RunSettings) -> ExperimentData:
 def _ways(model: str) -> tuple[tuple[str, str], ...]:
     """Return how to choose each form of features: those that a model takes first."""
     own = {form: f"features={form}" for form in forms_of(MODELS[model])}
-    others = {
-        form: f"model={name} features={form}"
-        for name, entry in MODELS.items()
-        for form in forms_of(entry)
-    }
+    others: dict[str, str] = {}
+    for name, entry in MODELS.items():
+        for form in forms_of(entry):
+            others.setdefault(form, f"model={name} features={form}")
     return (*own.items(), *(one for one in others.items() if one[0] not in own))
 
 

@@ -1,16 +1,18 @@
 """The points of a sweep: all are checked before any of them is trained."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import chain, islice, product, takewhile
 from typing import Any
 
 from lvh.config.command_line import CommandLine
 from lvh.config.run_settings import RunSettings
 from lvh.config.sweep_space import PointSettings
+from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
+from lvh.runs.cache_key import deciding
 from lvh.runs.experiment_data import ExperimentData, check_model, load_data, load_features
 from lvh.search.plan import StudyPlan, decided
 from lvh.search.space import Choice, Point, Space
@@ -33,6 +35,15 @@ def group_of(name: str) -> str:
     return name.lstrip("+~").partition(".")[0].partition("/")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """What the points need to know of records, their features and their splits."""
+
+    input_shape: tuple[int, ...]
+    label: str
+    digest: str
+
+
 class SweepPoints:
     """The points of a sweep.
 
@@ -52,16 +63,20 @@ class SweepPoints:
         _check_swept(space)
         self.space = space
         self.settings_at = PointSettings(command, space).at
-        self._known: dict[Any, tuple[tuple[int, ...], str] | InputError] = {}
+        self._known: dict[Any, _Records | InputError] = {}
+        self._results: dict[_Key, str] = {}
         self._label: str | None = None
-        refused: InputError | None = None
+        refused: dict[str, Point] = {}
         for point in islice(space.probes(), _TRIED):
             fault = self._fault(point)
             if fault is None:
                 break
-            refused = refused or fault
+            refused.setdefault(str(fault), point)
         else:
-            raise refused or InputError("expected one valid point")
+            fault, point = next(iter(refused.items()))
+            if len(refused) > 1:
+                fault = f"{self._shown(point.items())}: {fault.rstrip('.')}. No point can run"
+            raise InputError(fault)
         self.first, self.settings = point, self.settings_at(point)
         self.data = load_data(self.settings)
         self._label = self.data.cohort.label_name
@@ -76,16 +91,25 @@ class SweepPoints:
         """
         is_grid = self.plan.search.sampler == "grid"
         refused, counted = self._refused_points() if is_grid else self._refused_values()
-        known = {frozenset(point.items()) for point in done()} if refused else set()
+        is_whole = is_grid and len(self._results) == self.plan.total == self.space.size
+        idle = self._idle() if is_whole else []
+        known = {frozenset(point.items()) for point in done()} if refused or idle else set()
+        if idle and not known:
+            raise InputError(
+                f"{idle[0]}: expected a setting that changes the results of some point. Received: "
+                "values with which all results are the same"
+            )
         left = [key for key in refused if key not in known and (is_grid or not known)]
         if not left:
             return counted
-        places = sorted(left[0], key=lambda one: self.space.names.index(one[0]))
-        where = " ".join(f"{name}={value}" for name, value in places)
-        raise InputError(
-            f"{where}: {str(refused[left[0]]).rstrip('.')}. {len(left)} of {counted} cannot run, "
-            "so nothing was trained"
-        )
+        where, fault = self._shown(left[0]), str(refused[left[0]]).rstrip(".")
+        named = fault if fault.startswith(f"{where}: ") else f"{where}: {fault}"
+        raise InputError(f"{named}. {len(left)} of {counted} cannot run, so nothing was trained")
+
+    def _shown(self, values: Iterable[tuple[str, Plain]]) -> str:
+        """Return values as they are typed, in the order typed."""
+        places = sorted(values, key=lambda one: self.space.names.index(one[0]))
+        return " ".join(f"{name}={value}" for name, value in places)
 
     def _fault(self, point: Point) -> InputError | None:
         """Return why a point cannot run; what the data say is asked once for each data."""
@@ -93,18 +117,30 @@ class SweepPoints:
             one = self.settings_at(point)
             key = (one.data, one.external, one.features, one.cv, one.model.name)
             if key not in self._known:
-                try:
-                    data = load_features(one)
-                    self._known[key] = data.features.input_shape, data.cohort.label_name
-                except InputError as error:
-                    self._known[key] = error
+                self._known[key] = _records_of(one)
             if isinstance(known := self._known[key], InputError):
                 return known
-            check_model(one, known[0])
-            check_label(known[1], self._label or known[1])
+            check_model(one, known.input_shape)
+            check_label(known.label, self._label or known.label)
+            same = repr((deciding(one), known.digest, one.cv.permutations))
         except InputError as error:
             return error
+        self._results[frozenset(point.items())] = same
         return None
+
+    def _idle(self) -> list[str]:
+        """Return dimensions whose values all give the same results, whatever the others are."""
+        idle = []
+        for name in self.space.names:
+            of_rest: dict[_Key, list[str]] = {}
+            for key, result in self._results.items():
+                rest = frozenset(one for one in key if one[0] != name)
+                if rest != key:
+                    of_rest.setdefault(rest, []).append(result)
+            several = [one for one in of_rest.values() if len(one) > 1]
+            if several and all(len({*one}) == 1 for one in several):
+                idle.append(name)
+        return idle
 
     def _refused_points(self) -> tuple[dict[_Key, InputError], str]:
         """Return the points of a grid that cannot run, and how many were checked."""
@@ -152,6 +188,16 @@ class SweepPoints:
                 start = usual | next(probe for probe in probes() if name in probe)
             for value in islice(one.values() if isinstance(one, Choice) else one.ends(), _TRIED):
                 yield self.space.present({**start, name: value}), name
+
+
+def _records_of(settings: RunSettings) -> _Records | InputError:
+    try:
+        data = load_features(settings)
+    except InputError as error:
+        return error
+    parts = [part.tolist() for one in data.splits for part in (one.train, one.validation, one.test)]
+    digest = fingerprint(data.cohort.fingerprint, parts)
+    return _Records(data.features.input_shape, data.cohort.label_name, digest)
 
 
 def check_label(received: str, expected: str) -> None:
