@@ -50,7 +50,7 @@ def test_where_all_is_well_each_check_has_a_line(examine):
     ("check", "override", "parts"),
     [
         ("settings", "cv.folds=1", ("cv.folds: expected",)),
-        ("points", "-m cv.folds=2,300", ("cv.folds=300: expected", "1 of 2 points")),
+        ("points", "-m cv.folds=2,300", ("cv.folds=300: cv.folds: expected", "1 of 2 points")),
         ("data", "data=ludb data.url=http://me:secret@{}/a.zip", ("http://me:***@", "data.root=")),
         ("tracking", "tracking.uri=http://me:secret@{}", ("http://me:***@", "tracking.uri")),
         ("studies", "search.storage=postgresql://me:secret@{}/x", ("me:***@", "search.storage")),

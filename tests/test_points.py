@@ -10,7 +10,7 @@ from lvh.runs import points
 from lvh.runs.points import SweepPoints
 
 SMALL = ("data=synthetic", "data.records=28", "tracking=off")
-SVM = (*SMALL, "model=svm", "features=voltage")
+SVM = (*SMALL, "model=svm", "features=ntp")
 
 
 def swept(*typed):
@@ -30,7 +30,10 @@ def swept(*typed):
             ("kernel_size=5000: model.strides", "2 of 3 points"),
         ),
         (("model=cnn", "model.kernel_size=250,5001"), ("at most the 5000", "1 of 2 points")),
-        ((*SVM[3:], "cv=stratified", "cv.folds=3,29"), ("cv.folds=29: expected", "1 of 2 points")),
+        (
+            (*SVM[3:], "cv=stratified", "cv.folds=3,29"),
+            ("cv.folds=29: cv.folds: ", "1 of 2"),
+        ),
         ((*SVM[3:], "model.C=1,-1"), ("model.C=-1: model.C", "1 of 2 points")),
         (
             ("model=cnn", "model.kernel_size=interval(9,6000)"),

@@ -63,7 +63,8 @@ def check_cohort(
         name: Of the form.
         cohort: The records.
         group: Of their settings.
-        ways: Forms that may be chosen instead, and what is typed for each, the best ones first.
+        ways: Forms that may be chosen instead, each with what has to be typed before it: nothing
+            for those that go with the model. By default all, with nothing.
 
     Raises:
         InputError: The records lack what the form needs.
@@ -71,10 +72,12 @@ def check_cohort(
     lacks = FORMS[name].lacks(cohort)
     if not lacks:
         return
-    ways = {form: f"features={form}" for form in FORMS} if ways is None else ways
-    able = [typed for form, typed in ways.items() if not FORMS[form].lacks(cohort)]
-    best = [typed for typed in able if typed.startswith("features=")] or able
-    hints = [f"{' or '.join(best)} can use them"] if best else []
+    every = ways or dict.fromkeys(FORMS, "")
+    able = {form: typed for form, typed in every.items() if not FORMS[form].lacks(cohort)}
+    own = [form for form, typed in able.items() if not typed]
+    others = " or ".join(f"{typed} features={form}" for form, typed in able.items())
+    best = f"features={' or '.join(own)}" if own else others
+    hints = [f"{best} can use them"] if best else []
     if lacks == ["a delineation"]:
         hints.insert(0, f"{group}.delineation=found finds one")
     raise InputError(

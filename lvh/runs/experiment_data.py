@@ -53,13 +53,12 @@ def load_features(settings: RunSettings) -> ExperimentData:
 
 
 def _ways(model: str) -> tuple[tuple[str, str], ...]:
-    """Return how to choose each form of features: those that a model takes first."""
-    own = {form: f"features={form}" for form in forms_of(MODELS[model])}
-    others: dict[str, str] = {}
+    """Return the forms of features, with what chooses a model for each; nothing for this model."""
+    ways = dict.fromkeys(forms_of(MODELS[model]), "")
     for name, entry in MODELS.items():
         for form in forms_of(entry):
-            others.setdefault(form, f"model={name} features={form}")
-    return (*own.items(), *(one for one in others.items() if one[0] not in own))
+            ways.setdefault(form, f"model={name}")
+    return tuple(ways.items())
 
 
 def check_model(settings: RunSettings, input_shape: tuple[int, ...]) -> None:

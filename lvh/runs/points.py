@@ -73,10 +73,10 @@ class SweepPoints:
                 break
             refused.setdefault(str(fault), point)
         else:
-            fault, point = next(iter(refused.items()))
+            message, point = next(iter(refused.items()))
             if len(refused) > 1:
-                fault = f"{self._shown(point.items())}: {fault.rstrip('.')}. No point can run"
-            raise InputError(fault)
+                message = f"{self._shown(point.items())}: {message.rstrip('.')}. No point can run"
+            raise InputError(message)
         self.first, self.settings = point, self.settings_at(point)
         self.data = load_data(self.settings)
         self._label = self.data.cohort.label_name
@@ -146,7 +146,7 @@ class SweepPoints:
         """Return the points of a grid that cannot run, and how many were checked."""
         space, total, ends_at = self.space, self.plan.total, time.process_time() + _PATIENCE
         values: Iterator[Point] = iter(())
-        points = islice(space.points(), total)
+        points: Iterator[Point] = islice(space.points(), total)
         if total == space.size:
             values = (point for point, _ in self._each_value())
             corners = product(*(one.ends() for one in space.dimensions.values()))

@@ -15,7 +15,7 @@ from servers import until
 
 from lvh.models.backends import cores
 from lvh.search.storage import OWNER, Storage, is_dead
-from lvh.search.study import MAX_RETRIES
+from lvh.search.study import MAX_RETRIES, Study
 
 SMALL = ("data=synthetic", "data.records=42", "model.units=[8,4,2]", "train.side_by_side=1")
 
@@ -88,3 +88,19 @@ def test_a_loss_that_is_not_a_number_fails_its_configuration_and_no_other(tmp_pa
     assert sorted(row["rank"] for row in rows.values()) == ["1", "2"]
     again = command(*given, cwd=tmp_path)
     assert (again.code, shown_folds(again.out)) == (1, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(cores() < 2, reason="two workers need two cores")
+def test_a_sweep_of_two_workers_that_is_ended_has_tracked_what_was_finished(begin, tmp_path):
+    cwd = tmp_path / "work"
+    given = ("-m", *SMALL, "cv.folds=5", "seed=range(0,40)", "train.epochs=200")
+    sweep = begin(cwd, *given, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    until(lambda: len(list(cwd.glob("outputs/folds/runs/*.json"))) > 1, "some are finished")
+    os.kill(sweep.process.pid, signal.SIGTERM)
+    assert sweep.ended() == 143
+    assert re.search(r"^\d begun trials are not recorded; the same command", sweep.out, re.M)
+    storage = Storage(f"sqlite:///{cwd}/studies.db", to_read=True)
+    (study,) = storage.studies()
+    states = Counter(trial.state for trial in Study(storage, study).trials())
+    assert statuses(cwd, "configuration") == {"FINISHED": states[TrialState.COMPLETE]}
