@@ -11,6 +11,7 @@ import pytest
 import lvh
 from lvh.cli import main as command
 from lvh.cli import select
+from lvh.cli.completion import SCRIPTS, candidates
 from lvh.cli.main import main
 from lvh.errors import InputError, RenamedWarning, warn_renamed
 from lvh.models import MODEL_ALIASES
@@ -98,3 +99,30 @@ def test_the_old_name_of_a_race_warns_and_is_a_race():
         swept(race=True, budget="both")  # refused before any training
     assert SearchSettings(race=True).races
     assert SearchSettings(budget="race").races
+
+
+def words(line: str) -> list[str]:
+    return [*line.split(), *([] if line[-1:].strip() else [""])]
+
+
+@pytest.mark.parametrize(
+    ("typed", "some"),
+    [
+        ("", {"run", "sweep", "report", "compare", "doctor"}),
+        ("run --pl", {"--plugin"}),
+        ("run --plugin mine.py model=", {"model=cnn", "model=svm"}),
+        ("ru", {"run"}),
+        ("model=c", {"model=cnn", "model=criteria"}),
+        ("run -m model=cnn model.", {"model.kernel_size=", "model.filters."}),
+        ("run model=cnn kernel=400 stride=5,1", {"stride=5,10", "stride=5,125"}),
+        ("explore cv", {"cv=", "cv."}),
+        ("run --c", {"--cfg", "--config-dir"}),
+        ("completion ", set(SCRIPTS)),
+        ("run data.root=/tm", set()),  # files are the shell's
+    ],
+)
+def test_candidates_are_what_may_follow(typed, some):
+    found = candidates(words(typed))
+    assert some <= set(found)
+    assert bool(found) == bool(some)
+    assert all(one.startswith(words(typed)[-1]) for one in found)
