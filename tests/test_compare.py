@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import shutil
+from base64 import b64encode
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -17,6 +18,8 @@ from servers import free_port
 from lvh.cli import report
 from lvh.runs.result_page import in_mlflow
 from lvh.tracking import TrackingSettings
+
+PAGES = ("1.0/report/report.html", "both/report.html")
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +62,28 @@ class TestRuns:
         done = command(*typed.split(), "tracking.name=off", cwd=runs)
         assert (done.code, "nothing to train" in done.out) == (0, True)
         assert report.main([str(tmp_path)]) == 2
-        assert report.main([str(runs / "1.0"), "no-such-study"]) == 2
         assert "expected the folder of a finished run" in capsys.readouterr().err
+
+    def test_the_page_says_what_all_rows_share_and_how_to_explain_the_best(self, runs):
+        text = {name: " ".join(Page(runs / name).text.split()) for name in PAGES}
+        for one in text.values():
+            shared = one.partition("Settings that all rows share")[2].partition("How to read")[0]
+            assert "records 40 label LVH" in shared
+            assert "cv.folds 3 " in shared
+            assert ("model.C" in shared) == (one is text["1.0/report/report.html"])
+        assert f" -m lvh.explain {runs / '1.0'}" in text["1.0/report/report.html"]
+
+    def test_a_run_is_named_as_mlflow_shows_it(self, runs, capsys, monkeypatch):
+        monkeypatch.chdir(runs)
+        names = [json.loads(Path(one, "run.json").read_text())["name"] for one in ("0.1", "1.0")]
+        assert names[0].endswith(" C=0.1")
+        assert report.main([names[0], "1.0", "--out", "named"]) == 0
+        for name in ("leaderboard.csv", "comparisons.csv"):
+            assert (runs / "named" / name).read_bytes() == (runs / "both" / name).read_bytes()
+        capsys.readouterr()
+        assert report.main(["1.0", f"{names[0]}5"]) == 2
+        assert f"did you mean {names[0]}?" in " ".join(capsys.readouterr().err.split())
+        assert report.main(["latest/0", "1.0"]) == 2
 
     def test_the_records_with_the_largest_errors_are_drawn(self, runs, tmp_path):
         rows = csv_rows(runs / "1.0/predictions.csv")
@@ -73,10 +96,13 @@ class TestRuns:
         record = json.loads((runs / "1.0/run.json").read_text())
         record["data"]["fingerprint"] = "another"
         (tmp_path / "other/run.json").write_text(json.dumps(record))
+        (tmp_path / "other/explanation").mkdir()
+        (tmp_path / "other/explanation/importance.png").write_bytes(b"a picture")
         assert report.main([str(tmp_path / "other")]) == 0
         other = Page(tmp_path / "other/report/report.html")
         assert "Left out: the records have changed since this run" in other.text
-        assert not other.pictures
+        assert other.pictures == ["data:image/png;base64," + b64encode(b"a picture").decode()]
+        assert "../explanation/importance.csv" in other.links
 
 
 def test_a_run_is_found_in_mlflow_by_a_command_or_an_address(tmp_path, monkeypatch):

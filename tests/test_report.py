@@ -11,17 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import csv_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pages import Page
 from rich.console import Console
 from studies import make_fold, make_study, make_trial, predicted
 
 from lvh.reports.leaderboard import compare_with_best, ranked_rows
 from lvh.reports.study_figures import is_grid
-from lvh.reports.study_report import table, write
+from lvh.reports.study_report import leaderboard_table, table, write
 from lvh.reports.terminal import show_table
 from lvh.reports.verdict import sentences, without_selection_bias
 from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes
-from lvh.validation.metrics import NAMES, Interval
+from lvh.validation.metrics import NAMES, SCALES, Interval, Scale, score
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -138,6 +140,61 @@ class TestSentences:
         texts = sentences(make_study([make_trial(0, [0.4], objective=objective)], (objective,)))
         assert f"The best configuration does not score better than {baseline}." in " ".join(texts)
 
+    def test_it_says_why_two_cannot_be_compared(self):
+        one, other, single = (make_trial(at, [0.5 + at / 10] * n) for at, n in enumerate((5, 5, 1)))
+        elsewhere = tuple(replace(fold, test="other records") for fold in other.folds)
+        text = " ".join(sentences(make_study([one, replace(other, folds=elsewhere)])))
+        assert "because their folds test other records than those of the best: units=0" in text
+        text = " ".join(sentences(make_study([one, single])))
+        assert "because fewer than two folds have a score: units=0" in text
+
+
+class TestScale:
+    """`f1` plays a score from -1 to 1, as Matthews' coefficient is, or one where less is better."""
+
+    @pytest.mark.parametrize("maximize", [True, False])
+    def test_a_score_declares_its_ends_and_its_direction(self, maximize, monkeypatch):
+        monkeypatch.setitem(SCALES, "f1", Scale(-1.0, 1.0, maximize))
+        values = np.array([[-0.9, -1, 0.3, -0.8, -1], [0.9, 1, 0.7, 0.8, 1]])
+        trials = [make_trial(at, own, objective="f1") for at, own in enumerate(values)]
+        study = make_study(trials, ("f1",), predictions=predicted([0.4, 1.5]).predictions)
+        best, other = ranked_rows(study)
+        assert (best.trial.number, other.verdict) == (int(maximize), "worse")
+        low, high = (row.interval for row in sorted((best, other), key=lambda row: row.mean))
+        expected = [corrected_interval(own, 0.25) for own in values]
+        assert (low.low, low.high) == (-1, expected[0].high)
+        assert (high.low, high.high) == (expected[1].low, 1)
+        corrected = without_selection_bias(study)
+        assert corrected.naive == (max if maximize else min)(
+            score(one.y_true, one.y_score).f1 for one in study.predictions.values()
+        )
+
+
+@st.composite
+def studies(draw):
+    """A study of up to six trials in any state, whose scores may be undefined."""
+    values, trials = st.floats(0, 1) | st.just(math.nan), []
+    for at in range(draw(st.integers(0, 6))):
+        state = draw(st.sampled_from(["complete", "leaking", "stopped", "failed", "open"]))
+        n = 5 if state in ("complete", "leaking") else draw(st.integers(0, 4))
+        trials.append(make_trial(at, draw(st.lists(values, min_size=n, max_size=n)), state))
+    return make_study(trials, draw(st.sampled_from([("ap",), ("loss",)])), ("model.units",))
+
+
+@settings(max_examples=30, deadline=None)
+@given(studies())
+def test_table_page_and_files_rank_the_complete_trials_and_no_other(study):
+    rows = ranked_rows(study)
+    ranked = [row.trial.number for row in rows]
+    complete = {trial.number for trial in study.trials if trial.state == "complete"}
+    assert (len(ranked), {*ranked}) == (len(complete), complete)
+    lines = leaderboard_table(study, rows)
+    assert lines.trial[lines["rank"].notna()].tolist() == ranked
+    scores = ["mean", "std", "low", "high", f"value_{study.objectives[0].name}"]
+    assert lines.loc[lines["rank"].isna(), scores].isna().all(axis=None)
+    assert sorted(lines.trial) == [trial.number for trial in study.trials]
+    assert [*table(study).columns[0].cells] == [str(number) for number in lines.trial]
+
 
 def of_params(n, params, **more):
     """A study of n trials whose parameters are a function of their number."""
@@ -237,7 +294,10 @@ class TestPage:
             area = auc(decoded(trace["x"]), decoded(trace["y"]))
             assert area == pytest.approx(roc_auc_score(found.y_true, found.y_score), abs=0.01)
         shown = [trace["meta"] for trace in figures["roc"]["data"] if trace["visible"]]
-        assert shown == [row.trial.number for row in ranked_rows(study)[:5]]
+        ranked = [row.trial.number for row in ranked_rows(study)]
+        assert shown == ranked[:5]
+        drawn = [trace.get("meta") for one in figures.values() for trace in one["data"]]
+        assert {one for one in drawn if one is not None} == {*ranked}
 
     def test_texts_of_others_are_not_markup(self, tmp_path):
         trials = [
