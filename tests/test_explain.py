@@ -1,17 +1,14 @@
 """What models look at: known answers, scikit-learn's answers, and importance that was planted."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 
 from lvh.data import synthetic
 from lvh.data.cohort import LEADS
-from lvh.explanations.explanation_report import _draw_importance
 from lvh.explanations.importance import Context, ExplainedRecords, Options, fold_importance
 from lvh.explanations.input_groups import InputTable, groups_of
 from lvh.explanations.occlusion import occluded, windows
@@ -159,14 +156,6 @@ class TestKnownAnswers:
         largest = saliency.loc[saliency["importance"].idxmax()]
         assert (largest["label"], largest["lead"]) == (1, "v5")
         assert 0.1 < largest["seconds"] < 0.45
-
-    def test_the_bars_are_the_intervals_of_the_table(self):
-        losses = {"ap_drop": [0.3, 0.1], "ap_drop_low": [0.1, -0.1], "ap_drop_high": [0.4, 0.2]}
-        table = pd.DataFrame({"kind": "lead", "name": ["v5", "ii"], **losses}, index=[71, 80])
-        figure = _draw_importance(SimpleNamespace(importance=table), "")
-        (bars,) = (one.errorbar for one in figure.axes[0].containers if hasattr(one, "errorbar"))
-        drawn = [line[:, 0] for line in bars[2][0].get_segments()]
-        np.testing.assert_allclose(drawn, table[["ap_drop_low", "ap_drop_high"]], atol=1e-9)
 
     def test_labels_without_information_have_no_importance(self, null):
         explanation = out_of_fold(null, BEAT)

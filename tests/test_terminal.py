@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -37,16 +36,6 @@ def table_of(rows):
     for row in rows:
         table.add_row(*row)
     return table
-
-
-@given(ROWS, FACTS, st.sampled_from([80, 140]))
-def test_tables_and_frames_are_as_wide_as_the_terminal_and_lose_nothing(rows, facts, width):
-    lines = [*shown(show_table, table_of(rows), width=width).splitlines()]
-    lines += shown(show_facts, facts, "a run", width=width).splitlines()
-    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
-    assert {cell_len(line) for line in plain} == {width}
-    given = [*(cell for row in rows for cell in row), *facts, *" ".join(facts.values()).split()]
-    assert set(given) <= set(" ".join(plain).split())
 
 
 @given(ROWS, FACTS)
