@@ -11,7 +11,6 @@ import lvh
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.rglob("*.md"))
 _BUILD = """
 import sys
 from mkdocs.__main__ import cli

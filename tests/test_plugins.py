@@ -62,6 +62,8 @@ def net(settings, input_shape):
 
 """
 SPREAD = """
+import lvh
+
 @lvh.register_features("spread")
 def spread(cohort):
     return cohort.signals.std(axis=1), [f"{lead}_spread" for lead in cohort.leads]
@@ -241,21 +243,23 @@ def test_any_array_gives_usable_inputs_or_is_refused(cohort, values, fill, kind)
 
 
 def test_features_of_records_that_are_read_when_needed_are_the_same(cohort, monkeypatch):
-    def values(of: lvh.Cohort) -> np.ndarray:
-        return of.signals.std(axis=1)
-
     monkeypatch.setattr(checks, "_BLOCK", 7)
     n, *shape = cohort.signals.shape
-    signals = LazyArray(np.arange(n), (*shape,), np.dtype("f4"), lambda at: cohort.signals[at])
+    lazy = LazyArray(np.arange(n), (*shape,), np.dtype("f4"), lambda at: cohort.signals[at])
+    load([write(SPREAD, "spread.py")])
     sets = [
-        checks.checked_features(Origin("features=x: f", ""), of, values, kind="tabular", fill=None)
-        for of in (cohort, replace(cohort, signals=signals))
+        FORMS["spread"].extract(of, FORMS["spread"].settings())
+        for of in (cohort, replace(cohort, signals=lazy))
     ]
     np.testing.assert_array_equal(sets[0].X, sets[1].X)
 
 
-def test_fields_are_settings_and_part_of_the_key():
+def test_fields_are_settings_and_part_of_the_key_which_results_without_plugins_keep():
+    without = ("data=synthetic", "features=voltage", "model=svm")
+    before = deciding(lvh.settings(*without))
     plugins = load([write(PLUGIN)])
+    assert deciding(lvh.settings(*without)) == before
+    assert "plugins" not in before
     chosen = ("data=synthetic", "features=spread", "model=ridge")
     composed = plain(CommandLine(chosen, plugins=plugins).load())
 
@@ -280,13 +284,6 @@ def test_fields_are_settings_and_part_of_the_key():
     check()
 
 
-def test_results_without_plugins_keep_their_keys():
-    before = deciding(lvh.settings("data=synthetic", "features=voltage", "model=svm"))
-    load([write(PLUGIN)])
-    assert deciding(lvh.settings("data=synthetic", "features=voltage", "model=svm")) == before
-    assert "plugins" not in before
-
-
 def test_no_file_names_code_that_is_run():
     write("raise SystemExit('run')\n", "evil.py")
     folder = Path("own/experiment")
@@ -295,9 +292,8 @@ def test_no_file_names_code_that_is_run():
         (folder / "bad.yaml").write_text(f"# @package _global_\n{text}\n")
         code, _, err = in_process(*DATA, "--config-dir", "own", "experiment=bad")
         assert (code, "plugin" in err, "is not run" in err) == (2, True, True), err
-    (folder / "bad.yaml").write_text(
-        "# @package _global_\nhydra: {sweeper: {params: {plugins: '[evil]'}}}\n"
-    )
+    sweep = "hydra: {sweeper: {params: {plugins: '[evil]'}}}"
+    (folder / "bad.yaml").write_text(f"# @package _global_\n{sweep}\n")
     code, _, err = in_process("-m", *DATA, "--config-dir", "own", "experiment=bad")
     assert (code, "is not run" in err) == (2, True), err
     with pytest.raises(InputError, match="is not run"):
