@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lvh.data.cohort import LEADS, Cohort
+from lvh.data.cohort import LEADS, Cohort, fingerprint
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.joining import join
-from lvh.data.lazy_array import LazyArray
+from lvh.data.lazy_array import LazyArray, concatenate, read
 from lvh.errors import InputError
 from lvh.features.raw import RawSettings, extract
 
@@ -162,3 +162,25 @@ def test_limb_leads_of_another_order_are_refused(cohort):
     swapped = [*LEADS[:3], LEADS[4], LEADS[3], *LEADS[5:]]
     with pytest.raises(InputError, match="in this order"):
         Cohort.from_arrays(cohort.signals, leads=swapped, **given)
+
+
+def doubled(n: int) -> LazyArray:
+    """Return numbers of shape (n, 3), each twice its position."""
+    return LazyArray(
+        np.arange(n), (3,), np.dtype(np.int16), lambda at: np.repeat(2 * at[:, None], 3, 1)
+    ).map(lambda values, at: values.astype(np.float32))
+
+
+def test_concatenated_records_are_those_of_the_array_and_never_converted():
+    array = np.arange(12, dtype=np.float32).reshape(4, 3)
+    assert isinstance(concatenate(array, array), np.ndarray)
+    both = concatenate(array, doubled(200))
+    expected = np.concatenate([array, doubled(200).read()])
+    np.testing.assert_array_equal(read(both), expected)
+    np.testing.assert_array_equal(both[np.array([8, 0])].read(), expected[[8, 0]])
+    assert fingerprint("x", both) == fingerprint("x", expected)
+    assert fingerprint("x", both[1:]) != fingerprint("x", expected)
+    message = r"fewer records .* Received: 5 records of shape \(3,\)"
+    for function in (np.asarray, np.isnan, np.median):
+        with pytest.raises(InputError, match=message):
+            function(doubled(5))

@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.data.cache import load_or_build, signals_written
-from lvh.data.lazy_array import mapped
-from lvh.errors import EnvironmentFault
+from lvh.data.cache import load_or_build
 
 ARRAYS = {
     "digital": np.arange(600, dtype=np.int16).reshape(20, 30),
@@ -18,8 +16,6 @@ ARRAYS = {
     "fs": np.array(500.0),
     "none": np.zeros(0, dtype=np.int32),
 }
-SHAPE = (20, 50, 3)
-SIGNALS = np.random.default_rng(0).integers(-(2**15), 2**15, SHAPE).astype(np.int16)
 
 
 class Builder:
@@ -75,40 +71,3 @@ def test_where_nothing_can_be_stored_the_arrays_still_come(path, caplog):
     path.mkdir(parents=True)
     assert_same(load_or_build(path, Builder()))
     assert f"cannot write {path}" in caplog.text
-
-
-@pytest.fixture
-def signals(tmp_path):
-    return tmp_path / "cohorts" / "a.npy"
-
-
-def test_signals_are_written_one_by_one_and_read_as_copies(signals):
-    with signals_written(signals, SHAPE) as write:
-        for one in SIGNALS:
-            write(one)
-    lazy = mapped(signals)
-    assert (lazy.dtype, lazy.shape) == (np.int16, SHAPE)
-    chosen = np.array([7, 0, 19, 7])
-    part = lazy[chosen].read()
-    np.testing.assert_array_equal(part, SIGNALS[chosen])
-    part += 1
-    np.testing.assert_array_equal(lazy.read(), SIGNALS)
-    signals.write_bytes(signals.read_bytes()[:1000])
-    with pytest.raises(EnvironmentFault, match="Delete it"):
-        mapped(signals)
-
-
-def test_what_cannot_be_written_whole_leaves_nothing(path, signals):
-    def build():
-        with signals_written(signals, SHAPE) as write:
-            write(SIGNALS[0])
-            raise KeyError("from the data set")
-
-    with pytest.raises(KeyError, match="from the data set"):
-        load_or_build(path, build)
-    assert list(signals.parent.iterdir()) == []
-    with (
-        pytest.raises(EnvironmentFault, match="cannot write"),
-        signals_written(signals, (10**9, 5000, 12)),
-    ):
-        raise AssertionError
