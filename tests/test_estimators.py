@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from lvh.config.composition import settings_of
-from lvh.errors import InputError, LvhError
+from lvh.errors import InputError
 from lvh.evaluation.cross_validation import cross_validate
 from lvh.evaluation.cv_result import CVResult
 from lvh.features import FORMS, FeatureSet
@@ -32,7 +32,6 @@ from lvh.models.ensembles import (
     parse_candidates,
 )
 from lvh.models.trainers import EstimatorTrainer
-from lvh.models.training import FitJob
 from lvh.validation.metrics import THRESHOLD
 from lvh.validation.splits import CvSettings, splits
 
@@ -138,21 +137,6 @@ def test_a_training_repeats_to_the_bit_and_a_planted_leak_has_no_way_in(name, vo
     np.testing.assert_array_equal(
         changed.folds[1].y_score[len(half) :], first.folds[1].y_score[len(half) :]
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "y", "error", "message"),
-    [
-        ("svm", [0, 1] * 3, InputError, r"model=svm: expected 5 .* 3 positive and 3 neg"),
-        ("logistic", [1] * 6, LvhError, r"refuses the training records of a fold: .*class"),
-    ],
-)
-def test_training_records_that_decide_nothing_are_refused(name, y, error, message):
-    X, y, subjects = np.eye(6, dtype=np.float32), np.array(y), np.arange(6).astype(str)
-    job = FitJob(X, y, subjects, X[:0], y[:0], np.random.SeedSequence(0))
-    own = EstimatorTrainer(partial(MODELS[name].build, settings(name).model, ()), 1)
-    with pytest.raises(error, match=message):
-        own.fit([job], lambda at, epoch: None)
 
 
 class TestCriteria:
