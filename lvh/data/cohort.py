@@ -109,7 +109,7 @@ class Delineation:
         return cls(np.zeros(0, np.uint8), np.zeros(0, np.int32), offsets, n_leads)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cohort:
     """Records of one source, all with the same leads, length and sampling frequency.
 

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ Fill = Literal["mean", "zero"]
 Malformed = Literal["drop", "fail"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FeatureSet:
     """Inputs and labels of the records that can be used.
 
@@ -57,7 +58,7 @@ class FeatureSet:
         """Whether age and sex of every record are known."""
         return bool(np.isfinite(self.age_and_sex).all())
 
-    @property
+    @cached_property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one record's input; if `mixed`, (n_tabular, n_samples, n_leads) of its parts."""
         if not self.signal_shape:

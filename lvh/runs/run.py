@@ -166,7 +166,7 @@ class _Run:
         store = FoldStore(Path(settings.store))
         store.check()
         self._yaml, self._data, self._folder = composed.yaml, data, folder
-        self._plugins = settings.plugins()
+        self._plugins = settings.plugins
         self.stages: list[_Stage] = []
         for epochs in rungs or (settings.train.epochs,):
             own = replace(settings, train=replace(settings.train, epochs=epochs))
@@ -194,11 +194,12 @@ class _Run:
             attempt=sweep.study if sweep is not None and sweep.separate else "",
             root=settings.store,
         )
-        if record.path.exists() and not settings.resume:
-            return _placed(replace(record, attempt=uuid4().hex[:8]), sweep)
-        with suppress(InputError):  # a damaged record is replaced
-            self._previous = load_run(record.path)
-            sweep = sweep or self._previous.sweep
+        if record.path.exists():
+            if not settings.resume:
+                return _placed(replace(record, attempt=uuid4().hex[:8]), sweep)
+            with suppress(InputError):  # a damaged record is replaced
+                self._previous = load_run(record.path)
+                sweep = sweep or self._previous.sweep
         return _placed(record, sweep)
 
     def start(self, splits: Sequence[Split]) -> None:
