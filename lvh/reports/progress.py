@@ -124,10 +124,9 @@ class ProgressReporter(Callback):
         self._bar.update(self._task, description=following)
         if self._verbosity != "line" and not self._console.is_terminal and not known:
             epochs = f"{len(fold.history.loss)} epochs, " if self._has_epochs else ""
-            self._print(
-                f"fold {self._done} of {self._n_folds}: accuracy {fold.metrics.accuracy:.3f}, "
-                f"ap {fold.metrics.ap:.3f}, {epochs}{fold.seconds:.1f} s"
-            )
+            scores = f"accuracy {fold.metrics.accuracy:.3f}, ap {fold.metrics.ap:.3f}"
+            text = f"fold {self._done} of {self._n_folds}: {scores}, {epochs}{fold.seconds:.1f} s"
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def on_shuffle(self, done: int, wanted: int) -> None:
         """Say, ten times, how far the test against shuffled labels is."""
