@@ -16,7 +16,6 @@ from lvh.config.plugins.loading import Plugin
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import masked
 
-
 _named: dict[str, RunSettings] = {}
 """Settings that have named a folder, by their text; the run that follows takes them."""
 
