@@ -5,10 +5,13 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from lvh.validation.metrics import (
     NAMES,
+    SCALES,
     Metrics,
     bootstrap_intervals,
     chosen_threshold,
@@ -73,6 +76,14 @@ def test_weighted_scores_are_scikit_learns(seed):
     for column, row in zip(table.T, weights, strict=True):
         expected = astuple(by_scikit_learn(y_true, y_score, row))
         assert column.tolist() == pytest.approx(expected, rel=ROUNDING, abs=ROUNDING)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=1), st.floats(0, 1))
+def test_a_score_stays_on_its_scale(records, threshold):
+    y_true, y_score = (np.array(column) for column in zip(*records, strict=True))
+    for name, value in zip(NAMES, astuple(score(y_true, y_score, threshold)), strict=True):
+        low, high = SCALES[name].low - ROUNDING, SCALES[name].high + ROUNDING
+        assert math.isnan(value) or low <= value <= high, name
 
 
 def undefined(metrics):

@@ -18,6 +18,8 @@ from lvh.errors import InputError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.evaluation.permutation import WAY, NullStore, null_scores, p_values
+from lvh.evaluation.results import Plain
+from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.reports import cv_figures
 from lvh.reports.progress import ProgressReporter, Verbosity
@@ -186,7 +188,7 @@ class _Run:
         record = RunRecord(
             key=run_key_of(self.last.keys.values(), settings.cv.permutations),
             name=settings.name,
-            params=settings.params(),
+            params=_params(settings, self._data.features),
             data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, n, label),
             status="failed",
             tags={"note": cohort.note, "label": label, "protocol": protocol.name, **leakage},
@@ -291,6 +293,14 @@ class _Run:
         )
         save(self.record)
         tracker.track(self.record)
+
+
+def _params(settings: RunSettings, features: FeatureSet) -> dict[str, Plain]:
+    """Return the settings as they were used: records that lack the default leads give all."""
+    params = settings.params()
+    if features.kind == "signal" and "features.leads" in params:
+        params["features.leads"] = " ".join(features.names)
+    return params
 
 
 def _placed(record: RunRecord, sweep: SweepLink | None) -> RunRecord:

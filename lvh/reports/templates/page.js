@@ -270,6 +270,9 @@ function prepare(holder) {
 }
 
 document.querySelectorAll(".data").forEach(prepare);
+document.querySelectorAll("[data-copy]").forEach((button) => {
+  button.onclick = () => copy(button, button.dataset.copy);
+});
 drawChosen();
 
 // The list of sections.
