@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 
+from lvh.evaluation.checkpoints import FoldCheckpoints
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries, summarize
-from lvh.evaluation.fold_training import Checkpoints, train_folds
+from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
 from lvh.models.training import Trainer
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
@@ -47,7 +48,7 @@ def cross_validate(
     threshold: Threshold = "fixed",
     check_after: int | None = None,
     baselines: Callable[[], Mapping[str, Summary]] | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: FoldCheckpoints | None = None,
 ) -> CVResult:
     """Train and score every fold that is not known yet, and summarize all of them.
 

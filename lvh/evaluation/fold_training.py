@@ -4,33 +4,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Protocol as Interface
 
 import numpy as np
 
 from lvh.data.lazy_array import Inputs
 from lvh.errors import LvhError
+from lvh.evaluation.checkpoints import FoldCheckpoints
 from lvh.evaluation.cv_result import FoldResult
 from lvh.features import FeatureSet, fill_missing
-from lvh.models.training import Checkpoint, FitJob, Trainer
+from lvh.models.training import FitJob, Trainer
 from lvh.validation.metrics import THRESHOLD, Floats, score
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 from lvh.validation.thresholds import choose, held_out
-
-
-class Checkpoints(Interface):
-    """Where the trainings of folds stand, so that more epochs continue from fewer."""
-
-    @property
-    def keeps(self) -> bool:
-        """Whether something continues from the ends of these trainings."""
-
-    def load(self, split: Split) -> Checkpoint | None:
-        """Return that of a fold, if it is known."""
-
-    def save(self, split: Split, checkpoint: Checkpoint) -> None:
-        """Keep that of a fold at its end."""
-
 
 OnEpoch = Callable[[Split, int], None]
 """Takes a fold and how many epochs of it are done."""
@@ -46,7 +31,7 @@ def train_folds(
     threshold: Threshold = "fixed",
     on_epoch: Sequence[OnEpoch] = (),
     first_group: int | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: FoldCheckpoints | None = None,
 ) -> Iterator[FoldResult]:
     """Train and score folds in their order, side by side as far as the trainer can.
 
@@ -85,7 +70,7 @@ class _Way:
     protocol: Protocol
     threshold: Threshold
     on_epoch: tuple[OnEpoch, ...]
-    checkpoints: Checkpoints | None
+    checkpoints: FoldCheckpoints | None
 
     def train(self, splits: Sequence[Split]) -> list[FoldResult]:
         """Train and score a group of folds side by side."""
