@@ -370,7 +370,7 @@ def test_entry_points_of_installed_packages_are_found(tmp_path):
     (about / "entry_points.txt").write_text("[lvh.models]\ntheirs = theirs.models\n")
     script = (
         "import lvh; s = lvh.settings('data=synthetic', 'features=spread', 'model=ridge');"
-        "print(s.model.alpha, sorted(s.plugins()))"
+        "print(s.model.alpha, sorted(s.plugins))"
     )
     paths = os.pathsep.join([str(site), str(Path(lvh.__file__).parent.parent)])
     done = python("-c", script, PYTHONPATH=paths)
