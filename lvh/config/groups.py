@@ -41,8 +41,11 @@ SETTINGS: Mapping[str, type] = {
 OTHERS = ("kernel", "stride", "experiment", "budget")
 """Groups that only set fields of other groups."""
 
-CONVOLUTION = {"kernel": "model.kernel_size", "stride": "model.strides"}
-"""Groups that set one field, which takes numbers that are no options too."""
+SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
+"""Fields of the convolution and the groups that set them."""
+
+CONVOLUTION = {short: f"model.{field}" for field, short in SHORT_NAMES.items()}
+"""These groups, which have few numbers, and the settings that take any."""
 
 _registered: dict[tuple[str, str], Any] = {}
 """Registry entries that Hydra knows, by group and option."""
@@ -73,6 +76,15 @@ def hydra_loader(path: str, more: str | None) -> ConfigLoaderImpl:
 def in_order(options: Iterable[str]) -> list[str]:
     """Return options as a message lists them: numbers by their value."""
     return sorted(options, key=lambda name: (int(name) if name.isdecimal() else 0, name))
+
+
+def param_name(name: str) -> str:
+    """Return the name of MLflow's parameter for a setting, of which two have short ones.
+
+    >>> param_name("model.kernel_size")
+    'kernel'
+    """
+    return {field: short for short, field in CONVOLUTION.items()}.get(name, name)
 
 
 def known_fields() -> tuple[str, ...]:
