@@ -24,12 +24,10 @@ def changed(pattern, new):
     """Replace what fits a pattern in the header, at its first place; a group before it stays."""
 
     def fault(root):
-        header = root / HEADER
-        text, found = re.subn(
-            pattern, lambda one: one[1] + new, header.read_text(), count=1, flags=re.M
-        )
-        assert found
-        header.write_text(text)
+        before = (root / HEADER).read_text()
+        after, n = re.subn(pattern, lambda one: one[1] + new, before, count=1, flags=re.M)
+        assert n
+        (root / HEADER).write_text(after)
 
     return fault
 
