@@ -106,7 +106,7 @@ def _draw_rows(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]":
     objective, label = study.objectives[0].name, study.label_name
     titles = {
         "folds": ("seconds a fold" if objective == "seconds" else objective, None),
-        "differences": (f"difference in {objective} to the best", None),
+        "differences": (f"difference in {objective}", None),
         "roc": ("1 - specificity", "recall"),
         "precision_recall": ("recall", "precision"),
         "calibration": (f"P({label})", f"share with {label}"),
@@ -135,8 +135,8 @@ def _draw_rows(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]":
     baselines = rows[0].trial.baselines.items() if "folds" in figures else ()
     for side, (name, scores) in zip(("left", "right"), baselines, strict=False):
         if not math.isnan(value := scores.get(objective, math.nan)):
-            words = {"annotation_text": name, "annotation_position": f"top {side}"}
-            figures["folds"].add_vline(value, **dots, **words)
+            place = {"annotation_position": f"top {side}", "annotation_yanchor": "bottom"}
+            figures["folds"].add_vline(value, **dots, annotation_text=name, **place)
     return figures
 
 
