@@ -209,7 +209,10 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
         if is_small and len(copy.trials) >= _FEWEST and len(values) > 1:
             # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
             options["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
-            figures["importance"] = visualization.plot_param_importances(copy, **options)
+            bars = visualization.plot_param_importances(copy, **options)
+            figures["importance"] = bars.update_layout(
+                xaxis_title="share of the variance", yaxis_title=None
+            )
     for figure in figures.values():
         figure.update_layout(title=None, width=None)
     return {**figures, "parallel": _draw_parallel(study)}
