@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from functools import cache
+from functools import cache, cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.config.groups import ENTRIES, SETTINGS, defaults
+from lvh.config.groups import ENTRIES, SETTINGS, SHORT_NAMES, defaults, param_name
 from lvh.config.messages import suggestion
 from lvh.config.plugins.loading import Plugin, check_origins, load_installed, origins
 from lvh.data.labels import LVH
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from lvh.evaluation.results import Plain
 
 _T = TypeVar("_T")
-SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
-"""Fields of the convolution and the groups that set them."""
 _UNNAMED = (
     *("cv.weights", "cv.epoch", "cv.allow_leakage", "cv.recalibrate", "cv.refits"),
     *("train.threads", "train.side_by_side"),
@@ -42,7 +40,7 @@ _NOT_RECORDS = ("delineation", "label", "same_subject", "where")
 _MOST_NAMED = 6  # settings in the name of a run
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunSettings:
     """Everything that decides one run.
 
@@ -82,7 +80,7 @@ class RunSettings:
         source = f"on-{self.external.name}" if self.external is not None else ""
         return "-".join(filter(None, (self.model.name, self.features.name, protocol, source)))
 
-    @property
+    @cached_property
     def name(self) -> str:
         """A name for a run outside of a sweep: its base, and what differs from the defaults."""
         groups = {group: getattr(self, group) for group in ("model", "features", "cv", "train")}
@@ -102,13 +100,14 @@ class RunSettings:
         more = len(changed) - len(shown)
         return run_name(self.base_name, shown) + (f" and {more} more" if more else "")
 
-    @property
+    @cached_property
     def is_network(self) -> bool:
         """Whether Keras trains the model, in epochs."""
         return self.backend != NO_BACKEND
 
+    @cached_property
     def plugins(self) -> dict[str, Plugin]:
-        """Return the plugin of each option that has one, as `model=mine`; often none."""
+        """The plugin of each option that has one, as `model=mine`; often none."""
         sources = [("data", self.data), ("data", self.external)]
         chosen = [*sources, ("features", self.features), ("model", self.model)]
         return origins([(group, one.name) for group, one in chosen if one is not None])
@@ -135,15 +134,6 @@ def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> "dict[str, Plain]":
                 text = " ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
                 flat[param_name(f"{group}.{field}")] = text
     return flat
-
-
-def param_name(name: str) -> str:
-    """Return the name of MLflow's parameter for a setting, of which two have short ones.
-
-    >>> param_name("model.kernel_size")
-    'kernel'
-    """
-    return {f"model.{field}": short for field, short in SHORT_NAMES.items()}.get(name, name)
 
 
 @dataclass(frozen=True, slots=True)

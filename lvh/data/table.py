@@ -237,6 +237,16 @@ def _signals(
     return read_files([file if is_there[at] else None for at, file in enumerate(paths)], options)
 
 
+def file_of(settings: TableSettings, record: str) -> Path:
+    """Return the file with the signals of a record."""
+    path = Path(os.path.expanduser(settings.path)).resolve()
+    table = read_table(path)
+    columns = {role: _column(path, table, settings, role) for role in ("record", "path_column")}
+    files = columns["path_column"]
+    assert files is not None
+    return path.parent / os.path.expanduser(files[_names(path, table, columns).index(record)])
+
+
 def _column(
     path: Path, table: "pd.DataFrame", settings: TableSettings, role: str
 ) -> "pd.Series[str] | None":

@@ -30,6 +30,7 @@ from lvh.search.racing import RECORDS, make_pruner
 from lvh.search.results import OUTCOME_FORMAT, Outcome, StudyResult, Trial
 from lvh.search.storage import GRACE, OWNER, PLAN, WHEN, Storage, is_dead, process_name
 from lvh.tracking.fold_store import FoldStore
+from lvh.validation.metrics import NAMES
 
 OUTCOME = "outcome"
 """Attribute of a trial that has ended; see `lvh.search.results.Outcome`."""
@@ -298,7 +299,7 @@ def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> 
 def result_of(study: Study, store_root: str | Path) -> StudyResult:
     """Return the result of a study so far, without predictions that are not in the store."""
     plan, store = study.plan, FoldStore(Path(store_root))
-    trials = [_trial(*item) for item in study.configurations().items()]
+    trials = [_scored(_trial(*item), store) for item in study.configurations().items()]
     keys = {trial.number: list(trial.fold_keys) for trial in trials if trial.state == "complete"}
     predictions = {number: store.predictions(of_trial) for number, of_trial in keys.items()}
     return StudyResult(
@@ -323,6 +324,18 @@ def _trial(number: int, trial: FrozenTrial) -> Trial:
         outcome = Outcome("failed", error=deaths)
     values = {field.name: getattr(outcome, field.name) for field in fields(outcome)}
     return Trial(**values, number=number, params=trial.params)
+
+
+def _scored(trial: Trial, store: FoldStore) -> Trial:
+    """Return a trial with the scores that are newer than it, of its stored predictions."""
+    if all({*NAMES} <= {*fold.metrics} for fold in trial.folds):
+        return trial
+    found = [stored for key in trial.fold_keys if (stored := store.read(key)) is not None]
+    newer = {(stored.repeat, stored.fold): asdict(stored.metrics) for stored in found}
+    folds = [(fold, newer.get((fold.repeat, fold.fold), {})) for fold in trial.folds]
+    return replace(
+        trial, folds=tuple(replace(one, metrics={**more, **one.metrics}) for one, more in folds)
+    )
 
 
 def load(storage: str | None, name: str | None, store_root: str | Path) -> StudyResult:

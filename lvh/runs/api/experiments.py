@@ -24,7 +24,7 @@ from lvh.runs.experiment_data import ExperimentData
 from lvh.runs.experiment_data import load_data as data_of
 from lvh.search import study
 from lvh.tracking.finished_run import read_result
-from lvh.validation.metrics import NAMES
+from lvh.validation.metrics import NAMES, SCALES
 
 Metric = Callable[[Any, Any], float]
 """Takes labels and scores of the test records of a fold."""
@@ -138,7 +138,7 @@ def cross_validate(
         learner = learner_of(estimator, train)
         data = training_data(learner, X, y, groups, features=features, cv=cv)
     if metrics is None and not learner.has_probabilities:
-        names = tuple(name for name in NAMES if name not in ("loss", "brier"))
+        names = tuple(name for name in NAMES if not SCALES[name].needs_probabilities)
     check_scores(learner, names)
     calls = [] if on_fold is None else [_OnFold(on_fold)]
     result = cross_validated(learner, data, seed, callbacks=calls)
