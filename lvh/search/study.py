@@ -164,7 +164,8 @@ class Study:
                 continue
             states = {trial.state for trial in trials}
             if TrialState.WAITING in states or (not only_retries and self._n_new(trials) > 0):
-                self._study.sampler = make_sampler(self.plan, worker, len(trials))
+                before = self._study.sampler
+                self._study.sampler = make_sampler(self.plan, worker, len(trials), before=before)
                 self._train_next(train)
             elif not only_retries and TrialState.RUNNING in states:
                 time.sleep(_POLL)  # its process may die, and then this one trains the rest
