@@ -5,7 +5,7 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
@@ -78,6 +78,7 @@ def test_weighted_scores_are_scikit_learns(seed):
         assert column.tolist() == pytest.approx(expected, rel=ROUNDING, abs=ROUNDING)
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=1), st.floats(0, 1))
 def test_a_score_stays_on_its_scale(records, threshold):
     y_true, y_score = (np.array(column) for column in zip(*records, strict=True))

@@ -73,8 +73,13 @@ def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
     parts, scores = tables["splits"], tables["scores"]
     records = parts.drop_duplicates("record").set_index("record")
     folds = tuple(_fold(row, tables, records.index) for row in tables["folds"].to_dict("records"))
-    if len(folds) != len(parts[["repeat", "fold"]].drop_duplicates()):
-        raise ValueError("folds.csv has other folds than splits.csv")
+    found, known = (
+        tables[name][["repeat", "fold"]].astype(int).drop_duplicates().to_numpy().tolist()
+        for name in ("predictions", "splits")
+    )
+    numbers = [[1 + fold.split.repeat, 1 + fold.split.fold] for fold in folds]
+    if numbers != found or sorted(found) != sorted(known):
+        raise ValueError("folds.csv, predictions.csv and splits.csv have different folds")
     y_true = tables["predictions"].y_true.astype(np.int64).to_numpy()
     summaries = {str(of): _summary(own.set_index("metric")) for of, own in scores.groupby("of")}
     null = _numbers(folder / "null.csv") if (folder / "null.csv").is_file() else pd.DataFrame()
