@@ -142,6 +142,10 @@ def test_what_is_typed_goes_before_the_sweep_of_a_recipe():
     assert space_of(swept("-m", "experiment=kernel_sweep", "kernel=400,500")).dimensions == {
         "kernel": Choice(("'400'", "'500'"))
     }
+    fixed = space_of(swept("-m", "experiment=joint_free", "stride=125"))
+    assert [*fixed.dimensions] == ["model.kernel_size"]
+    with pytest.raises(InputError, match=r"stride: sets model\.strides, which is given too"):
+        swept("-m", "model=cnn", "stride=10,50", "model.strides=5")
     with_one = swept("-m", "experiment=kernel_sweep", "kernel=500", "seed=1,2")
     assert compose(with_one.at({"seed": "1"})).settings.model.kernel_size == 500
     command, flags = read_arguments(["model=cnn", "-m", "stride=10,50", "-cn", "mine", "seed=1"])

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, Quote
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lvh.config.groups import conf_dir, hydra_loader, register_options
+from lvh.config.groups import conf_dir, hydra_loader, param_name, register_options
 from lvh.config.plugins.loading import Plugin, ensure, load
 from lvh.errors import InputError, excerpt
 from lvh.models import MODEL_ALIASES, current_name
@@ -65,6 +65,10 @@ class CommandLine:
 
     def __post_init__(self) -> None:
         """Check the overrides, and quote the numbers that choose an option of a group."""
+        names = {override.partition("=")[0].lstrip("+~") for override in self.overrides}
+        for name in names:
+            if (short := param_name(name)) != name and short in names:
+                raise InputError(f"{short}: sets {name}, which is given too. Expected one of them")
         object.__setattr__(self, "overrides", tuple(map(_checked, self.overrides)))
 
     @property
@@ -102,11 +106,11 @@ class CommandLine:
     def with_recipe(self, params: Mapping[str, object]) -> "CommandLine":
         """Put a recipe's overrides before those that were typed, but those that are typed too."""
         recipe = CommandLine(tuple(_param(name, value) for name, value in params.items()))
-        typed = {target(override) for override in self.parsed()}
+        typed = {(param_name(name), *rest) for name, *rest in map(target, self.parsed())}
         kept = [
             text
             for text, override in zip(recipe.overrides, recipe.parsed(), strict=True)
-            if target(override) not in typed
+            if (param_name(override.key_or_group), *target(override)[1:]) not in typed
         ]
         return replace(self, overrides=(*kept, *self.overrides))
 

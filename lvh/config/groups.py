@@ -41,6 +41,9 @@ SETTINGS: Mapping[str, type] = {
 OTHERS = ("kernel", "stride", "experiment", "budget")
 """Groups that only set fields of other groups."""
 
+SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
+"""Fields of the convolution and the groups that set them."""
+
 _registered: dict[tuple[str, str], Any] = {}
 """Registry entries that Hydra knows, by group and option."""
 
@@ -65,6 +68,15 @@ def hydra_loader(path: str, more: str | None) -> ConfigLoaderImpl:
             raise InputError(f"--config-dir: expected a folder. Received: {more}")
         search_path.prepend("command-line", f"file://{more}", SearchPathQuery("schema", None))
     return ConfigLoaderImpl(search_path)
+
+
+def param_name(name: str) -> str:
+    """Return the name of MLflow's parameter for a setting, of which two have short ones.
+
+    >>> param_name("model.kernel_size")
+    'kernel'
+    """
+    return {f"model.{field}": short for field, short in SHORT_NAMES.items()}.get(name, name)
 
 
 def known_fields() -> tuple[str, ...]:

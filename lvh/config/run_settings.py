@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.config.groups import ENTRIES, SETTINGS, defaults
+from lvh.config.groups import ENTRIES, SETTINGS, SHORT_NAMES, defaults, param_name
 from lvh.config.messages import suggestion
 from lvh.config.plugins.loading import Plugin, check_origins, load_installed, origins
 from lvh.data.labels import LVH
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from lvh.evaluation.results import Plain
 
 _T = TypeVar("_T")
-SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
-"""Fields of the convolution and the groups that set them."""
 _UNNAMED = (
     *("cv.weights", "cv.epoch", "cv.allow_leakage", "cv.recalibrate", "cv.refits"),
     *("train.threads", "train.side_by_side"),
@@ -135,15 +133,6 @@ def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> "dict[str, Plain]":
                 text = " ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
                 flat[param_name(f"{group}.{field}")] = text
     return flat
-
-
-def param_name(name: str) -> str:
-    """Return the name of MLflow's parameter for a setting, of which two have short ones.
-
-    >>> param_name("model.kernel_size")
-    'kernel'
-    """
-    return {f"model.{field}": short for field, short in SHORT_NAMES.items()}.get(name, name)
 
 
 @dataclass(frozen=True, slots=True)

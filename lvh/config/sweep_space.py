@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, target
 from lvh.config.composition import recipe_params
+from lvh.config.groups import SHORT_NAMES
 from lvh.config.messages import explained
-from lvh.config.run_settings import SHORT_NAMES
 from lvh.errors import InputError, excerpt
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
 

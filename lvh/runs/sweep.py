@@ -11,7 +11,8 @@ from pathlib import Path
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose
-from lvh.config.run_settings import RunSettings, param_name
+from lvh.config.groups import param_name
+from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.data.cohort_summary import CohortSummary, summarize_cohort
 from lvh.data.labels import LVH
