@@ -107,17 +107,6 @@ class TestSelectionBias:
 
 
 class TestLeaderboard:
-    def test_best_first(self, study):
-        rows = ranked_rows(study)
-        values = [row.mean for row in rows]
-        assert values == sorted(values, reverse=True)
-        assert [row.rank for row in rows] == list(range(1, 8))
-        assert [row.verdict for row in rows].count("best") == 1
-        best = [fold.metrics["ap"] for fold in rows[0].trial.folds]
-        assert rows[0].std == pytest.approx(np.std(best, ddof=1))
-        assert rows[0].interval == corrected_interval(best, 0.25)
-        assert (rows[0].n_folds, rows[0].accuracy, rows[0].seconds) == (5, 0.5, 5.0)
-
     def test_what_leaks_has_no_rank_however_high_it_scores(self, tmp_path):
         trials = [make_trial(at, [0.5 + at / 10] * 5) for at in range(4)]
         trials[3] = replace(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from functools import cache
+from functools import cache, cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
@@ -40,7 +40,7 @@ _NOT_RECORDS = ("delineation", "label", "same_subject", "where")
 _MOST_NAMED = 6  # settings in the name of a run
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunSettings:
     """Everything that decides one run.
 
@@ -80,7 +80,7 @@ class RunSettings:
         source = f"on-{self.external.name}" if self.external is not None else ""
         return "-".join(filter(None, (self.model.name, self.features.name, protocol, source)))
 
-    @property
+    @cached_property
     def name(self) -> str:
         """A name for a run outside of a sweep: its base, and what differs from the defaults."""
         groups = {group: getattr(self, group) for group in ("model", "features", "cv", "train")}
@@ -100,13 +100,14 @@ class RunSettings:
         more = len(changed) - len(shown)
         return run_name(self.base_name, shown) + (f" and {more} more" if more else "")
 
-    @property
+    @cached_property
     def is_network(self) -> bool:
         """Whether Keras trains the model, in epochs."""
         return self.backend != NO_BACKEND
 
+    @cached_property
     def plugins(self) -> dict[str, Plugin]:
-        """Return the plugin of each option that has one, as `model=mine`; often none."""
+        """The plugin of each option that has one, as `model=mine`; often none."""
         sources = [("data", self.data), ("data", self.external)]
         chosen = [*sources, ("features", self.features), ("model", self.model)]
         return origins([(group, one.name) for group, one in chosen if one is not None])

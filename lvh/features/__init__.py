@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
 from lvh.features import beat, columns, morphology, ntp, raw, voltage
-from lvh.features.base import FeatureSet, Kind, fill_missing
+from lvh.features.base import FeatureSet, Kind
+from lvh.features.missing import fill_missing
 
 __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "check_cohort", "fill_missing"]
 

@@ -176,7 +176,7 @@ def _read(path: Path) -> RunSettings:
     if not isinstance(config, dict):
         raise InputError(f"{path}: expected a configuration. Received: something else")
     settings = settings_from({str(key): value for key, value in config.items()})
-    for option, plugin in settings.plugins().items():
+    for option, plugin in settings.plugins.items():
         if config.get("plugins", {}).get(option, {}).get("digest") != plugin.digest:
             raise InputError(f"RUN: {option}: its code changed since this run. Run it again first")
     return settings

@@ -15,6 +15,7 @@ from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.errors import InputError, as_lvh_error
+from lvh.evaluation.checkpoints import FoldCheckpoints
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.evaluation.permutation import WAY, NullStore, null_scores, p_values
@@ -33,7 +34,6 @@ from lvh.runs.experiment_data import (
     threads,
 )
 from lvh.tracking import run_dir
-from lvh.tracking.checkpoints import FoldCheckpoints
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.run_record import DataRecord, RunRecord, RunStatus, SweepLink, load_run, save
 from lvh.tracking.tracker import Tracker
@@ -135,7 +135,7 @@ class _Stage(Callback):
                 threshold=cv.threshold,
                 check_after=check_after,
                 baselines=partial(baselines_of, data, cv.threshold),
-                checkpoints=checkpoints if checkpoints.starts or checkpoints.ends else None,
+                checkpoints=checkpoints,
             )
         except StopCrossValidation:
             checkpoints.discard(checkpoints.ends)
@@ -168,7 +168,7 @@ class _Run:
         store = FoldStore(Path(settings.store))
         store.check()
         self._yaml, self._data, self._folder = composed.yaml, data, folder
-        self._plugins = settings.plugins()
+        self._plugins = settings.plugins
         self.stages: list[_Stage] = []
         for epochs in rungs or (settings.train.epochs,):
             own = replace(settings, train=replace(settings.train, epochs=epochs))
@@ -196,11 +196,12 @@ class _Run:
             attempt=sweep.study if sweep is not None and sweep.separate else "",
             root=settings.store,
         )
-        if record.path.exists() and not settings.resume:
-            return _placed(replace(record, attempt=uuid4().hex[:8]), sweep)
-        with suppress(InputError):  # a damaged record is replaced
-            self._previous = load_run(record.path)
-            sweep = sweep or self._previous.sweep
+        if record.path.exists():
+            if not settings.resume:
+                return _placed(replace(record, attempt=uuid4().hex[:8]), sweep)
+            with suppress(InputError):  # a damaged record is replaced
+                self._previous = load_run(record.path)
+                sweep = sweep or self._previous.sweep
         return _placed(record, sweep)
 
     def start(self, splits: Sequence[Split]) -> None:

@@ -27,7 +27,7 @@ from lvh.reports.progress import Verbosity
 from lvh.reports.terminal import say
 from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import load_data
-from lvh.runs.forecast import Forecast, duration
+from lvh.runs.forecast import begin, left_text
 from lvh.runs.run import run_configuration
 from lvh.search.results import OUTCOME_FORMAT, FoldScore, Outcome, objective_values
 from lvh.search.storage import Storage
@@ -79,14 +79,13 @@ class Worker:
         try:
             ensure(self.command.plugins)
             study, number = Study(Storage(self.storage), self.study), int(HydraConfig.get().job.num)
-            forecast = Forecast(study, self.at_once)
             if number == 0 and not self.only_retries:
                 texts = study.plan.space.texts
-                expected = forecast.begin(lambda point: self._composed(texts(point)).settings)
+                expected = begin(
+                    study, self.at_once, lambda point: self._composed(texts(point)).settings
+                )
                 say(*filter(None, [expected]))
-            train = partial(
-                self._train, study=study, forecast=forecast, tracker=tracker, result=result
-            )
+            train = partial(self._train, study=study, tracker=tracker, result=result)
             study.optimize(train, worker=number, only_retries=self.only_retries)
         except Exception as error:  # Hydra would print it, with every override
             result.faults = (str(as_lvh_error(error)),)
@@ -96,16 +95,10 @@ class Worker:
         return result
 
     def _train(
-        self,
-        trial: OpenTrial,
-        *,
-        study: Study,
-        forecast: Forecast,
-        tracker: Tracker,
-        result: WorkerResult,
+        self, trial: OpenTrial, *, study: Study, tracker: Tracker, result: WorkerResult
     ) -> Outcome:
         """Train one trial; its failure is its own, unless every other trial would meet it too."""
-        plan, started, left = study.plan, time.perf_counter(), forecast.left()
+        plan = study.plan
         try:
             composed = self._composed(plan.space.texts(trial.point))
             data = load_data(composed.settings)
@@ -121,8 +114,8 @@ class Worker:
             state = "failed" if plan.search.sampler == "grid" else "stopped"
             return Outcome(state, error=str(error))  # type: ignore[arg-type]
         place = _place(study, trial, composed.settings)
-        left_text = "" if math.isnan(left) else f", about {duration(left)} left"
-        rungs = plan.search.rungs(composed.settings.train.epochs)
+        epochs = composed.settings.train.epochs
+        left, rungs = left_text(study, self.at_once, epochs), plan.search.rungs(epochs)
         follower = Follower(trial, data.features.records, plan.objectives[0].name, result, rungs)
         try:
             record = run_configuration(
@@ -135,7 +128,7 @@ class Worker:
                 check_after=plan.search.burn_in if plan.search.stops_at_folds else None,
                 rungs=rungs,
                 verbosity=self.verbosity,
-                title=f"trial {trial.number} of {plan.total}{left_text}: ",
+                title=f"trial {trial.number} of {plan.total}{left}: ",
                 sweep=place,
                 makes_figures=partial(_is_best, study),
             )
@@ -147,7 +140,6 @@ class Worker:
             key += f"-{study.name}" if is_separate(study.name) else ""
             scores = tuple(follower.scores)
             return Outcome("failed", folds=scores, run_key=key, error=str(as_lvh_error(error)))
-        forecast.add(time.perf_counter() - started, sum(follower.seconds.values()))
         return _outcome(record, study, follower.scores)
 
     def _composed(self, point: dict[str, str]) -> Composed:
@@ -177,7 +169,6 @@ class Follower(Callback):
         self._trial, self._objective, self._result = trial, objective, result
         self._records, self._rungs, self._stage = tuple(records), rungs, -1
         self.scores: list[FoldScore] = []
-        self.seconds: dict[tuple[int, int], float] = {}  # of what this process has trained
         trial.set_records(fingerprint(self._records))
 
     def on_start(self, splits: Sequence[Split], known: int) -> None:
@@ -188,8 +179,6 @@ class Follower(Callback):
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Report a fold."""
         self._result.trained += not known
-        if not known:
-            self.seconds[fold.split.number] = fold.seconds  # with those of earlier stages
         metrics = asdict(fold.metrics)
         self.scores.append(
             FoldScore(

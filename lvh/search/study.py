@@ -50,17 +50,12 @@ def is_void(trial: FrozenTrial) -> bool:
 class OpenTrial:
     """A trial that this process trains."""
 
-    def __init__(self, study: "Study", trial: optuna.Trial, number: int) -> None:
-        """Take Optuna's trial, whose point has been chosen, and its place in the study."""
-        self.number = number
+    def __init__(self, study: "Study", trial: optuna.Trial, number: int, reported: int) -> None:
+        """Take Optuna's trial, its place in the study, and how many scores it has already."""
+        self.number, self._reported = number, reported
         self._study, self._trial = study, trial
-        self._reported = len(study.trials()[trial.number].intermediate_values)
+        self.point: Mapping[str, Plain] = trial.params  # by the name of the override
         self._scores: dict[int, list[float]] = {}
-
-    @property
-    def point(self) -> Mapping[str, Plain]:
-        """Its values by the name of the override."""
-        return self._trial.params
 
     def set_records(self, digest: str) -> None:
         """Say which records its folds score: only trials with the same ones are compared."""
@@ -164,8 +159,9 @@ class Study:
         With `only_retries`, what was interrupted is trained, and no new point.
         """
         while True:
-            self.take_back()
             trials = self.trials()
+            if self.take_back(trials):
+                continue
             states = {trial.state for trial in trials}
             if TrialState.WAITING in states or (not only_retries and self._n_new(trials) > 0):
                 self._study.sampler = make_sampler(self.plan, worker, len(trials))
@@ -175,14 +171,14 @@ class Study:
             else:
                 return
 
-    def take_back(self) -> int:
+    def take_back(self, trials: list[FrozenTrial] | None = None) -> int:
         """Put trials whose process died back into the queue, and return how many there were.
 
         For a process of this machine that is known at once, for others after the grace period.
         """
         with self.storage.faults():
             stale = self.storage.optuna.stale(self._study._study_id)
-            running = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
+            running = [one for one in trials or self.trials() if one.state == TrialState.RUNNING]
             dead = [trial for trial in running if trial._trial_id in stale or _is_dead(trial)]
             return sum([self._put_back(trial, is_death=True) for trial in dead])
 
@@ -241,10 +237,12 @@ class Study:
         if self.plan.search.sampler == "grid":
             self._study.sampler = grid_sampler(self.plan, number)
         self.plan.space.suggest(trial)
-        if any(one.params == trial.params and not is_void(one) for one in trials[: trial.number]):
+        point = trial.params  # each look makes a copy
+        if any(one.params == point and not is_void(one) for one in trials[: trial.number]):
             self._enqueue_unseen(trials)
             raise TrialPruned("another trial has this point")
-        outcome = train(OpenTrial(self, trial, number))
+        reported = len(trials[trial.number].intermediate_values)
+        outcome = train(OpenTrial(self, trial, number, reported))
         values = dict(zip(self.plan.search.objectives, outcome.values, strict=False))
         undefined = [name for name, value in values.items() if not math.isfinite(value)]
         if undefined:
