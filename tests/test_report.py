@@ -129,8 +129,6 @@ class TestLeaderboard:
         text = " ".join(sentences(study))
         assert "trial 3" not in text
         assert "not honest: carried weights" in write(study, tmp_path).read_text()
-        (last,) = [row for row in csv_rows(tmp_path / "leaderboard.csv") if row["trial"] == "3"]
-        assert (last["rank"], last["state"], last["mean"]) == ("", "leaking", "")
 
 
 class TestSentences:
@@ -148,25 +146,20 @@ class TestSentences:
         assert "because fewer than two folds have a score: units=0" in text
 
 
-class TestScale:
+@pytest.mark.parametrize("maximize", [True, False])
+def test_a_score_declares_its_ends_and_its_direction(maximize, monkeypatch):
     """`f1` plays a score from -1 to 1, as Matthews' coefficient is, or one where less is better."""
-
-    @pytest.mark.parametrize("maximize", [True, False])
-    def test_a_score_declares_its_ends_and_its_direction(self, maximize, monkeypatch):
-        monkeypatch.setitem(SCALES, "f1", Scale(-1.0, 1.0, maximize))
-        values = np.array([[-0.9, -1, 0.3, -0.8, -1], [0.9, 1, 0.7, 0.8, 1]])
-        trials = [make_trial(at, own, objective="f1") for at, own in enumerate(values)]
-        study = make_study(trials, ("f1",), predictions=predicted([0.4, 1.5]).predictions)
-        best, other = ranked_rows(study)
-        assert (best.trial.number, other.verdict) == (int(maximize), "worse")
-        low, high = (row.interval for row in sorted((best, other), key=lambda row: row.mean))
-        expected = [corrected_interval(own, 0.25) for own in values]
-        assert (low.low, low.high) == (-1, expected[0].high)
-        assert (high.low, high.high) == (expected[1].low, 1)
-        corrected = without_selection_bias(study)
-        assert corrected.naive == (max if maximize else min)(
-            score(one.y_true, one.y_score).f1 for one in study.predictions.values()
-        )
+    monkeypatch.setitem(SCALES, "f1", Scale(-1.0, 1.0, maximize))
+    values = np.array([[-0.9, -1, 0.3, -0.8, -1], [0.9, 1, 0.7, 0.8, 1]])
+    trials = [make_trial(at, own, objective="f1") for at, own in enumerate(values)]
+    study = make_study(trials, ("f1",), predictions=predicted([0.4, 1.5]).predictions)
+    best, other = ranked_rows(study)
+    assert (best.trial.number, other.verdict) == (int(maximize), "worse")
+    low, high = (row.interval for row in sorted((best, other), key=lambda row: row.mean))
+    assert (low.low, low.high) == (-1, corrected_interval(values[0], 0.25).high)
+    assert (high.low, high.high) == (corrected_interval(values[1], 0.25).low, 1)
+    pooled = [score(one.y_true, one.y_score).f1 for one in study.predictions.values()]
+    assert without_selection_bias(study).naive == (max if maximize else min)(pooled)
 
 
 @st.composite
@@ -260,7 +253,6 @@ class TestFiles:
             assert numbers == [row.mean, row.std, row.interval.low, row.interval.high]
         rest = lines[len(rows) :]
         assert [line["state"] for line in rest] == ["stopped", "failed", "open"]
-        assert {line["rank"] + line["mean"] + line["value_ap"] for line in rest} == {""}
         assert rest[1]["error"] == f"no memory\n{SCRIPT}"
         folds = csv_rows(folder / "folds.csv")
         assert len(folds) == sum(len(trial.folds) for trial in study.trials)

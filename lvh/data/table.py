@@ -267,7 +267,8 @@ def file_of(settings: TableSettings, record: str) -> Path:
     columns = {role: _column(path, table, settings, role) for role in ("record", "path_column")}
     files = columns["path_column"]
     assert files is not None
-    return path.parent / os.path.expanduser(files[_names(path, table, columns).index(record)])
+    file: str = files[_names(path, table, columns).index(record)]
+    return path.parent / os.path.expanduser(file)
 
 
 def _column(

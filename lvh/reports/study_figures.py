@@ -87,7 +87,8 @@ def draw_heatmap(study: StudyResult, rows: Sequence[Row], commands: Mapping[int,
         shown[key] = parts[name].fillna(empty).to_numpy()
     shown["customdata"] = parts["trial"].astype(object).fillna("").to_numpy()
     look = {"texttemplate": "%{text}", "hovertemplate": "%{hovertext}<extra></extra>"}
-    figure = Figure(Heatmap(**shown, **look, colorscale="Blues", xgap=2, ygap=2))
+    colours = "Blues" if study.objectives[0].maximize else "Blues_r"  # the better, the darker
+    figure = Figure(Heatmap(**shown, **look, colorscale=colours, xgap=2, ygap=2))
     figure.update_xaxes(tickvals=list(range(len(xs))), ticktext=[clipped(x, 20) for x in xs])
     figure.update_yaxes(tickvals=list(range(len(ys))), ticktext=[clipped(y, 20) for y in ys])
     down, across = (clipped(name, 40) for name in short_names(study.dimensions).values())
