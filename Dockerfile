@@ -10,11 +10,11 @@ COPY conf conf
 COPY hydra_plugins hydra_plugins
 COPY lvh lvh
 RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
- && useradd --create-home lvh \
+ && useradd --uid 1000 --create-home lvh \
  && chmod 1777 /home/lvh \
  && install --directory --owner lvh /study
 # with --user, another user than lvh writes its caches there
-USER lvh
+USER 1000
 WORKDIR /study
 ENTRYPOINT ["lvh"]
 CMD ["--help"]

@@ -63,9 +63,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return _links(markdown, page.file.src_uri)
 
 
-def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+def on_post_page(output: str, **_: object) -> str:
     """Name the search for screen readers."""
     return output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
+
+
+on_post_template = on_post_page  # of the page that is shown where there is none
 
 
 def page(notebook: str, at: str) -> tuple[str, dict[str, bytes]]:

@@ -126,10 +126,9 @@ def csv_rows(path: Path) -> list[dict[str, str]]:
 
 def read_only(cohort: Cohort) -> Cohort:
     """Lock the arrays of a cohort that many tests share."""
-    of_leads = cohort.delineation
-    for array in (cohort.signals, cohort.male, cohort.age, cohort.label):
-        array.flags.writeable = False
-    for array in (of_leads.symbols, of_leads.samples, of_leads.offsets):
+    waves = cohort.delineation
+    of_records = (cohort.signals, cohort.male, cohort.age, cohort.label)
+    for array in (*of_records, waves.symbols, waves.samples, waves.offsets):
         array.flags.writeable = False
     return cohort
 

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.error import URLError
 from urllib.parse import quote
 from urllib.request import urlopen
+
+from conftest import start
 
 T = TypeVar("T")
 
@@ -39,6 +40,26 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def listening(port: int) -> set[str]:
+    """Return the addresses on which anybody here listens on a port, as /proc writes them."""
+    files = (Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6"))
+    rows = [line.split() for text in files for line in text.splitlines()[1:]]
+    local = [row[1].split(":") for row in rows if row[3] == "0A"]
+    return {address for address, number in local if int(number, 16) == port}
+
+
+@contextmanager
+def ui(folder: Path, *flags: str, **more: Any) -> Iterator[tuple]:
+    """Run `lvh ui` in a folder; gives the process, its port and what it prints."""
+    port = free_port()
+    process = start(*flags, "--port", str(port), cwd=folder, module="lvh.ui", **more)
+    try:
+        yield process, port, "".join(iter(process.stdout.readline, "Ctrl-C ends it\n"))
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
 class Server:
     """A process that answers on a port; it can be ended and started again there."""
 
@@ -56,14 +77,11 @@ class Server:
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it and what it has started; return when it is gone."""
-        if self._process is None:
-            return
-        if self._process.poll() is None:
-            self._signal(self._process.pid, number)
-        try:
-            self._process.wait(30)
-        finally:
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            if process.poll() is None:
+                self._signal(process.pid, number)
+            process.wait(30)
 
     def _signal(self, pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)  # a group of its own: its workers go with it
@@ -122,23 +140,19 @@ class Postgres(Server):
     def _answers(self) -> bool:
         import psycopg
 
-        try:
+        with suppress(psycopg.OperationalError):
             self._connected("postgres").close()
-        except psycopg.OperationalError:
-            return False
-        return True
+            return True
+        return False
 
     def _command(self) -> list[str]:
         options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
         where = ["-D", str(self._folder / "data"), "-p", str(self.port)]
         return [str(self._programs / "postgres"), *where, *options, "-c", "fsync=off"]
 
-    def end(self, number: signal.Signals = signal.SIGINT) -> None:
-        """Shut it down at once: its sessions are cut, as they are when a machine is rebooted."""
-        super().end(number)
-
     def _signal(self, pid: int, number: signal.Signals) -> None:
-        os.kill(pid, number)  # it ends its own processes
+        """Shut it down at once: its sessions are cut, as they are when a machine is rebooted."""
+        os.kill(pid, signal.SIGINT)  # it ends its own processes
 
     def _as_whom(self) -> dict[str, Any]:
         if os.geteuid() != 0:
@@ -167,11 +181,9 @@ class Mlflow(Server):
         return f"http://127.0.0.1:{self.port}"
 
     def _answers(self) -> bool:
-        try:
-            with closing(urlopen(f"{self.address}/health", timeout=10)) as answer:
-                return bool(answer.read())
-        except (URLError, OSError):
-            return False
+        with suppress(OSError), closing(urlopen(f"{self.address}/health", timeout=10)) as answer:
+            return bool(answer.read())
+        return False
 
     def _command(self) -> list[str]:
         kept = ["--backend-store-uri", f"sqlite:///{self._folder}/server.db"]
@@ -186,9 +198,6 @@ class Mlflow(Server):
 
 def postgres_programs() -> Path | None:
     """Return the folder of PostgreSQL's programs, the newest; None if there is none."""
-    in_path = shutil.which("initdb")
-    debian = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda one: float(one.parts[4])
-    )
-    found = [*debian, *([Path(in_path)] if in_path else [])]
-    return found[-1].resolve().parent if found else None
+    debian = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    found = shutil.which("initdb") or max(debian, key=lambda one: float(one.parts[4]), default=None)
+    return Path(found).resolve().parent if found else None

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lvh.data.cohort import LEADS, Cohort
+from lvh.data.cohort import LEADS, Cohort, fingerprint
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.joining import join
-from lvh.data.lazy_array import LazyArray
+from lvh.data.lazy_array import LazyArray, concatenate, read
 from lvh.errors import InputError
 from lvh.features.raw import RawSettings, extract
 
@@ -162,3 +162,76 @@ def test_limb_leads_of_another_order_are_refused(cohort):
     swapped = [*LEADS[:3], LEADS[4], LEADS[3], *LEADS[5:]]
     with pytest.raises(InputError, match="in this order"):
         Cohort.from_arrays(cohort.signals, leads=swapped, **given)
+
+
+def doubled(n: int) -> LazyArray:
+    """Return numbers of shape (n, 3), each twice its position."""
+    return LazyArray(
+        np.arange(n), (3,), np.dtype(np.int16), lambda at: np.repeat(2 * at[:, None], 3, 1)
+    ).map(lambda values, at: values.astype(np.float32))
+
+
+def test_concatenated_records_are_those_of_the_array_and_never_converted():
+    array = np.arange(12, dtype=np.float32).reshape(4, 3)
+    assert isinstance(concatenate(array, array), np.ndarray)
+    both = concatenate(array, doubled(200))
+    expected = np.concatenate([array, doubled(200).read()])
+    np.testing.assert_array_equal(read(both), expected)
+    np.testing.assert_array_equal(both[np.array([8, 0])].read(), expected[[8, 0]])
+    assert fingerprint("x", both) == fingerprint("x", expected)
+    assert fingerprint("x", both[1:]) != fingerprint("x", expected)
+    message = r"fewer records .* Received: 5 records of shape \(3,\)"
+    for function in (np.asarray, np.isnan, np.median):
+        with pytest.raises(InputError, match=message):
+            function(doubled(5))
+
+
+REPORT = RawSettings("raw", ("avl", "v1", "v5", "v6"), "minmax")
+MILLIVOLTS = replace(REPORT, scaling="none")
+
+
+@pytest.mark.parametrize("scaling", ["minmax", "none"])
+def test_leads_come_in_the_order_asked_for(cohort, scaling):
+    whole = extract(cohort, RawSettings("raw", LEADS, scaling)).X
+    for leads in (("v6", "i"), ("V6", "I"), LEADS[::-1]):
+        features = extract(cohort, RawSettings("raw", leads, scaling))
+        at = [LEADS.index(lead.lower()) for lead in leads]
+        assert np.array_equal(features.X, whole[:, :, at])
+        assert features.names == tuple(lead.lower() for lead in leads)
+
+
+def test_leads_are_scaled_alone_or_keep_millivolts(cohort):
+    X = extract(cohort, REPORT).X
+    assert (X.min(axis=1) == 0).all()
+    assert (X.max(axis=1) == 1).all()
+    signal = cohort.signals[:, :, [4, 6, 10, 11]].astype(np.float64)
+    low, high = signal.min(axis=1, keepdims=True), signal.max(axis=1, keepdims=True)
+    # float32 rounds the difference and the quotient, 6e-8 each of values up to 1.
+    np.testing.assert_allclose(X, (signal - low) / (high - low), rtol=0, atol=2e-7)
+    X = extract(cohort, MILLIVOLTS).X
+    signal = cohort.signals[:, :, [4, 6, 10, 11]]
+    # The median of 5000 values is the mean of two; float32 rounds it at voltages of some mV.
+    assert np.abs(np.median(X, axis=1)).max() < 1e-6
+    np.testing.assert_allclose(np.diff(X, axis=1), np.diff(signal, axis=1), rtol=0, atol=2e-6)
+    assert X.dtype == np.float32
+    signals = cohort.signals.copy()
+    signals[[4, 11], :, LEADS.index("v5")] = 0.5
+    flat = replace(cohort, signals=signals)
+    with pytest.raises(InputError, match="a flat lead in record 5, 12") as refusal:
+        extract(flat, REPORT)
+    assert "features.scaling" in str(refusal.value)
+    assert (extract(flat, MILLIVOLTS).X[4, :, 2] == 0).all()
+    assert extract(flat, replace(REPORT, leads=("i", "v6"))).X.shape == (40, 5000, 2)
+
+
+@pytest.mark.parametrize(
+    ("leads", "said"),
+    [
+        (("i", "v7"), r"expected some of i, ii, .*Received: i, v7"),
+        (("v1", "i", "V1"), r"expected some of .*, each once.*Received: v1, i, v1"),
+    ],
+)
+def test_leads_that_are_not_there_or_twice_are_refused(cohort, leads, said):
+    with pytest.raises(InputError, match=f"features.leads: {said}") as refusal:
+        extract(cohort, replace(REPORT, leads=leads))
+    assert refusal.value.exit_code == 2

@@ -39,7 +39,7 @@ def _backend():
 def test_the_tests_of_models_and_training_pass_on_another_backend(backend, tmp_path):
     """Among them that an epoch is Keras's own from equal weights: so backends agree."""
     need(backend)
-    files = [TESTS / f"test_{name}.py" for name in ("models", "training", "two_branch", "crossval")]
+    files = [TESTS / f"test_{name}.py" for name in ("models", "training", "crossval")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
         env={

@@ -1,4 +1,4 @@
-"""`beat`: against a slow second implementation, on LUDB, and by hand."""
+"""`beat` and `fusion`: a slow second implementation, by hand, and the halves to the bit."""
 
 import re
 from dataclasses import replace
@@ -8,9 +8,20 @@ import numpy as np
 import pytest
 from conftest import with_waves
 
-from lvh.data.cohort import LEADS, part_of
+from lvh.data.cohort import LEADS, Cohort, part_of
+from lvh.data.delineation import with_fiducials
+from lvh.data.synthetic import SyntheticSettings, load
 from lvh.errors import InputError
-from lvh.features.beat import BeatSettings, extract
+from lvh.features import FeatureSet, beat, voltage
+from lvh.features.beat import (
+    SUSPICIOUS,
+    BeatSettings,
+    FusionSettings,
+    closest_pairs,
+    extract,
+    extract_fusion,
+)
+from lvh.features.voltage import VoltageSettings
 
 DEFAULT = BeatSettings("beat", LEADS, 0.25, 0.45, "median", "none", "drop")
 SHORT = replace(DEFAULT, leads=("v1",), before=0.004, after=0.006)  # 2 samples and 3
@@ -77,3 +88,73 @@ def test_a_window_that_no_record_holds_is_refused(cohort, before, after):
     said = r"features\.before and features\.after: expected a window of 1 to 5000 samples at 500 Hz"
     with pytest.raises(InputError, match=said):
         extract(cohort, replace(DEFAULT, before=before, after=after))
+
+
+def test_a_noisy_scaled_copy_under_another_name_is_the_closest_pair():
+    cohort = load(SyntheticSettings(records=10))
+    signals = np.array(cohort.signals)
+    noise = np.random.default_rng(0).normal(0, 0.01, signals[0].shape)
+    signals[7] = (1.03 * np.roll(signals[2], 40, axis=0) + noise).astype(np.float32)
+    first, second, *_ = closest_pairs(with_fiducials(replace(cohort, signals=signals)))
+    assert {first.record, first.other} == {cohort.records[2], cohort.records[7]}
+    assert not first.same_subject
+    assert first.distance < SUSPICIOUS < second.distance
+
+
+FUSION = FusionSettings()
+N_MEASURED = 71
+
+
+def halves(cohort: Cohort, settings: FusionSettings) -> tuple[FeatureSet, FeatureSet]:
+    """Return what `voltage` and `beat` give under the same settings."""
+    shared = ("leads", "before", "after", "average", "scaling", "malformed")
+    of_beat = BeatSettings("beat", **{name: getattr(settings, name) for name in shared})
+    of_voltage = VoltageSettings("voltage", settings.missing)
+    return voltage.extract(cohort, of_voltage), beat.extract(cohort, of_beat)
+
+
+def without_t(cohort: Cohort, *records: int) -> Cohort:
+    """Take the T waves of lead i away: its T is missing, its beats are as before."""
+    waves = {}
+    for record in records:
+        symbols, samples = cohort.delineation.lead(record, 0)
+        at = [n for match in re.finditer(r"\(N\)", symbols) for n in range(*match.span())]
+        waves[record, 0] = ("".join(symbols[n] for n in at), samples[at])
+    return with_waves(cohort, waves)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"average": "mean", "scaling": "minmax", "missing": "zero"}]
+)
+def test_halves_are_those_of_voltage_and_beat(cohort, changes):
+    settings = replace(FUSION, **changes)
+    patchy = without_t(cohort, 0, 5)
+    measured, beats = halves(patchy, settings)
+    features = extract_fusion(patchy, settings)
+    n_samples, n_leads = beats.input_shape
+    assert features.kind == "mixed"
+    assert features.X.dtype == np.float32
+    assert features.X.flags.c_contiguous
+    assert features.input_shape == (N_MEASURED, n_samples, n_leads)
+    assert np.isnan(measured.X).any()
+    np.testing.assert_array_equal(features.X[:, :N_MEASURED], measured.X)
+    signals = features.X[:, N_MEASURED:].reshape(-1, n_samples, n_leads)
+    np.testing.assert_array_equal(signals, beats.X)
+    assert features.fill == settings.missing
+    assert features.records == patchy.records
+    assert features.y.tolist() == patchy.label.tolist()
+
+
+def test_a_record_that_lacks_a_beat_is_missing_from_both_halves(cohort):
+    """Record 4 has no beat in v1, which `voltage` takes; record 7 has none at all."""
+    broken = with_waves(cohort, {(3, 6): ("", []), **{(6, lead): ("", []) for lead in range(12)}})
+    measured, beats = halves(broken, FUSION)
+    features = extract_fusion(broken, FUSION)
+    assert (len(measured.records), len(beats.records)) == (39, 38)
+    assert features.records == beats.records
+    assert features.dropped == beats.dropped
+    assert [name for name, _ in features.dropped] == ["4", "7"]
+    rows = [measured.records.index(record) for record in features.records]
+    np.testing.assert_array_equal(features.X[:, :N_MEASURED], measured.X[rows])
+    np.testing.assert_array_equal(features.X[:, 0] == 1, features.age_and_sex[:, 1] == 1)
+    assert features.y.tolist() == np.delete(cohort.label, [3, 6]).tolist()

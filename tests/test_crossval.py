@@ -20,7 +20,7 @@ from lvh.models.dnn import DnnSettings, build
 from lvh.models.keras_trainer import KerasTrainer, new_program
 from lvh.models.resnet import TwoBranchSettings, build_two_branch
 from lvh.models.training import TrainSettings
-from lvh.validation.splits import HONEST, CvSettings, Protocol, splits
+from lvh.validation.splits import CvSettings, splits
 
 
 class Recorder(Fake):
@@ -149,43 +149,31 @@ def test_baselines_are_scikit_learns_and_no_skill_has_none():
     assert summary.mean.ap > summary.pooled["ap"].estimate > 21 / 43  # small folds have more
 
 
-@pytest.fixture(scope="module")
-def leaks() -> dict[str, list[CVResult]]:
-    """Real trainings on labels that nothing can tell, by protocol and seed."""
+def test_planted_leaks_show_on_labels_that_nothing_can_tell():
+    """Of 84 records chance is .5 +- .055; five seeds score the same ones.
+
+    The best of 30 epochs gave .56 to .63 on TensorFlow, .55 to .64 on JAX.
+    """
     start(BACKEND, None, 1)
     program = new_program(
         lambda: build(DnnSettings("dnn", (32, 16, 8), 0.001, 0.9), (20,)), 32, "float32"
     )
     settings = TrainSettings(30, 32, 3e-3, None, True, None, None, "float32")
-    learner = KerasTrainer(program, settings)
-    random = np.random.default_rng(1)
-    base = features(84, missing=False)
-    data = replace(
-        base, X=random.normal(size=(84, 20)).astype(np.float32), y=random.permutation(base.y)
-    )
-    protocols = (HONEST, Protocol("carried"), Protocol(epoch="best_on_scored"))
-    return {
-        one.name: [
-            run(learner, data, cv(folds=4, weights=one.weights, epoch=one.epoch), seed)
-            for seed in range(5)
-        ]
-        for one in protocols
-    }
+    learner, random = KerasTrainer(program, settings), np.random.default_rng(1)
+    X, base = random.normal(size=(84, 20)).astype(np.float32), features(84, missing=False)
+    data = replace(base, X=X, y=random.permutation(base.y))
 
+    def accuracies(**protocol) -> np.ndarray:  # of each fold, by seed
+        given = cv(folds=4, **protocol)
+        return np.array(
+            [
+                [fold.metrics.accuracy for fold in run(learner, data, given, seed).folds]
+                for seed in range(5)
+            ]
+        )
 
-def test_planted_leaks_show_on_labels_that_nothing_can_tell(leaks):
-    """Of 84 records chance is .5 +- .055; five seeds score the same ones.
-
-    The best of 30 epochs gave .56 to .63 on TensorFlow, .55 to .64 on JAX.
-    """
-    mean = {
-        name: np.mean([one.scores.mean.accuracy for one in results])
-        for name, results in leaks.items()
-    }
-    assert abs(mean["honest"] - 0.5) < 0.11
-    assert mean["best_on_scored"] > 0.55
-    assert mean["best_on_scored"] > mean["honest"] + 0.08
-    first = np.mean([one.folds[0].metrics.accuracy for one in leaks["carried"]])
-    later = np.mean([f.metrics.accuracy for one in leaks["carried"] for f in one.folds[1:]])
-    assert later > 0.8
-    assert later > first + 0.2
+    honest, best = accuracies().mean(), accuracies(epoch="best_on_scored").mean()
+    assert abs(honest - 0.5) < 0.11
+    assert best > max(0.55, honest + 0.08)
+    carried = accuracies(weights="carried")
+    assert carried[:, 1:].mean() > max(0.8, carried[:, 0].mean() + 0.2)

@@ -6,16 +6,17 @@ from functools import partial
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import make_classification
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from lvh.config.composition import settings_of
-from lvh.errors import InputError, LvhError
+from lvh.errors import InputError
 from lvh.evaluation.cross_validation import cross_validate
 from lvh.evaluation.cv_result import CVResult
 from lvh.features import FORMS, FeatureSet
@@ -23,8 +24,14 @@ from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
 from lvh.models import MODELS, Estimator
 from lvh.models.criteria_rule import Judge
+from lvh.models.ensembles import (
+    NestedSelectionSettings,
+    VotingSettings,
+    build_nested_selection,
+    build_voting,
+    parse_candidates,
+)
 from lvh.models.trainers import EstimatorTrainer
-from lvh.models.training import FitJob
 from lvh.validation.metrics import THRESHOLD
 from lvh.validation.splits import CvSettings, splits
 
@@ -112,19 +119,14 @@ def filled_by_hand(data: FeatureSet, split) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_repeats_to_the_bit_after_any_other_training(name, voltage):
+def test_a_training_repeats_to_the_bit_and_a_planted_leak_has_no_way_in(name, voltage):
+    """Wild values and flipped labels in a test fold change nothing that trains on others."""
     own = learner(name, voltage)
     first, again = run(own, voltage), run(own, voltage)
     np.testing.assert_array_equal(again.y_score, first.y_score)
     assert [fold.history for fold in again.folds] == [fold.history for fold in first.folds]
     assert ((first.y_score >= 0) & (first.y_score <= 1)).all()
     assert np.ptp(first.y_score) > 0
-
-
-@pytest.mark.parametrize("name", ESTIMATORS)
-def test_a_planted_leak_has_no_way_in(name, voltage):
-    """Wild values and flipped labels in a test fold change nothing that trains on others."""
-    first = run(learner(name, voltage), voltage)
     test = first.folds[1].split.test
     poisoned = run(learner(name, voltage), with_scored(voltage, test, 50.0))
     assert poisoned.folds[1].history == first.folds[1].history
@@ -135,21 +137,6 @@ def test_a_planted_leak_has_no_way_in(name, voltage):
     np.testing.assert_array_equal(
         changed.folds[1].y_score[len(half) :], first.folds[1].y_score[len(half) :]
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "y", "error", "message"),
-    [
-        ("svm", [0, 1] * 3, InputError, r"model=svm: expected 5 .* 3 positive and 3 neg"),
-        ("logistic", [1] * 6, LvhError, r"refuses the training records of a fold: .*class"),
-    ],
-)
-def test_training_records_that_decide_nothing_are_refused(name, y, error, message):
-    X, y, subjects = np.eye(6, dtype=np.float32), np.array(y), np.arange(6).astype(str)
-    job = FitJob(X, y, subjects, X[:0], y[:0], np.random.SeedSequence(0))
-    own = EstimatorTrainer(partial(MODELS[name].build, settings(name).model, ()), 1)
-    with pytest.raises(error, match=message):
-        own.fit([job], lambda at, epoch: None)
 
 
 class TestCriteria:
@@ -182,3 +169,90 @@ class TestCriteria:
         rows = [cohort.records.index(record) for record in data.records]
         expected = np.any(verdicts, axis=0)[rows][result.test]
         np.testing.assert_array_equal(result.y_score > THRESHOLD, expected)
+
+
+STRENGTHS = (0.001, 0.03, 1.0, 30.0)
+NAMES = tuple("abcdefgh")
+
+
+def selection(*candidates: str, **changes) -> NestedSelectionSettings:
+    given = candidates or tuple(f"logistic C:{value}" for value in STRENGTHS)
+    return NestedSelectionSettings(
+        "nested_selection", given, **{"folds": 4, "choose_by": "ap", **changes}
+    )
+
+
+def problem(n: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    return make_classification(n, 8, n_informative=2, flip_y=0.3, random_state=seed)
+
+
+def singles(y: np.ndarray) -> np.ndarray:
+    """Subjects of one record each."""
+    return np.arange(len(y)).astype(str)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_chooses_as_scikit_learns_grid_search(seed):
+    X, y = problem(seed=seed)
+    oracle = GridSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000)),
+        {"logisticregression__C": STRENGTHS},
+        scoring="average_precision",
+        cv=StratifiedKFold(4, shuffle=True, random_state=seed),
+    ).fit(X, y)
+    found = build_nested_selection(selection(), NAMES, seed, singles(y)).fit(X, y)
+    assert found.chosen == f"logistic C:{oracle.best_params_['logisticregression__C']}"
+    new, _ = problem(seed=seed + 10)
+    np.testing.assert_allclose(found.predict_proba(new), oracle.predict_proba(new), rtol=1e-9)
+
+
+def test_what_knows_subjects_again_is_not_preferred():
+    """Labels follow the first input a little; the others are a subject's own, as a face is."""
+    random = np.random.default_rng(0)
+    y = np.repeat(np.arange(40) % 2, 5)
+    own = np.repeat(random.normal(size=(40, 8)), 5, axis=0) + random.normal(0, 0.05, (200, 8))
+    X = np.column_stack([random.normal(0.7 * y, 1), own])
+    both = selection("logistic C:0.1", "svm C:100 gamma:1.0")
+    subjects = np.repeat(np.arange(40).astype(str), 5)
+    names = tuple("abcdefghi")
+    assert build_nested_selection(both, names, 0, subjects).fit(X, y).chosen == "logistic C:0.1"
+    assert (
+        build_nested_selection(both, names, 0, singles(y)).fit(X, y).chosen == "svm C:100 gamma:1.0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("candidates", "message"),
+    [
+        (("dnn", "logistic C:1"), r"expected one of boosting, logistic, svm, extra_trees.*'dnn'"),
+        (("svm C:1", "logistic C:1"), r"expected svm C:\.\.\. gamma:\.\.\.\. Received: 'svm C:1'"),
+        (("logistic C:1 D:2", "logistic C:1"), r"expected logistic C:\.\.\."),
+        (("logistic C:-1", "logistic C:1"), r"logistic C: expected greater than 0"),
+        (("logistic C:much", "logistic C:1"), r"logistic C: expected a valid number"),
+        (("logistic C:1", "logistic C:1.0"), r"expected different ones.*'logistic C:1.0' twice"),
+    ],
+)
+def test_a_bad_candidate_or_member_is_refused(candidates, message):
+    with pytest.raises(InputError, match=rf"model\.candidates: .*{message}"):
+        selection(*candidates)
+    with pytest.raises(InputError, match=rf"model\.members: .*{message}"):
+        VotingSettings("voting", candidates)
+
+
+MEMBERS = (
+    "logistic C:0.1",
+    "svm C:3 gamma:null",
+    "trees trees:20 min_samples_leaf:3 max_features:0.3",
+)
+
+
+def test_voting_gives_the_mean_of_its_members():
+    X, y = make_classification(120, 8, n_informative=3, flip_y=0.2, random_state=0)
+    given = (NAMES, 7, np.arange(80).astype(str))
+    alone = [
+        one.build(one.settings, *given).fit(X[:80], y[:80]).predict_proba(X[80:])
+        for one in parse_candidates("model.members", MEMBERS)
+    ]
+    found = build_voting(VotingSettings("voting", MEMBERS), *given).fit(X[:80], y[:80])
+    np.testing.assert_allclose(found.predict_proba(X[80:]), np.mean(alone, axis=0), rtol=1e-12)
+    assert np.ptp([one[:, 1] for one in alone], axis=0).max() > 0.1  # they do not agree

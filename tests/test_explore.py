@@ -8,11 +8,6 @@ import pandas as pd
 import pytest
 from conftest import command, with_waves
 from pages import Page
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score
-from sklearn.model_selection import KFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from lvh.data import SOURCES
 from lvh.data.cohort import Delineation, part_of
@@ -99,19 +94,6 @@ class TestFiles:
         assert rows.specificity["cornell", "all"] == pytest.approx(specificity, rel=1e-5)
         assert rows.threshold["cornell", "all"] == "above 2.8 / 2 mV"
         assert rows.threshold["sokolow_lyon", "women"] == "at least 3.5 mV"
-
-    def test_age_and_sex_alone_by_scikit_learn(self, cohort, tables):
-        X, y = np.column_stack([cohort.age, cohort.male]), cohort.label
-        accuracy, ap = [], []
-        for train, test in KFold(7, shuffle=True, random_state=123).split(X):
-            model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X[train], y[train])
-            y_score = model.predict_proba(X[test])[:, 1]
-            accuracy.append(((y_score > 0.5) == y[test]).mean())
-            ap.append(average_precision_score(y[test], y_score))
-        rows = tables["alone"].set_index(["baseline", "score"])
-        shown = rows["mean"][[("age + sex", "accuracy"), ("age + sex", "ap")]].tolist()
-        assert shown == pytest.approx([np.mean(accuracy), np.mean(ap)], rel=1e-5)
-        assert rows.pooled["no skill", "roc_auc"] == 0.5
 
 
 class TestPage:

@@ -1,14 +1,18 @@
 """A run that is read from its folder, or from MLflow, is the result that it was made from."""
 
+import json
 import shutil
 from dataclasses import astuple
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
+from conftest import csv_rows
 from final_models import own_store  # noqa: F401
 
 import lvh
+from lvh.cli import report
 
 SMALL = ("data=synthetic", "data.records=42", "features=voltage", "cv.folds=3")
 
@@ -73,3 +77,39 @@ def test_a_run_without_its_files_or_with_damaged_ones_is_refused(trained, tmp_pa
         (damaged / name).unlink()
         with pytest.raises(lvh.InputError, match=f"without {name}"):
             lvh.load_run(damaged)
+    changes = {
+        "predictions": ({"y_true": "2"}, {"y_score": "nan"}, {"record": "another"}),
+        "folds": ({"fold": "1"}, {"repeat": "2"}),
+    }
+    for name, others in changes.items():
+        table = pd.read_csv(run.folder / f"{name}.csv", dtype=str)
+        for changed in (table[1:], *(table.assign(**other) for other in others)):
+            changed.to_csv(shutil.copytree(run.folder, damaged, dirs_exist_ok=True) / f"{name}.csv")
+            with pytest.raises(lvh.InputError, match="damaged ones"):
+                lvh.load_run(damaged)
+
+
+def test_a_run_that_is_older_than_a_score_gets_it_now(trained, tmp_path, monkeypatch):
+    """As if some scores were new, and one that it has were gone."""
+    monkeypatch.chdir(tmp_path)
+    run = trained(*SMALL, "model=logistic", "cv.threshold=specificity_90")
+    whole, newer = lvh.load_run(run.folder), ["accuracy", "brier", "recall", "roc_auc"]
+    folder = shutil.copytree(run.folder, tmp_path / "old")
+    folds, scores = (pd.read_csv(folder / f"{name}.csv", dtype=str) for name in ("folds", "scores"))
+    folds.drop(columns=newer).assign(gone=1).to_csv(folder / "folds.csv", index=False)
+    before = scores[~scores.metric.isin(newer[1:])].replace({"metric": {newer[0]: "gone"}})
+    before.to_csv(folder / "scores.csv", index=False)
+    record = json.loads((folder / "run.json").read_text())
+    for one in (record["mean"], record["std"], record["pooled"], *record["baselines"].values()):
+        for name in newer:
+            del one[name]
+    (folder / "run.json").write_text(json.dumps(record))
+    found = lvh.load_run(folder)
+    assert repr(found.scores) == repr(whole.scores)
+    columns = [*whole.baselines]
+    summary, expected = found.summary(), whole.summary()
+    assert summary.loc[newer, columns].isna().all(axis=None)
+    pd.testing.assert_frame_equal(summary.drop(newer), expected.drop(newer))
+    assert report.main([str(folder), str(run.folder), "--out", "both"]) == 0
+    old, new = csv_rows(tmp_path / "both/folds.csv")[::3]
+    assert {name: old[name] for name in newer} == {name: new[name] for name in newer}

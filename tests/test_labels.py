@@ -8,12 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 
 from lvh.data import joining, ludb, ptbxl
-from lvh.data.labels import find_label
 from lvh.data.ludb import LudbSettings
 from lvh.data.ptbxl import PtbxlSettings
 from lvh.errors import InputError
@@ -111,20 +107,3 @@ def test_a_superclass_has_the_codes_that_the_statements_give_it(tmp_path):
     (tmp_path / "scp_statements.csv").write_text("code,description\n")
     with pytest.raises(InputError, match="expected the column of codes"):
         ptbxl._label(tmp_path, table, "MI")
-
-
-@examples(max_examples=60)
-@given(st.lists(st.sets(st.text(max_size=8), max_size=4), min_size=1, max_size=12), st.data())
-def test_a_label_is_found_in_any_case_or_refused(statements, data):
-    names = sorted({name for names in statements for name in names})
-    label = data.draw(st.sampled_from(names) | st.text(min_size=1) if names else st.text())
-    wanted = label.casefold()
-    expected = [wanted in {name.casefold() for name in names} for names in statements]
-    try:
-        name, found = find_label(label, statements)
-    except InputError:
-        assert not any(expected)
-        assert wanted != "lvh"
-    else:
-        assert found.tolist() == expected
-        assert name.casefold() == wanted or name == "LVH"

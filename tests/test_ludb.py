@@ -26,27 +26,9 @@ class TestPublishedData:
         assert ludb.male.sum() == 115
         assert (ludb.name, ludb.note) == ("LUDB 1.0.1", "")
         assert ludb.fingerprint == ludb_source.FINGERPRINT
-        counts = {
-            symbol: int((ludb.delineation.symbols == ord(symbol)).sum()) for symbol in "Ntp()"
-        }
-        # The README of LUDB says 21966 N, 19666 t and 16797 p. The files, read by wfdb.rdann
-        # too, hold one N and five t fewer.
-        assert counts == {"N": 21965, "t": 19661, "p": 16797, "(": 58321, ")": 58423}
-        assert ludb.delineation.offsets[-1] == sum(counts.values())
-
-    def test_signals_are_millivolts_of_one_calibration(self, ludb):
-        assert ludb.signals.shape == (200, 5000, 12)
-        assert ludb.signals.dtype == np.float32
-        assert ludb.fs == 500
-        units = np.rint(ludb.signals * 1000).astype(int)
-        i, ii, iii, avr, avl = (units[:, :, at] for at in range(5))
-        assert not (i + iii - ii).any()
-        # Goldberger's leads were rounded to whole units, of 0.001 mV.
-        assert np.abs(avr + (i + ii) / 2).max() <= 1
-        assert np.abs(avl - (i - iii) / 2).max() <= 1
-        # 2488 units exactly; float32 keeps seven digits.
-        v4 = ludb.signals[:, :, LEADS.index("v4")]
-        assert np.median(np.ptp(v4, axis=1)) == pytest.approx(2.488, abs=1e-6)
+        # The README of LUDB says 21966 N, 19666 t and 16797 p; wfdb.rdann reads what we do.
+        counts = [int((ludb.delineation.symbols == ord(one)).sum()) for one in "Ntp()"]
+        assert counts == [21965, 19661, 16797, 58321, 58423]
 
 
 class TestSmallCopy:

@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from record_files import wfdb as oracle
 from record_files import write_wfdb
 
-from lvh.data import ptbxl
+from lvh.data import ptbxl, synthetic
 from lvh.data.cohort import LEADS
+from lvh.data.joining import join
+from lvh.data.lazy_array import LazyArray
 from lvh.data.ptbxl import PtbxlSettings, load
 from lvh.errors import EnvironmentFault, InputError
+from lvh.features.raw import RawSettings, extract
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -160,6 +163,17 @@ class TestMapped:
             np.testing.assert_array_equal(cohort.signals.read(), whole.signals)
             np.testing.assert_array_equal(cohort.signals[2], whole.signals[2])
             assert (cohort.note, cohort.fingerprint) == (whole.note, whole.fingerprint)
+        for scaling in ("minmax", "none"):
+            settings = RawSettings(leads=("v6", "i", "avl"), scaling=scaling)
+            X, lazy = (extract(one, settings).X for one in (whole, cohort))
+            assert isinstance(lazy, LazyArray)
+            assert (lazy.shape, lazy.dtype) == (X.shape, X.dtype)
+            np.testing.assert_array_equal(lazy[np.array([4, 1, 0, 3])][1:].read(), X[[1, 0, 3]])
+        other = synthetic.load(synthetic.SyntheticSettings(records=3))
+        both, joined = join(whole, other), join(cohort, other)
+        assert joined.fingerprint == both.fingerprint
+        chosen = np.array([4, 3, 5])
+        np.testing.assert_array_equal(joined.signals[chosen].read(), both.signals[chosen])
 
     def test_a_refused_record_leaves_nothing_behind(self, root, own_cache):
         header_of(root, 5).with_suffix(".dat").write_bytes(b"x" * 119_999)

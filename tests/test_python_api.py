@@ -281,6 +281,11 @@ def test_what_cannot_be_right_is_refused_before_any_training(name):
 
 
 def test_data_that_do_not_fit_their_settings_are_refused():
+    with pytest.raises(lvh.LvhError, match=r"ValueError: Input X contains NaN"):
+        lvh.cross_validate(LogisticRegression(), WITH_GAPS, Y, cv=3)
+    permuted = lvh.settings("data=synthetic", "model=svm", "features=voltage", "cv.permutations=5")
+    with pytest.raises(lvh.InputError, match=r"cv\.permutations: expected 0 here"):
+        lvh.cross_validate(permuted, lvh.load_data(permuted))
     with pytest.raises(lvh.InputError, match="X: expected the data of these settings"):
         lvh.cross_validate(lvh.settings("data=synthetic", "model=svm"), X)
     with pytest.raises(lvh.InputError, match=r"source: .*did you mean ludb"):
@@ -290,19 +295,6 @@ def test_data_that_do_not_fit_their_settings_are_refused():
     cohort, noise = lvh.load_data("synthetic", records=42), {"augment": {"noise": 0.1}}
     with pytest.raises(lvh.InputError, match=r"train\.augment: .*features\.scaling=none"):
         lvh.cross_validate("cnn", cohort, train=noise)
-
-
-def test_nan_is_filled_from_the_training_records_or_refused_by_the_classifier():
-    filled = lvh.cross_validate("logistic", WITH_GAPS, Y, cv=3)
-    by_hand = make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000))
-    for fold in filled.folds:
-        mean = np.nanmean(WITH_GAPS[fold.split.train], axis=0).astype(np.float32)
-        inputs = np.where(np.isnan(WITH_GAPS), mean, WITH_GAPS)
-        by_hand.fit(inputs[fold.split.train], Y[fold.split.train])
-        expected = by_hand.predict_proba(inputs[fold.split.test])[:, 1]
-        np.testing.assert_allclose(fold.y_score, expected, rtol=1e-9)
-    with pytest.raises(lvh.LvhError, match=r"ValueError: Input X contains NaN"):
-        lvh.cross_validate(LogisticRegression(), WITH_GAPS, Y, cv=3)
 
 
 @pytest.mark.slow
@@ -332,3 +324,15 @@ def test_a_notebook_with_a_run_and_an_application_of_its_own_keeps_them(tmp_path
     finally:
         HydraConfig.instance().cfg = None
         mlflow.set_tracking_uri(None)
+
+
+def test_a_cohort_and_its_arrays_are_compared_on_the_same_folds(plugins_forgotten):
+    y, subjects = np.tile([0, 0, 1, 1], 15), np.arange(60) // 2
+    X = np.random.default_rng(0).normal(size=(60, 4)) + y[:, None]
+    cohort = lvh.Cohort.from_arrays(X, y, groups=subjects, fs=1, leads=["ii"], label_name="AF")
+    assert repr(cohort) == ("<Cohort arrays: 60 records, AF in 30, 30 subjects, ii at 1 Hz, 4 s>")
+    lvh.register_features("as_they_are")(lambda cohort: cohort.signals[:, :, 0])
+    of_arrays = lvh.cross_validate("logistic", X, y, subjects, cv=3)
+    of_cohort = lvh.cross_validate("logistic", cohort, features="as_they_are", cv=3)
+    assert (of_arrays.compare(of_cohort)["n_folds"] == 3).all()
+    assert repr(of_arrays).startswith(" ")

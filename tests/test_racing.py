@@ -76,12 +76,3 @@ def test_the_leader_and_finished_trials_are_never_stopped(seed, level, data):
     assert not found[~judged].any()
     assert not found[done == 6].any()
     assert not judged.any() or (judged & ~found).any()
-
-
-def test_only_folds_shared_with_the_leader_count():
-    """The folds that only the leader has were hard ones, and do not help who has not run them."""
-    scores = prefixes(table(0, n_trials=4, spread=0), [6, 3, 3, 3])
-    scores[0] += 30
-    scores[:, 3:] -= 1000
-    found = beaten(scores, maximize=True, burn_in=3)
-    np.testing.assert_array_equal(found, [False, True, True, True])

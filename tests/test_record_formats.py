@@ -125,14 +125,6 @@ def test_any_damaged_file_is_refused_in_one_line_or_read(small, tmp_path, data):
     assert message.isprintable()
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("content", [b"", b"\0" * 5000, b"i,ii\n" * 999, bytes(range(256)) * 99])
-def test_a_file_of_another_kind_is_refused(tmp_path, suffix, content):
-    path = tmp_path / f"r{suffix}"
-    path.write_bytes(content)
-    assert "expected" in refusal(path, suffix)
-
-
 def test_what_cannot_be_read_says_what_to_do(small, tmp_path, monkeypatch):
     (tmp_path / "r.scp").write_bytes(b"x")
     assert "save2gdf" in refusal(tmp_path / "r.scp")

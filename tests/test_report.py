@@ -1,36 +1,30 @@
 """The end of a sweep, and runs side by side: leaderboard, sentences, tables, files and page."""
 
 import base64
-import contextlib
 import io
 import json
 import math
 import re
-import shlex
-import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import pytest
-from conftest import command, csv_rows, in_process
+from conftest import csv_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pages import Page
 from rich.console import Console
-from servers import free_port
 from studies import make_fold, make_study, make_trial, predicted
 
-from lvh.cli import report
 from lvh.reports.leaderboard import compare_with_best, ranked_rows
 from lvh.reports.study_figures import is_grid
-from lvh.reports.study_report import table, write
+from lvh.reports.study_report import leaderboard_table, table, write
 from lvh.reports.terminal import show_table
 from lvh.reports.verdict import sentences, without_selection_bias
-from lvh.runs.result_page import in_mlflow
-from lvh.tracking import TrackingSettings
 from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes
-from lvh.validation.metrics import NAMES, Interval
+from lvh.validation.metrics import NAMES, SCALES, Interval, Scale, score
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -58,6 +52,15 @@ def study():
 @pytest.fixture(scope="module")
 def folder(study, tmp_path_factory):
     return write(study, tmp_path_factory.mktemp("report")).parent
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """The page of a sweep with one row more than it shows at first, and its trials by rank."""
+    scores = np.random.default_rng(0).permutation(101) / 101
+    study = make_study([make_trial(at, [score] * 5) for at, score in enumerate(scores)])
+    ranked = [row.trial.number for row in ranked_rows(study)]
+    return write(study, tmp_path_factory.mktemp("long")), ranked
 
 
 def printed(study, width=100):
@@ -114,17 +117,6 @@ class TestSelectionBias:
 
 
 class TestLeaderboard:
-    def test_best_first(self, study):
-        rows = ranked_rows(study)
-        values = [row.mean for row in rows]
-        assert values == sorted(values, reverse=True)
-        assert [row.rank for row in rows] == list(range(1, 8))
-        assert [row.verdict for row in rows].count("best") == 1
-        best = [fold.metrics["ap"] for fold in rows[0].trial.folds]
-        assert rows[0].std == pytest.approx(np.std(best, ddof=1))
-        assert rows[0].interval == corrected_interval(best, 0.25)
-        assert (rows[0].n_folds, rows[0].accuracy, rows[0].seconds) == (5, 0.5, 5.0)
-
     def test_what_leaks_has_no_rank_however_high_it_scores(self, tmp_path):
         trials = [make_trial(at, [0.5 + at / 10] * 5) for at in range(4)]
         trials[3] = replace(
@@ -137,8 +129,6 @@ class TestLeaderboard:
         text = " ".join(sentences(study))
         assert "trial 3" not in text
         assert "not honest: carried weights" in write(study, tmp_path).read_text()
-        (last,) = [row for row in csv_rows(tmp_path / "leaderboard.csv") if row["trial"] == "3"]
-        assert (last["rank"], last["state"], last["mean"]) == ("", "leaking", "")
 
 
 class TestSentences:
@@ -146,6 +136,56 @@ class TestSentences:
     def test_a_best_that_does_not_beat_the_baselines(self, objective, baseline):
         texts = sentences(make_study([make_trial(0, [0.4], objective=objective)], (objective,)))
         assert f"The best configuration does not score better than {baseline}." in " ".join(texts)
+
+    def test_it_says_why_two_cannot_be_compared(self):
+        one, other, single = (make_trial(at, [0.5 + at / 10] * n) for at, n in enumerate((5, 5, 1)))
+        elsewhere = tuple(replace(fold, test="other records") for fold in other.folds)
+        text = " ".join(sentences(make_study([one, replace(other, folds=elsewhere)])))
+        assert "because their folds test other records than those of the best: units=0" in text
+        text = " ".join(sentences(make_study([one, single])))
+        assert "because fewer than two folds have a score: units=0" in text
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_a_score_declares_its_ends_and_its_direction(maximize, monkeypatch):
+    """`f1` plays a score from -1 to 1, as Matthews' coefficient is, or one where less is better."""
+    monkeypatch.setitem(SCALES, "f1", Scale(-1.0, 1.0, maximize))
+    values = np.array([[-0.9, -1, 0.3, -0.8, -1], [0.9, 1, 0.7, 0.8, 1]])
+    trials = [make_trial(at, own, objective="f1") for at, own in enumerate(values)]
+    study = make_study(trials, ("f1",), predictions=predicted([0.4, 1.5]).predictions)
+    best, other = ranked_rows(study)
+    assert (best.trial.number, other.verdict) == (int(maximize), "worse")
+    low, high = (row.interval for row in sorted((best, other), key=lambda row: row.mean))
+    assert (low.low, low.high) == (-1, corrected_interval(values[0], 0.25).high)
+    assert (high.low, high.high) == (corrected_interval(values[1], 0.25).low, 1)
+    pooled = [score(one.y_true, one.y_score).f1 for one in study.predictions.values()]
+    assert without_selection_bias(study).naive == (max if maximize else min)(pooled)
+
+
+@st.composite
+def studies(draw):
+    """A study of up to six trials in any state, whose scores may be undefined."""
+    values, trials = st.floats(0, 1) | st.just(math.nan), []
+    for at in range(draw(st.integers(0, 6))):
+        state = draw(st.sampled_from(["complete", "leaking", "stopped", "failed", "open"]))
+        n = 5 if state in ("complete", "leaking") else draw(st.integers(0, 4))
+        trials.append(make_trial(at, draw(st.lists(values, min_size=n, max_size=n)), state))
+    return make_study(trials, draw(st.sampled_from([("ap",), ("loss",)])), ("model.units",))
+
+
+@settings(max_examples=30, deadline=None)
+@given(studies())
+def test_table_page_and_files_rank_the_complete_trials_and_no_other(study):
+    rows = ranked_rows(study)
+    ranked = [row.trial.number for row in rows]
+    complete = {trial.number for trial in study.trials if trial.state == "complete"}
+    assert (len(ranked), {*ranked}) == (len(complete), complete)
+    lines = leaderboard_table(study, rows)
+    assert lines.trial[lines["rank"].notna()].tolist() == ranked
+    scores = ["mean", "std", "low", "high", f"value_{study.objectives[0].name}"]
+    assert lines.loc[lines["rank"].isna(), scores].isna().all(axis=None)
+    assert sorted(lines.trial) == [trial.number for trial in study.trials]
+    assert [*table(study).columns[0].cells] == [str(number) for number in lines.trial]
 
 
 def of_params(n, params, **more):
@@ -213,7 +253,6 @@ class TestFiles:
             assert numbers == [row.mean, row.std, row.interval.low, row.interval.high]
         rest = lines[len(rows) :]
         assert [line["state"] for line in rest] == ["stopped", "failed", "open"]
-        assert {line["rank"] + line["mean"] + line["value_ap"] for line in rest} == {""}
         assert rest[1]["error"] == f"no memory\n{SCRIPT}"
         folds = csv_rows(folder / "folds.csv")
         assert len(folds) == sum(len(trial.folds) for trial in study.trials)
@@ -246,7 +285,10 @@ class TestPage:
             area = auc(decoded(trace["x"]), decoded(trace["y"]))
             assert area == pytest.approx(roc_auc_score(found.y_true, found.y_score), abs=0.01)
         shown = [trace["meta"] for trace in figures["roc"]["data"] if trace["visible"]]
-        assert shown == [row.trial.number for row in ranked_rows(study)[:5]]
+        ranked = [row.trial.number for row in ranked_rows(study)]
+        assert shown == ranked[:5]
+        drawn = [trace.get("meta") for one in figures.values() for trace in one["data"]]
+        assert {one for one in drawn if one is not None} == {*ranked}
 
     def test_texts_of_others_are_not_markup(self, tmp_path):
         trials = [
@@ -268,90 +310,21 @@ def decoded(values):
     return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Two runs on the same folds, as their commands wrote them; the page of both."""
-    folder = tmp_path_factory.mktemp("runs")
-    given = "data=synthetic data.records=40 features=voltage model=logistic cv.folds=3".split()
-    with contextlib.chdir(folder):
-        for strength in ("0.1", "1.0"):
-            own = (f"model.C={strength}", f"hydra.run.dir={strength}", "tracking=off")
-            assert in_process(*given, *own)[0] == 0
-        assert report.main(["0.1", "1.0", "--out", "both"]) == 0
-        assert report.main(["1.0"]) == 0
-    return folder
-
-
-class TestRuns:
-    def test_a_run_is_its_own_files(self, runs):
-        (line,) = csv_rows(runs / "1.0/report/leaderboard.csv")
-        scores = {
-            one["metric"]: one for one in csv_rows(runs / "1.0/scores.csv") if one["of"] == "model"
-        }
-        assert float(line["mean"]) == pytest.approx(float(scores["ap"]["mean"]))
-        assert float(line["std"]) == pytest.approx(float(scores["ap"]["std"]))
-        text = " ".join(Page(runs / "1.0/report/report.html").text.split())
-        shown = [float(scores["ap"][name]) for name in ("mean", "std", "pooled", "low", "high")]
-        assert "ap " + " ".join(f"{one:.3f}" for one in shown) in text
-
-    def test_runs_are_compared_fold_by_fold_and_can_be_repeated(self, runs, tmp_path, capsys):
-        lines = csv_rows(runs / "both/leaderboard.csv")
-        assert {line["model.C"] for line in lines} == {"0.1", "1.0"}
-        best, other = csv_rows(runs / "both/comparisons.csv")
-        assert (best["verdict"], best["n_folds"], other["n_folds"]) == ("best", "3", "3")
-        folds = {one: csv_rows(runs / one / "folds.csv") for one in ("0.1", "1.0")}
-        means = {one: np.mean([float(fold["ap"]) for fold in own]) for one, own in folds.items()}
-        assert abs(float(other["difference"])) == pytest.approx(abs(means["0.1"] - means["1.0"]))
-        text = Page(runs / "both/report.html").text
-        (typed,) = re.findall(r"python -m lvh.run (--config-path \S+/1\.0 .+)", text)
-        # not in this process: Hydra would close the standard error that TensorFlow logs to here
-        done = command(*typed.split(), "tracking.name=off", cwd=runs)
-        assert (done.code, "nothing to train" in done.out) == (0, True)
-        assert report.main([str(tmp_path)]) == 2
-        assert report.main([str(runs / "1.0"), "no-such-study"]) == 2
-        assert "expected the folder of a finished run" in capsys.readouterr().err
-
-    def test_the_records_with_the_largest_errors_are_drawn(self, runs, tmp_path):
-        rows = csv_rows(runs / "1.0/predictions.csv")
-        errors = {one["record"]: abs(float(one["y_true"]) - float(one["y_score"])) for one in rows}
-        page = Page(runs / "1.0/report/report.html")
-        names = re.findall(r"Record (\S+) (?:has|does not have) LVH: P", page.text)
-        assert names == sorted(errors, key=errors.get, reverse=True)[:4]
-        assert [one[:18] for one in page.pictures] == ["data:image/svg+xml"] * 4
-        shutil.copytree(runs / "1.0", tmp_path / "other", ignore=lambda *_: ["report"])
-        record = json.loads((runs / "1.0/run.json").read_text())
-        record["data"]["fingerprint"] = "another"
-        (tmp_path / "other/run.json").write_text(json.dumps(record))
-        assert report.main([str(tmp_path / "other")]) == 0
-        other = Page(tmp_path / "other/report/report.html")
-        assert "Left out: the records have changed since this run" in other.text
-        assert not other.pictures
-
-
-def test_a_run_is_found_in_mlflow_by_a_command_or_an_address(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    assert in_mlflow(TrackingSettings("off")) is None
-    for uri in (None, f"http://me:secret@127.0.0.1:{free_port()}"):  # a server that is down
-        words = shlex.split(in_mlflow(TrackingSettings("mlflow", uri, "mine"))("key", Path("run")))
-        assert words[-6].endswith("ui")
-        assert words[-5:] == [
-            *(str(tmp_path / "run"), "--uri"),
-            (uri or f"sqlite:///{tmp_path}/mlflow.db").replace("secret", "***"),
-            *("--experiment", "mine"),
-        ]
-    monkeypatch.setattr("lvh.tracking.run_lookup.experiment_id", lambda settings: "7")
-    address = in_mlflow(TrackingSettings("mlflow", "http://tracker:5000/"))("abc", Path("run"))
-    start, _, query = address.partition("?searchFilter=")
-    assert start == "http://tracker:5000/#/experiments/7/runs"
-    assert unquote(query) == "tags.key = 'abc'"
+def test_a_row_beyond_the_first_hundred_is_held_as_it_would_be_shown(long):
+    page, ranked = long
+    text = page.read_text("utf-8")
+    (held,) = re.findall(r'<script type="application/json">(.*)</script>', text)
+    (last,) = json.loads(held)
+    assert last[:3] == [101, ranked[-1], str(ranked[-1])]
+    assert all(isinstance(cell, (str, int)) for cell in last)
+    assert text.count("<td>101</td>") == 0
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/usr/bin/chromedriver").exists(), reason="needs a browser: apt-get install chromium"
 )
-def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, tmp_path):
+def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, long, tmp_path):
     pytest.importorskip("selenium")
     from browser import browsing
     from selenium.webdriver import Keys
@@ -390,6 +363,13 @@ def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, tmp_
         assert run(drawn) == [0, 1]
         find("css selector", "#leaderboard [type=search]").send_keys("stride")
         assert run(numbers) == []
+        page, ranks = long
+        browser.get(page.as_uri())
+        assert run(numbers) == ranks[:100]
+        run("document.querySelector('#leaderboard > button').click()")
+        assert run(numbers) == ranks
+        run("document.querySelectorAll('#leaderboard th button')[1].click()")
+        assert run(numbers) == list(range(101))
         asked = "return performance.getEntriesByType('resource').map(one => one.name)"
         assert run(asked) == []
         assert not [one for one in browser.get_log("browser") if one["level"] == "SEVERE"]

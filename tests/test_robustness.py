@@ -12,8 +12,6 @@ from lvh.explanations.robustness import changed, changes_of, responses, summariz
 from lvh.features import FORMS, FeatureSet
 from lvh.features.voltage import measure
 
-RANDOM = np.random.default_rng(0)
-
 
 @pytest.fixture(scope="module")
 def few(cohort):

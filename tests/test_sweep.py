@@ -1,14 +1,22 @@
 """A sweep as a user types it: every point once, one table, the report as often as it is asked."""
 
 import contextlib
+import json
 import re
+import shutil
+import sqlite3
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from beginnings import runs
-from conftest import command, csv_rows
+from conftest import command, csv_rows, write_data_set
 
 from lvh.cli import report
+from lvh.data import synthetic
+from lvh.tracking.run_dir import STUDY, link_latest
 
 GRID = (
     *("-m", "data=synthetic", "data.records=40", "cv.folds=2", "train.epochs=1"),
@@ -34,6 +42,34 @@ def test_every_point_is_a_row_the_best_first_and_the_report_is_made_again(tmp_pa
         assert report.main(["outputs/latest", "--out", "later"]) == 0
     for name in ("leaderboard.csv", "folds.csv", "comparisons.csv"):
         assert (tmp_path / "later" / name).read_bytes() == (first / name).read_bytes()
+    with contextlib.chdir(tmp_path):
+        _forget_a_score()
+        resumed = Path("outputs/resumed")  # the folder of a command that had nothing to train
+        resumed.mkdir()
+        shutil.copy(first.parent / STUDY, resumed)
+        link_latest(resumed)
+        assert report.main(["outputs/latest", "--out", "older"]) == 0
+        assert report.main(["latest/0", "outputs/latest/1", "--out", "side"]) == 0
+        assert report.main(["latest/2"]) == 2
+    assert (tmp_path / "older/folds.csv").read_bytes() == (first / "folds.csv").read_bytes()
+    side = {row["kernel"]: row["mean"] for row in csv_rows(tmp_path / "side/leaderboard.csv")}
+    assert {key: float(mean) for key, mean in side.items()} == pytest.approx(
+        {row["kernel"]: float(row["mean"]) for row in rows}
+    )
+
+
+def _forget_a_score():
+    """Make the trials of `studies.db` older than the score `brier`."""
+    with contextlib.closing(sqlite3.connect("studies.db")) as database, database:
+        select = "select trial_user_attribute_id, value_json from trial_user_attributes"
+        for row, text in database.execute(f"{select} where key = 'outcome'").fetchall():
+            outcome = json.loads(text)
+            for fold in outcome["folds"]:
+                del fold["metrics"]["brier"]
+            database.execute(
+                "update trial_user_attributes set value_json = ? where trial_user_attribute_id = ?",
+                (json.dumps(outcome), row),
+            )
 
 
 @pytest.mark.slow
@@ -49,3 +85,38 @@ def test_runs_of_two_local_workers_are_tracked_once_by_the_command(begin, tmp_pa
     )
     counts = {"sweep": 1, "configuration": 12, "fold": 24}
     assert levels == {(level, "FINISHED"): count for level, count in counts.items()}
+
+
+TAIL = 40
+KERNELS, STRIDES = (250, 400, 500), (120, 130, 150, 210)
+SEEING = (500, 150)
+
+
+@pytest.mark.slow
+def test_the_search_finds_the_planted_pair_and_tells_it_apart(tmp_path):
+    cohort = synthetic.load(
+        synthetic.SyntheticSettings("synthetic", records=105, effect=0.0, noise=0.0, seed=0)
+    )
+    random = np.random.default_rng(0)
+    signals = random.normal(0, 0.02, cohort.signals.shape)  # mV
+    burst = np.sin(np.arange(TAIL) * 2 * np.pi / TAIL)  # whole periods: its mean is 0
+    signals[:, -TAIL:] += (2 * cohort.label[:, None, None] - 1) * burst[None, :, None]
+    root = write_data_set(tmp_path / "set", replace(cohort, signals=signals), 105)
+    done = command(
+        *("-m", "data=ludb", f"data.root={root}", "model=cnn", "cv=repeated"),
+        *("cv.repeats=2", "features.scaling=none", "features.leads=[i,v5]", "model.filters=[16]"),
+        *("model.bn_momentum=0.9", "model.dropout=0", "train.epochs=20", "train.batch_size=8"),
+        "train.learning_rate=0.03",
+        f"kernel={','.join(map(str, KERNELS))}",
+        f"model.strides={','.join(map(str, STRIDES))}",
+        cwd=tmp_path,
+    )
+    assert done.code == 0, done.err
+    (file,) = tmp_path.glob("outputs/*/*/report/leaderboard.csv")
+    best, *others = csv_rows(file)
+    assert (int(best["kernel"]), int(best["model.strides"])) == SEEING
+    assert best["verdict"] == "best"
+    assert float(best["mean"]) > 0.95
+    assert len(others) == 11
+    assert {row["verdict"] for row in others} == {"worse"}
+    assert all(float(row["mean"]) < 0.8 for row in others)  # chance, on 15 records a fold

@@ -2,16 +2,21 @@
 
 import io
 import re
+import shlex
+import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
 import lvh
 from lvh.reports.terminal import console, show_facts, show_table
+from lvh.runs.hints import typed
+from lvh.runs.lookup import choose
+from lvh.tracking.run_dir import link_latest
 
 CELLS = st.text("abcxyz0123456789.-/", min_size=1, max_size=12)
 ROWS = st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=5)
@@ -31,16 +36,6 @@ def table_of(rows):
     for row in rows:
         table.add_row(*row)
     return table
-
-
-@given(ROWS, FACTS, st.sampled_from([80, 140]))
-def test_tables_and_frames_are_as_wide_as_the_terminal_and_lose_nothing(rows, facts, width):
-    lines = [*shown(show_table, table_of(rows), width=width).splitlines()]
-    lines += shown(show_facts, facts, "a run", width=width).splitlines()
-    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
-    assert {cell_len(line) for line in plain} == {width}
-    given = [*(cell for row in rows for cell in row), *facts, *" ".join(facts.values()).split()]
-    assert set(given) <= set(" ".join(plain).split())
 
 
 @given(ROWS, FACTS)
@@ -63,3 +58,32 @@ def test_every_page_that_a_message_names_is_there():
     named = {page for text in texts for page in re.findall(r"docs/[a-z_]+\.md", text)}
     assert len(named) > 3
     assert [page for page in named if not (root / page).is_file()] == []
+
+
+WORDS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=20)
+
+
+@given(st.lists(WORDS, max_size=5))
+def test_a_suggestion_says_the_same_to_a_shell(arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["lvh"])
+        line = typed("run", *arguments)
+    assert shlex.split(line) == ["lvh", "run", *arguments]
+
+
+def test_latest_leads_to_the_newest_folder_and_replaces_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        folder = Path("outputs/day") / name
+        folder.mkdir(parents=True)
+        link_latest(folder.absolute())
+        assert Path("outputs/latest").resolve() == folder.absolute()
+    assert choose("outputs/latest", None, None).run == str(tmp_path / "outputs/day/b")
+    link_latest(tmp_path / "elsewhere")  # it has a place of its own
+    assert Path("outputs/latest").resolve().name == "b"
+    Path("outputs").rename("moved")
+    assert Path("moved/latest").resolve().name == "b"
+    Path("outputs/latest").mkdir(parents=True)
+    link_latest(Path("outputs/day/c"))
+    assert not Path("outputs/latest").is_symlink()
+    assert sorted(path.name for path in Path("outputs").iterdir()) == ["latest"]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import command, csv_rows
+from conftest import csv_rows
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_curve
 from sklearn.model_selection import StratifiedKFold
@@ -122,30 +122,13 @@ def test_a_planted_leak_cannot_move_the_threshold(learner, validation):
     assert [at for at in range(4) if poisoned[at] == clean[at]] == [2]  # the poison was there
 
 
-SMALL = ("data=synthetic", "data.records=60", "features=voltage", "cv.folds=3")
-
-
 @pytest.mark.slow
-def test_a_reader_sees_the_threshold_of_each_fold(tmp_path):
+def test_a_reader_sees_the_threshold_of_each_fold(trained):
     """Nested, too: what is chosen, is chosen inside each of the inner folds again."""
     candidates = "model.candidates=[logistic C:0.01,logistic C:1]"
-    nested = ("model=nested_selection", candidates, "model.folds=3")
-    given = (*SMALL, *nested, "cv.scheme=stratified", "cv.threshold=specificity_90")
-    done = command(*given, cwd=tmp_path)
-    assert done.code == 0, done.err
-    assert done.err == ""
-    folder = done.folder()
+    nested = ("model=nested_selection", candidates, "model.folds=3", "cv.scheme=stratified")
+    folder = trained("features=voltage", *nested, "cv.threshold=specificity_90").folder
     thresholds = {row["fold"]: float(row["threshold"]) for row in csv_rows(folder / "folds.csv")}
     assert len(set(thresholds.values())) == 3
     for row in csv_rows(folder / "predictions.csv"):
         assert int(row["y_pred"]) == (float(row["y_score"]) > thresholds[row["fold"]])
-    (header,) = (
-        line for line in done.out.splitlines() if {"threshold", "accuracy"} <= {*line.split()}
-    )
-    assert header.split() == ["scored", "threshold", "accuracy", "specificity", "recall", "ap"]
-    assert f"{thresholds['1']:.3f}" in done.out
-    recorded = {run.data.metrics["threshold"] for run in done.runs("tags.level = 'fold'")}
-    assert recorded == set(thresholds.values())
-    again = command(*given, f"hydra.run.dir={tmp_path / 'again'}", cwd=tmp_path)
-    assert "3 of 3 folds are done already" in again.out
-    assert csv_rows(tmp_path / "again" / "folds.csv") == csv_rows(folder / "folds.csv")

@@ -4,16 +4,15 @@ import json
 import re
 import signal
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import optuna
 import pytest
-from conftest import start
 from mlflow import MlflowClient
-from servers import free_port, until
+from servers import listening, ui, until
 
 from lvh.cli.ui import main
 
@@ -55,22 +54,10 @@ def test_what_is_no_store_is_neither_made_nor_changed(capsys, tmp_path):
     assert (tmp_path / "mlflow.db").read_bytes() == before
 
 
-@contextmanager
-def serving(folder: Path, *flags: str, **environment: str):
-    """Run `lvh ui` in a folder; gives the process, its port and what it prints."""
-    port = free_port()
-    process = start(*flags, "--port", str(port), cwd=folder, module="lvh.ui", **environment)
-    try:
-        yield process, port, "".join(iter(process.stdout.readline, "Ctrl-C ends it\n"))
-    finally:
-        process.kill()
-        process.communicate()
-
-
 @pytest.mark.slow
 def test_studies_are_shown_on_loopback_until_the_command_ends(tmp_path, capsys):
     optuna.create_study(storage=f"sqlite:///{tmp_path}/studies.db", study_name="kernel-1")
-    with serving(tmp_path, "--studies") as (process, port, printed):
+    with ui(tmp_path, "--studies") as (process, port, printed):
         assert f"http://127.0.0.1:{port}/dashboard" in printed
         assert listening(port) == {"0100007F"}
         with urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
@@ -90,7 +77,7 @@ def test_studies_are_shown_on_loopback_until_the_command_ends(tmp_path, capsys):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_listens_on_loopback_alone_and_leaves_no_process_behind(store, tmp_path, number, code):
     other = f"sqlite:///{tmp_path}/other.db"
-    with serving(store, MLFLOW_BACKEND_STORE_URI=other) as (process, port, printed):
+    with ui(store, MLFLOW_BACKEND_STORE_URI=other) as (process, port, printed):
         route = "#/experiments/1/runs?viewStateShareKey=lvh&workflowType=machine_learning"
         assert re.search(r"http://\S+", printed)[0] == f"http://127.0.0.1:{port}/{route}"
         until(lambda: listening(port), "the server listens")
@@ -99,14 +86,3 @@ def test_it_listens_on_loopback_alone_and_leaves_no_process_behind(store, tmp_pa
         assert process.wait(60) == code
         until(lambda: not listening(port), "the server has ended")
     assert not (tmp_path / "other.db").exists()
-
-
-def listening(port: int) -> set[str]:
-    """Return the addresses on which anybody here listens on a port, as /proc writes them."""
-    rows = [
-        line.split()
-        for name in ("tcp", "tcp6")
-        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
-    ]
-    local = [row[1].split(":") for row in rows if row[3] == "0A"]
-    return {address for address, number in local if int(number, 16) == port}

@@ -5,16 +5,15 @@
 
 import os
 import re
-import socket
-import subprocess
-import sys
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from browser import IS_THERE, Ui, browsing
-from servers import free_port, until
+from conftest import python
+from mlflow import MlflowClient
+from servers import listening, until
+from servers import ui as run_ui
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,7 +40,6 @@ COMMANDS = (
     "model=logistic features=voltage",
 )
 
-COMMAND_SECONDS = 1800
 
 # the tables of the compare page: cells by the head of their row
 COMPARED = """
@@ -58,50 +56,32 @@ HIDDEN_PATH = """
 """
 
 
-@dataclass(frozen=True)
-class Stored:
-    """A run as MLflow's client returns it; its data set as the UI names it."""
-
-    run_id: str
-    route: str
-    ap: float
-    data: str
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_points_elsewhere():
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+            patch.delenv(name)
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        yield
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     """Sweep, keep the best, score other records; return the directory."""
     folder = tmp_path_factory.mktemp("swept")
-    for command in COMMANDS:
-        done = subprocess.run(
-            [sys.executable, "-m", *command.split()],
-            cwd=folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-        )
+    for typed in COMMANDS:
+        done = python("-m", *typed.split(), cwd=folder)
         assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
 @pytest.fixture(scope="module")
 def stored(swept):
-    """Return the runs in the store but the folds, by name."""
-    from mlflow import MlflowClient
-
+    """Return the runs in the store but the folds, as MLflow's client has them, by name."""
     client = MlflowClient(tracking_uri=f"sqlite:///{swept / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("lvh").experiment_id
-    found = {}
-    for run in client.search_runs([experiment], "tags.level != 'fold'"):
-        data = [one.dataset for one in run.inputs.dataset_inputs]
-        found[run.info.run_name] = Stored(
-            run.info.run_id,
-            f"/experiments/{experiment}/runs/{run.info.run_id}",
-            run.data.metrics.get("ap", 0.0),
-            ", ".join(f"{one.name} ({one.digest})" for one in data),
-        )
-    return found
+    found = client.search_runs([experiment], "tags.level != 'fold'")
+    return {run.info.run_name: run for run in found}
 
 
 @pytest.fixture(scope="module")
@@ -128,40 +108,31 @@ def ui(shown, tmp_path_factory):
         yield ui
 
 
-def environment() -> dict[str, str]:
-    """Return the environment, without anything that would point MLflow elsewhere."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-    return kept | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-
-
 @contextmanager
 def serving(folder: Path, *options: str):
     """Run lvh.ui in a directory; gives the address that it prints, once it answers."""
-    port = free_port()
-    command = [sys.executable, "-m", "lvh.ui", "--port", str(port), *options]
-    server = subprocess.Popen(
-        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True
-    )
-    try:
-        printed = "".join(iter(server.stdout.readline, "Ctrl-C ends it\n"))
-        until(lambda: answers(port), "the server answers")
+    with run_ui(folder, *options, err=None) as (_, port, printed):
+        until(lambda: listening(port), "the server answers")
         yield re.search("(?:configurations by ap|sweeps): (.+)", printed)[1]
-    finally:
-        server.terminate()
-        server.stdout.close()
-        server.wait(60)
 
 
-def answers(port: int) -> bool:
-    with suppress(OSError):
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        return True
-    return False
+def route(run) -> str:
+    return f"/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
-def by_ap(stored: dict[str, Stored]) -> list[str]:
+def data_of(run) -> str:
+    """Return the data set of a run as the UI names it."""
+    data = [one.dataset for one in run.inputs.dataset_inputs]
+    return ", ".join(f"{one.name} ({one.digest})" for one in data)
+
+
+def ap_of(run) -> float:
+    return run.data.metrics["ap"]
+
+
+def by_ap(stored) -> list[str]:
     """Return the names of the sweep's configurations, the best first."""
-    return sorted(POINTS, key=lambda name: -stored[name].ap)
+    return sorted(POINTS, key=lambda name: -ap_of(stored[name]))
 
 
 def follow(ui: Ui, words: str) -> None:
@@ -172,17 +143,9 @@ def follow(ui: Ui, words: str) -> None:
     ui.driver.switch_to.window(ui.driver.window_handles[-1])
 
 
-def show_differences(ui: Ui) -> None:
-    """Show of parameters and metrics what differs, in the middle of the window."""
-    ui.click("[aria-label='Parameters - Show diff only']")
-    switch = "[aria-label='Metrics - Show diff only']"
-    ui.click(switch)
-    ui.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", ui.find(switch))
-
-
 def test_the_printed_address_shows_kernel_stride_and_scores(ui, shown, stored):
     ui.open(shown.partition("#")[2])
-    ranked = sorted([*POINTS, OTHER], key=lambda name: -stored[name].ap)
+    ranked = sorted([*POINTS, OTHER], key=lambda name: -ap_of(stored[name]))
     ui.until_names(*ranked)
     at = ui.head().index("params.`kernel`")
     assert ui.head()[at : at + 7] == [
@@ -190,7 +153,7 @@ def test_the_printed_address_shows_kernel_stride_and_scores(ui, shown, stored):
         *("metrics.`ap`", "metrics.`std_ap`", "metrics.`accuracy`", "metrics.`roc_auc`"),
     ]
     for name, row in zip(ui.names(), ui.runs(), strict=True):
-        assert float(row["metrics.`ap`"]) == pytest.approx(stored[name].ap), row
+        assert float(row["metrics.`ap`"]) == pytest.approx(ap_of(stored[name])), row
         point = row["params.`kernel`"], row["params.`stride`"]
         assert point == POINTS.get(name, ("-", "-"))
     ui.shoot("configurations")
@@ -200,14 +163,14 @@ def test_its_charts_are_filled(ui, shown, stored):
     ui.open(shown.partition("#")[2] + "&compareRunsMode=CHART")
     contour = ui.plot("contour")
     z = {(x, y): z for x, y, z in zip(contour["x"], contour["y"], contour["z"], strict=True)}
-    assert z == {POINTS[name]: pytest.approx(stored[name].ap) for name in POINTS}
+    assert z == {POINTS[name]: pytest.approx(ap_of(stored[name])) for name in POINTS}
     ui.shoot("contour")
     ui.find(".parcoords canvas.foreground")
     ui.shoot("parallel_coordinates")
 
 
 def test_a_sweep_links_to_the_view_of_what_it_swept(ui, stored):
-    ui.open(stored[SWEEP].route)
+    ui.open(route(stored[SWEEP]))
     follow(ui, "Its configurations as a table, and their charts")
     ui.until_names(*by_ap(stored))
     at = ui.head().index("params.`kernel`")
@@ -228,19 +191,22 @@ def test_two_that_are_ticked_are_compared(ui, shown, stored):
     assert rows["Run Name:"] == best
     assert list(zip(rows["kernel"], rows["stride"], strict=True)) == [POINTS[one] for one in best]
     ui.plot("parcoords")
-    show_differences(ui)
+    ui.click("[aria-label='Parameters - Show diff only']")
+    switch = "[aria-label='Metrics - Show diff only']"
+    ui.click(switch)
+    ui.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", ui.find(switch))
     ui.shoot("compare_two")
 
 
 def test_a_run_names_its_data_set_sweep_and_model(ui, stored):
     best = by_ap(stored)[0]
-    ui.open(stored[best].route)
+    ui.open(route(stored[best]))
     ui.find("h1, h2, h3", best)
     ui.find("a", SWEEP)
     ui.says("Metrics (15)")
     ui.find("a[href$='#/models/lvh/versions/1']")
     ui.shoot("run")
-    ui.click("[role=button] span", stored[best].data)
+    ui.click("[role=button] span", data_of(stored[best]))
     ui.says("records used: 40")
     ui.shoot("dataset")
 
@@ -249,7 +215,7 @@ def test_every_picture_of_a_run_is_shown(ui, swept, stored):
     best = by_ap(stored)[0]
     pictures = {path.name for path in swept.glob("outputs/2*/*/0/*.png")}
     assert len(pictures) > 5
-    ui.open(f"{stored[best].route}/artifacts")
+    ui.open(f"{route(stored[best])}/artifacts")
     for name in sorted(pictures):
         ui.click("[data-testid=artifact-tree-node]", name)
         ui.until_pictured(name)
@@ -270,7 +236,7 @@ def test_the_model_leads_to_the_run_that_it_was_chosen_from(ui, stored):
     (model,) = (name for name in stored if name.startswith("model "))
     ui.click("a", model)
     ui.find("h1, h2, h3", model)
-    ui.says(stored[best].data)
+    ui.says(data_of(stored[best]))
     ui.open("/models/lvh/versions/1")
     follow(ui, "The cross-validated run, with its folds and figures")
     ui.find("h1, h2, h3", best)

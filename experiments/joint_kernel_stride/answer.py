@@ -5,10 +5,12 @@
 Takes the folder of each sweep, from the directory that the sweep was started in. Writes beside this
 file: leaderboard_NAME.csv and folds_NAME.csv, the sweep's own; factors.csv, the difference that a
 kernel or a stride makes on average over the other; answer.csv, the best pair beside what knows
-nothing, age + sex and a logistic regression on voltages; answer.png, a heat map a sweep: the mean
-AP of a cell, its 95 % interval and whether the folds can tell it apart from the best.
+nothing, age + sex and a logistic regression on voltages; answer.png, a heat map a grid: the mean
+AP of a cell, its 95 % interval and whether the folds can tell it apart from the best. The free
+search is drawn as points, without those that were stopped.
 """
 
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -32,23 +34,36 @@ TITLES = {
     "minmax": "Input of the 2021 study: min-max of aVL V1 V5 V6, LUDB",
     "millivolts": "Millivolts of all leads, LUDB",
     "ptbxl": "Millivolts of all leads, part of PTB-XL",
+    "free": "Any kernel and stride, millivolts of all leads, LUDB",
 }
+DIMENSIONS = {"model.kernel_size": "kernel", "model.strides": "stride"}  # of the free search
 RANGE = (0.5, 0.95)  # of AP, the same colours in all maps
 MARKS = {"best": "best", "worse": "worse", "not told apart": ""}
 LOGISTIC = ("model=logistic", "features=voltage", "cv=stratified")
 DATA = {"ptbxl": ("data=ptbxl", "data.fs=500", "data.delineation=found")}
 
 
-def draw(axes: Axes, table: pd.DataFrame, title: str) -> AxesImage:
+def leaderboard(name: str) -> pd.DataFrame:
+    """Return the leaderboard of a sweep."""
+    return pd.read_csv(HERE / f"leaderboard_{name}.csv").rename(columns=DIMENSIONS)
+
+
+def scatter(axes: Axes, table: pd.DataFrame) -> None:
+    """Draw the configurations of the free search that were trained to the end."""
+    colours = {"c": table["mean"], "cmap": "viridis", "vmin": RANGE[0], "vmax": RANGE[1]}
+    axes.scatter(table["stride"], table["kernel"], s=60, edgecolors="black", **colours)
+    axes.set_xscale("log")
+    for row in table.itertuples():
+        place = {"textcoords": "offset points", "xytext": (5, 5), "fontsize": 8}
+        axes.annotate(f"{row.mean:.3f} {MARKS[row.verdict]}", (row.stride, row.kernel), **place)
+
+
+def draw(axes: Axes, table: pd.DataFrame) -> AxesImage:
     """Draw one heat map."""
-    table = table[table["state"] == "complete"]
     grid = table.pivot_table("mean", "kernel", "stride")
     image = axes.imshow(grid, cmap="viridis", vmin=RANGE[0], vmax=RANGE[1], aspect="auto")
-    axes.set_title(title, fontsize=10)
     axes.set_xticks(range(len(grid.columns)), grid.columns)
     axes.set_yticks(range(len(grid.index)), grid.index)
-    axes.set_xlabel("stride, samples at 500 Hz")
-    axes.set_ylabel("kernel, samples")
     for row in table.itertuples():
         at = grid.columns.get_loc(row.stride), grid.index.get_loc(row.kernel)
         mark = MARKS.get(row.verdict, "")
@@ -61,7 +76,7 @@ def draw(axes: Axes, table: pd.DataFrame, title: str) -> AxesImage:
 def of_factors(name: str) -> pd.DataFrame:
     """Compare the levels of each factor: means over the other factor, paired by fold."""
     folds = pd.read_csv(HERE / f"folds_{name}.csv")
-    points = pd.read_csv(HERE / f"leaderboard_{name}.csv")[["trial", "kernel", "stride"]]
+    points = leaderboard(name)[["trial", "kernel", "stride"]]
     share = float((folds["n_test"] / folds["n_train"]).mean())
     scores = folds.merge(points, on="trial")
     rows = []
@@ -85,7 +100,8 @@ def of_best(name: str, folder: Path) -> dict[str, object]:
         raise SystemExit(f"{name}: {corrected}")
     settings = lvh.settings(*LOGISTIC, *DATA.get(name, ()))
     logistic = lvh.cross_validate(settings, lvh.load_data(settings)).scores
-    row: dict[str, object] = {"sweep": name, **best.params, "mean": best.values[0]}
+    pair = {DIMENSIONS.get(of, of): value for of, value in best.params.items()}
+    row: dict[str, object] = {"sweep": name, **pair, "mean": best.values[0]}
     row |= {"pooled": corrected.naive, "corrected": corrected.estimate.estimate}
     row |= {"corrected_low": corrected.estimate.low}
     row |= {"corrected_high": corrected.estimate.high}
@@ -108,18 +124,25 @@ def main() -> None:
     order = list(TITLES)
     rows.sort(key=lambda row: order.index(str(row["sweep"])))
     pd.DataFrame(rows).to_csv(path, index=False, float_format="%.4f")
-    files = [HERE / f"leaderboard_{name}.csv" for name in TITLES]
-    files = [file for file in files if file.exists()]
-    factors = pd.concat([of_factors(file.stem.removeprefix("leaderboard_")) for file in files])
+    names = [name for name in TITLES if (HERE / f"leaderboard_{name}.csv").exists()]
+    factors = pd.concat([of_factors(name) for name in names if name != "free"])
     factors.to_csv(HERE / "factors.csv", index=False, float_format="%.4f")
+    n_rows = math.ceil(len(names) / 2)
     figure, all_axes = plt.subplots(
-        1, len(files), figsize=(5.2 * len(files), 3.6), layout="constrained", squeeze=False
+        n_rows, 2, figsize=(10.4, 3.6 * n_rows), layout="constrained", squeeze=False
     )
-    for axes, file in zip(all_axes[0], files, strict=True):
-        table = pd.read_csv(file)
-        name = file.stem.removeprefix("leaderboard_")
-        n_folds = int(table["folds"].max())
-        image = draw(axes, table, f"{TITLES[name]}, {n_folds} folds")
+    for axes in all_axes.flat[len(names) :]:
+        axes.set_axis_off()
+    for axes, name in zip(all_axes.flat, names, strict=False):
+        table = leaderboard(name)
+        table = table[table["state"] == "complete"]
+        axes.set_title(f"{TITLES[name]}, {table['folds'].max()} folds", fontsize=10)
+        axes.set_xlabel("stride, samples at 500 Hz")
+        axes.set_ylabel("kernel, samples")
+        if name == "free":
+            scatter(axes, table)
+        else:
+            image = draw(axes, table)
     figure.colorbar(image, ax=all_axes, label="mean AP over folds", shrink=0.9)
     figure.savefig(HERE / "answer.png", dpi=120)
 

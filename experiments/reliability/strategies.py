@@ -3,7 +3,8 @@
 import struct
 from collections.abc import Sequence
 
-from cases import COMMENTS, LEADS, TOKENS, Case, Files, Record, damaged
+from cases import LEADS, Case, Files, Record, damaged
+from damage import COMMENTS, TOKENS
 from hypothesis import strategies as st
 
 _TOKEN = st.one_of(

@@ -1,38 +1,39 @@
-"""Measure what a process pays for the next trial of a study, beside seven others.
+"""Measure what a process pays for the next trial of a study, while others do the same.
 
 python experiments/speed/claims.py
+python experiments/speed/claims.py --workers 16 --sizes 50 2000 --samplers grid
 
 A claim is all that the study does for a trial but its training: looking for interrupted ones,
 asking, choosing a point, writing the outcome. A fold is recorded, with a look at the race, while
 the others claim (fold) and while they wait for the last trial (idle). The report is the result of
 the study, its table and its page. Studies have 50, 500 or 2,000 finished trials of seven folds;
 PostgreSQL is left out where it is not installed. Seconds are medians over processes and claims;
-CPU seconds are those of the process, without a database server's.
+CPU seconds are those of the process, without a database server's. Rows of claims.csv with other
+numbers of workers stay.
 """
 
 import argparse
 import itertools
+import json
 import multiprocessing
-import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from threading import Barrier
-from typing import Any
 
 import numpy as np
-import optuna
-from optuna.trial import create_trial
-from sqlalchemy import event
+from optuna.distributions import CategoricalDistribution, distribution_to_json
+from optuna.storages._rdb.models import BaseModel
+from sqlalchemy import select
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _common import append
+from _common import read, write
 
-from lvh.reports.study_report import table, write
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
 from lvh.search.results import FoldScore, Outcome
@@ -41,7 +42,7 @@ from lvh.search.storage import Storage
 from lvh.search.study import OUTCOME, OpenTrial, Study, open_study, result_of
 from lvh.validation.metrics import NAMES
 
-NAME, WORKERS, CLAIMS, IDLE = "claims", 8, 3, 5
+NAME, CLAIMS, IDLE = "claims", 3, 5
 SPACE = Space(
     {
         "seed": Choice(tuple(map(str, range(100)))),
@@ -54,8 +55,9 @@ FOLDS = tuple(
     FoldScore(0, fold, dict.fromkeys(NAMES, 1 / 3), 1.0, 171, 29, "0" * 16) for fold in range(7)
 )
 LAST = SearchSettings(n_trials=1)
-SAMPLERS = ("grid", "tpe")
-HEADER = (*"storage sampler finished first_cpu_s cpu_s wall_s fold_cpu_s fold_wall_s".split(),)
+HEADER = (
+    *"storage sampler workers finished first_cpu_s cpu_s wall_s fold_cpu_s fold_wall_s".split(),
+)
 HEADER += ("idle_wall_s", "report_cpu_s")
 OUTCOME_OF_ALL = Outcome("complete", (0.5,), FOLDS, ("0" * 64,) * 7, {"age": {"ap": 0.3}}, "0" * 64)
 
@@ -68,31 +70,41 @@ def planned(storage: Storage, sampler: str) -> Study:
 
 
 def fill(study: Study, n_finished: int) -> None:
-    """Add trials that are finished, without waiting for the disk."""
-
-    def hurry(connection: Any, _: object) -> None:
-        is_file = isinstance(connection, sqlite3.Connection)
-        connection.execute("pragma synchronous=off" if is_file else "set synchronous_commit to off")
-        connection.commit()
-
-    study.storage.optuna.engine.dispose()
-    event.listen(study.storage.optuna.engine, "connect", hurry)
-    distributions = {
-        name: optuna.distributions.CategoricalDistribution(dimension.values() or ())
-        for name, dimension in SPACE.dimensions.items()
+    """Add trials that are finished, at once: Optuna takes minutes to add 2,000."""
+    tables, now = BaseModel.metadata.tables, datetime.now()
+    dimensions = {name: one.values() or () for name, one in SPACE.dimensions.items()}
+    texts = {
+        name: distribution_to_json(CategoricalDistribution(dimensions[name])) for name in dimensions
     }
-    study._study.add_trials(
-        [
-            create_trial(
-                params=SPACE.at(number),
-                distributions=distributions,
-                value=0.5,
-                user_attrs={OUTCOME: asdict(OUTCOME_OF_ALL)},
-                intermediate_values=dict.fromkeys(range(7), 0.5),
-            )
-            for number in range(len(study.trials()), n_finished)
+    own = {"study_id": study._study._study_id, "state": "COMPLETE"}
+    own |= {"datetime_start": now, "datetime_complete": now}
+    outcome = {"key": OUTCOME, "value_json": json.dumps(asdict(OUTCOME_OF_ALL))}
+    numbers, trials = range(len(study.trials()), n_finished), tables["trials"]
+    with study.storage.optuna.engine.begin() as connection:
+        connection.execute(trials.insert(), [{"number": one, **own} for one in numbers])
+        new = select(trials.c.number, trials.c.trial_id).where(trials.c.number >= numbers.start)
+        ids = dict(tuple(row) for row in connection.execute(new))
+        values = {"objective": 0, "value": 0.5, "value_type": "FINITE"}
+        steps = {"intermediate_value": 0.5, "intermediate_value_type": "FINITE"}
+        rows = {
+            "trial_values": [values],
+            "trial_user_attributes": [outcome],
+            "trial_intermediate_values": [{"step": step, **steps} for step in range(7)],
+        }
+        for name, of_trial in rows.items():
+            of_all = [{"trial_id": one, **row} for one in ids.values() for row in of_trial]
+            connection.execute(tables[name].insert(), of_all)
+        params = [
+            {
+                "trial_id": trial_id,
+                "param_name": name,
+                "param_value": dimensions[name].index(value),
+                "distribution_json": texts[name],
+            }
+            for number, trial_id in ids.items()
+            for name, value in SPACE.at(number).items()
         ]
-    )
+        connection.execute(tables["trial_params"].insert(), params)
 
 
 def claims(address: str, worker: int, together: Barrier) -> list[list[list[float]]]:
@@ -121,11 +133,14 @@ def claims(address: str, worker: int, together: Barrier) -> list[list[list[float
 
 def report(address: str) -> float:
     """Return the CPU seconds of a report of the study, with its page."""
+    from lvh.reports.study_report import table
+    from lvh.reports.study_report import write as write_report
+
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         result = result_of(Study(Storage(address), NAME), folder)
         table(result)
-        write(result, Path(folder))
+        write_report(result, Path(folder))
     return time.process_time() - started
 
 
@@ -149,38 +164,44 @@ def storages() -> Iterator[dict[str, str]]:
             server.remove()
 
 
+def measured(address: str, laps: Sequence[np.ndarray]) -> tuple[str, ...]:
+    """Return medians of the CPU and wall seconds of claims, of folds, and of the report."""
+    claim, fold = (np.array([one[at : 2 * CLAIMS + 2 : 2] for one in laps]) for at in (0, 1))
+    medians = [
+        np.median(claim[:, 0, 0]),
+        *np.median(claim[:, 1:], axis=(0, 1)),
+        *np.median(fold, axis=(0, 1)) / len(FOLDS),
+        laps[0][-1][1] / len(FOLDS),
+        report(address),
+    ]
+    return tuple(f"{one:.3f}" for one in medians)
+
+
 def main() -> None:
     """Do it, and write a row for every kind of storage, sampler and size."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 500, 2000])
+    parser.add_argument("--samplers", nargs="+", default=["grid", "tpe"])
     given = parser.parse_args()
     context, out = multiprocessing.get_context("spawn"), Path(__file__).with_name("claims.csv")
-    out.unlink(missing_ok=True)
+    rows = [row for row in read(out) if row["workers"] != str(given.workers)]
     with (
         storages() as addresses,
         context.Manager() as manager,
-        context.Pool(WORKERS) as pool,
+        context.Pool(given.workers) as pool,
     ):
         for (kind, address), size in itertools.product(addresses.items(), given.sizes):
             fill(planned(Storage(address), "grid"), size)
-            for sampler in SAMPLERS:
+            for sampler in given.samplers:
                 planned(Storage(address), sampler)
-                together = manager.Barrier(WORKERS)
-                work = [(address, one, together) for one in range(WORKERS)]
+                together = manager.Barrier(given.workers)
+                work = [(address, one, together) for one in range(given.workers)]
                 laps = [np.array(one) for one in pool.starmap(claims, work, chunksize=1)]
-                by_kind = [
-                    np.array([one[at : 2 * CLAIMS + 2 : 2] for one in laps]) for at in (0, 1)
-                ]
-                medians = [
-                    np.median(by_kind[0][:, 0, 0]),
-                    *np.median(by_kind[0][:, 1:], axis=(0, 1)),
-                    *np.median(by_kind[1], axis=(0, 1)) / len(FOLDS),
-                    laps[0][-1][1] / len(FOLDS),
-                    min(report(address) for _ in range(2)),  # the first one imports
-                ]
-                row = (kind, sampler, size, *(f"{one:.3f}" for one in medians))
-                append(out, [dict(zip(HEADER, row, strict=True))])
+                row = (kind, sampler, str(given.workers), str(size), *measured(address, laps))
+                rows.append(dict(zip(HEADER, row, strict=True)))
                 print(*row, flush=True)
+                write(out, rows)
 
 
 if __name__ == "__main__":

@@ -86,10 +86,8 @@ def _pictures(options: argparse.Namespace) -> list[Path | None]:
     return [*picture_paths(options.picture, names)]
 
 
-def _predict(
-    model: FinalModel, path: str, options: argparse.Namespace, picture: Path | None
-) -> tuple[Row, Cohort]:
-    description = model.description
+def _read(path: str, options: argparse.Namespace, description: Description) -> Cohort:
+    """Read a record as a model takes it."""
     cohort = record.read(
         Path(path),
         age=options.age,
@@ -106,21 +104,30 @@ def _predict(
     )
     if cohort.note:
         print(f"lvh: {printable(f'{path}: {cohort.note}')}", file=sys.stderr)
+    return cohort
+
+
+def _hint(cohort: Cohort, description: Description) -> str:
+    """Return the end of a message that says how to make a record one that the model takes."""
+    if cohort.fs != description.fs:
+        return ". --resample converts it"
+    if description.needs_age_and_sex and not np.isfinite(cohort.age).all():
+        return ". --age and --sex give them"
+    is_signal = len(description.input_shape) == 2  # of samples and leads
+    has_all = is_signal and not description.form.needs_delineation
+    is_longer = has_all and cohort.signals.shape[1] > description.input_shape[0]
+    return ". --start and --seconds choose a part" if is_longer else ""
+
+
+def _predict(
+    model: FinalModel, path: str, options: argparse.Namespace, picture: Path | None
+) -> tuple[Row, Cohort]:
+    description = model.description
+    cohort = _read(path, options, description)
     try:
         predictions = model.predict(cohort)
     except InputError as error:
-        hint = ""
-        if cohort.fs != description.fs:
-            hint = ". --resample converts it"
-        elif description.needs_age_and_sex and not np.isfinite(cohort.age).all():
-            hint = ". --age and --sex give them"
-        elif (
-            len(description.input_shape) == 2  # of samples and leads
-            and not description.form.needs_delineation
-            and cohort.signals.shape[1] > description.input_shape[0]
-        ):
-            hint = ". --start and --seconds choose a part"
-        raise InputError(f"{error}{hint}") from None
+        raise InputError(f"{error}{_hint(cohort, description)}") from None
     shows_criteria = description.label == LVH  # they are criteria for nothing else
     cohort = _with_waves(predictions.cohort, drawn=options.fiducials, criteria=shows_criteria)
     (prediction,) = predictions.table.to_dict("records")

@@ -16,6 +16,9 @@ from lvh.config.plugins.loading import Plugin
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import masked
 
+_named: dict[str, RunSettings] = {}
+"""Settings that have named a folder, by their text; the run that follows takes them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Composed:
@@ -46,8 +49,8 @@ def settings_of(*overrides: str) -> RunSettings:
 def composed_from(config: DictConfig) -> Composed:
     """Check what Hydra composed."""
     resolved = plain(config)
-    settings = settings_from(resolved)
-    if plugins := settings.plugins():  # to be read, not to be loaded
+    settings = _named.pop(repr(resolved), None) or settings_from(resolved)
+    if plugins := settings.plugins:  # to be read, not to be loaded
         resolved["plugins"] = {option: asdict(plugin) for option, plugin in plugins.items()}
     return Composed(settings, masked(OmegaConf.to_yaml(OmegaConf.create(resolved))))
 
@@ -97,7 +100,9 @@ def _folder_name(kind: str, *, _root_: DictConfig) -> str:
     name = kind
     try:
         if kind == "run":
-            name = settings_from(plain(_root_)).name
+            resolved = plain(_root_)
+            _named[repr(resolved)] = settings = settings_from(resolved)
+            name = settings.name
         elif recipe := _root_.hydra.runtime.choices.get("experiment"):
             name = f"sweep-{recipe}"
         else:

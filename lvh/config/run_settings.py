@@ -2,19 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from functools import cache
+from functools import cache, cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.config.groups import ENTRIES, SETTINGS, defaults
+from lvh.config.groups import ENTRIES, SETTINGS, SHORT_NAMES, defaults, param_name
 from lvh.config.messages import suggestion
 from lvh.config.plugins.loading import Plugin, check_origins, load_installed, origins
 from lvh.data.labels import LVH
 from lvh.errors import InputError, excerpt
 from lvh.features import FORMS
-from lvh.models import MODEL_ALIASES, MODELS, Estimator
+from lvh.models import MODEL_ALIASES, MODELS, Estimator, forms_of
 from lvh.models.backends import NO_BACKEND, Name
 from lvh.models.training import TrainSettings, check_train
 from lvh.search import SearchSettings
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from lvh.evaluation.results import Plain
 
 _T = TypeVar("_T")
-SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
-"""Fields of the convolution and the groups that set them."""
 _UNNAMED = (
     *("cv.weights", "cv.epoch", "cv.allow_leakage", "cv.recalibrate", "cv.refits"),
     *("train.threads", "train.side_by_side"),
@@ -39,10 +37,12 @@ _LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits", "preci
 _FEWEST_REFITS = 40  # of which each end of a 95 % interval has one beyond it
 _NOT_RECORDS = ("delineation", "label", "same_subject", "where")
 """Settings of a source that do not decide whose records they are: a subject may have several."""
+_NO_COLUMNS = ("ludb", "ptbxl", "synthetic")
+"""Sources without a table of columns."""
 _MOST_NAMED = 6  # settings in the name of a run
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunSettings:
     """Everything that decides one run.
 
@@ -82,7 +82,7 @@ class RunSettings:
         source = f"on-{self.external.name}" if self.external is not None else ""
         return "-".join(filter(None, (self.model.name, self.features.name, protocol, source)))
 
-    @property
+    @cached_property
     def name(self) -> str:
         """A name for a run outside of a sweep: its base, and what differs from the defaults."""
         groups = {group: getattr(self, group) for group in ("model", "features", "cv", "train")}
@@ -102,13 +102,14 @@ class RunSettings:
         more = len(changed) - len(shown)
         return run_name(self.base_name, shown) + (f" and {more} more" if more else "")
 
-    @property
+    @cached_property
     def is_network(self) -> bool:
         """Whether Keras trains the model, in epochs."""
         return self.backend != NO_BACKEND
 
+    @cached_property
     def plugins(self) -> dict[str, Plugin]:
-        """Return the plugin of each option that has one, as `model=mine`; often none."""
+        """The plugin of each option that has one, as `model=mine`; often none."""
         sources = [("data", self.data), ("data", self.external)]
         chosen = [*sources, ("features", self.features), ("model", self.model)]
         return origins([(group, one.name) for group, one in chosen if one is not None])
@@ -137,15 +138,6 @@ def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> "dict[str, Plain]":
     return flat
 
 
-def param_name(name: str) -> str:
-    """Return the name of MLflow's parameter for a setting, of which two have short ones.
-
-    >>> param_name("model.kernel_size")
-    'kernel'
-    """
-    return {f"model.{field}": short for field, short in SHORT_NAMES.items()}.get(name, name)
-
-
 @dataclass(frozen=True, slots=True)
 class _Ungrouped:
     """The settings that belong to no group."""
@@ -172,7 +164,7 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     if isinstance(name := model.get("name"), str):
         config["model"] = model = {**model, "name": MODEL_ALIASES.get(name, name)}
     types = {group: _chosen(group, config[group]) for group in ENTRIES if config[group] is not None}
-    _refuse(_misplaced(model, config["features"]["name"]))
+    _refuse(_misplaced(model, config["features"]["name"], config["data"]))
     values = asdict(parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
     values["external"] = None
     for group, settings in {**types, **SETTINGS}.items():
@@ -252,7 +244,7 @@ def _refuse(*conflicts: Iterator[str]) -> None:
         raise InputError(conflict)
 
 
-def _misplaced(model: dict[str, Any], features: str) -> Iterator[str]:
+def _misplaced(model: dict[str, Any], features: str, data: dict[str, Any]) -> Iterator[str]:
     """Yield settings that a model cannot take: a kernel without convolution, other features."""
     name = model["name"]
     entry = MODELS[name]
@@ -262,14 +254,15 @@ def _misplaced(model: dict[str, Any], features: str) -> Iterator[str]:
         tabular = entry.inputs == "tabular"
         has = "no convolution" if tabular else "a kernel and strides of its own"
         yield f"{' and '.join(misplaced)}: model={name} has {has}. Add model=cnn, or leave them out"
-    only = entry.form if isinstance(entry, Estimator) else None
-    fitting = [
-        form for form, of in FORMS.items() if of.kind == entry.inputs and only in (None, form)
-    ]
-    if features not in fitting:
+    if features not in (fitting := forms_of(entry)):
+        needs = fitting[0] if len(fitting) == 1 else entry.inputs
+        lacks = {"columns"} if data.get("name") in _NO_COLUMNS else set()
+        if data.get("delineation") == "none":
+            lacks |= {form for form, of in FORMS.items() if of.needs_delineation}
+        usable = [form for form in fitting if form not in lacks] or fitting
         yield (
-            f"model={name} needs {only or entry.inputs} inputs, features={features} gives "
-            f"{FORMS[features].kind} ones. Choose features={' or '.join(fitting)}, or another model"
+            f"model={name} needs {needs} inputs, features={features} gives "
+            f"{FORMS[features].kind} ones. Choose features={' or '.join(usable)}, or another model"
         )
 
 

@@ -19,7 +19,7 @@ from lvh.data.array_checks import (
     checked_subjects,
     checked_values,
 )
-from lvh.data.lazy_array import Inputs, LazyArray
+from lvh.data.lazy_array import Inputs, LazyArray, read
 from lvh.errors import InputError, excerpt
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Delineation:
         return cls(np.zeros(0, np.uint8), np.zeros(0, np.int32), offsets, n_leads)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cohort:
     """Records of one source, all with the same leads, length and sampling frequency.
 
@@ -237,15 +237,7 @@ class Cohort:
         label = checked_labels(y, n)
         own = tuple(str(one) for one in (records if records is not None else range(n)))
         check_names(own, n)
-        ages, is_male = np.full(n, np.nan), np.zeros(n, dtype=bool)
-        if age is not None and male is not None:
-            ages, is_male = (
-                checked_values("age", age, n, np.float64),
-                checked_values("male", male, n),
-            )
-            if ((ages < 0) | (ages > MAX_AGE)).any() or not np.isin(is_male, (0, 1)).all():
-                raise InputError(f"age and male: expected 0 to {MAX_AGE:g} years, and 0 or 1")
-            is_male = is_male.astype(bool) & np.isfinite(ages)
+        ages, is_male = _ages_and_men(age, male, n)
         subjects = np.array(own) if groups is None else checked_subjects(groups, n)
         unknown = int(np.isnan(ages).sum())
         which = "every record" if unknown == n else f"{unknown} of {n} records"
@@ -270,6 +262,17 @@ class Cohort:
         )
 
 
+def _ages_and_men(
+    age: Any, male: Any, n: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    if age is None or male is None:
+        return np.full(n, np.nan), np.zeros(n, dtype=bool)
+    ages, men = checked_values("age", age, n, np.float64), checked_values("male", male, n)
+    if ((ages < 0) | (ages > MAX_AGE)).any() or not np.isin(men, (0, 1)).all():
+        raise InputError(f"age and male: expected 0 to {MAX_AGE:g} years, and 0 or 1")
+    return ages, men.astype(bool) & np.isfinite(ages)
+
+
 @dataclass(frozen=True, slots=True)
 class SourceMetadata:
     """Origin of a source, for its reports."""
@@ -283,8 +286,7 @@ class SourceMetadata:
 def part_of(cohort: Cohort, start: int, end: int) -> Cohort:
     """Return some consecutive records of a cohort, with their signals in memory."""
     at = np.arange(len(cohort.records))[start:end]
-    # one by one, for those of a large source are read only so
-    return records_at(cohort, at, np.stack([cohort.signals[one] for one in at.tolist()]))
+    return records_at(cohort, at, read(cohort.signals[at]))
 
 
 def records_at(cohort: Cohort, at: npt.NDArray[np.int64], signals: Inputs | None = None) -> Cohort:

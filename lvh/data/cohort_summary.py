@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -61,6 +62,7 @@ class CohortSummary:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
 
+@lru_cache(maxsize=1)
 def summarize_cohort(cohort: Cohort) -> CohortSummary:
     """Count what a cohort holds, and check that its parts fit one another.
 

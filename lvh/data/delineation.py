@@ -197,19 +197,15 @@ def _usable(signal: npt.NDArray[np.float32], fs: float) -> tuple[_Float, npt.NDA
     """Return the signal without spikes, and which leads say something; the others are 0."""
     raw = signal.astype(np.float64)
     usable = np.isfinite(raw).all(axis=0) & (np.ptp(raw, axis=0) > 0)
-    return scipy.ndimage.median_filter(
-        np.where(usable, raw, 0), (round(_SPIKE_S * fs) | 1, 1)
-    ), usable
+    size = (round(_SPIKE_S * fs) | 1, 1)
+    return scipy.ndimage.median_filter(np.where(usable, raw, 0), size), usable
 
 
 def _clean(raw: _Float, fs: float) -> _Float:
     """Return the signal without drift, and without mains interference of 50 Hz."""
     drift = scipy.signal.butter(5, 0.5, "highpass", fs=fs, output="sos")
-    return np.asarray(
-        scipy.ndimage.uniform_filter1d(
-            scipy.signal.sosfiltfilt(drift, raw, axis=0), round(fs / 50), axis=0
-        )
-    )
+    level = scipy.signal.sosfiltfilt(drift, raw, axis=0)
+    return np.asarray(scipy.ndimage.uniform_filter1d(level, round(fs / 50), axis=0))
 
 
 def _velocity(raw: _Float, fs: float) -> _Float:
@@ -321,10 +317,8 @@ def _p_and_t(
 
 def _size(signal: _Float, waves: _Float) -> float:
     """Return how far waves stand out from their lower side, as a median over heartbeats."""
-    is_there = np.isfinite(waves).all(axis=1)
-    sizes = np.zeros(len(waves))
-    onset, peak, offset = signal[waves[is_there].astype(np.int64)].T
-    sizes[is_there] = np.minimum(np.abs(peak - onset), np.abs(peak - offset))
+    onset, peak, offset = signal[np.nan_to_num(waves).astype(np.int64)].T
+    sizes = np.minimum(np.abs(peak - onset), np.abs(peak - offset))  # 0 of a missing wave
     return float(np.median(sizes)) if len(sizes) else 0.0
 
 

@@ -97,11 +97,17 @@ def load(settings: LudbSettings) -> Cohort:
     records = _record_names(root)
     path = cohort_path("ludb", _FORMAT, records, folder_state(root / "data"))
     arrays = load_or_build(path, lambda: _parse(root, records))
-    diagnoses = [text.split("\n") for text in arrays["diagnoses"].tolist()]
-    rhythms = [_RHYTHM.findall(text.casefold()) for text in arrays["diagnoses"].tolist()]
+    texts = arrays["diagnoses"].tolist()
+    diagnoses = [text.split("\n") for text in texts]
+    rhythms = [_RHYTHM.findall(text.casefold()) for text in texts]
+    known = {
+        "paced": np.array(["pacing" in text.casefold() for text in texts]),
+        "rhythm": np.array([one[0] if len(one) == 1 else None for one in rhythms], object),
+    }
     statements = [{name for line in lines for name in _names(line)} for lines in diagnoses]
+    wanted = _names(settings.label)[0]
     _, lvh = find_label(LVH, statements)
-    label_name, label = find_label(_names(settings.label)[0], statements)
+    label_name, label = find_label(wanted, statements)
     is_whole = any(label_name == _names(line)[0] for lines in diagnoses for line in lines)
     digest = fingerprint(*({**arrays, "label": lvh}[name] for name in _CONTENT))
     is_published = digest == FINGERPRINT
@@ -121,10 +127,7 @@ def load(settings: LudbSettings) -> Cohort:
         label=lvh,
         fingerprint=digest,
         note="" if is_published else "differs from LUDB 1.0.1 as published",
-        known={
-            "paced": np.array(["pacing" in text.casefold() for text in arrays["diagnoses"]]),
-            "rhythm": np.array([one[0] if len(one) == 1 else None for one in rhythms], object),
-        },
+        known=known,
     )
     if settings.delineation == "found":
         cohort = with_fiducials(cohort)

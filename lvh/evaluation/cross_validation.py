@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 
+from lvh.evaluation.checkpoints import FoldCheckpoints
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries, summarize
-from lvh.evaluation.fold_training import Checkpoints, train_folds
+from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
 from lvh.models.training import Trainer
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
@@ -47,7 +48,7 @@ def cross_validate(
     threshold: Threshold = "fixed",
     check_after: int | None = None,
     baselines: Callable[[], Mapping[str, Summary]] | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: FoldCheckpoints | None = None,
 ) -> CVResult:
     """Train and score every fold that is not known yet, and summarize all of them.
 
@@ -65,6 +66,7 @@ def cross_validate(
         LvhError: A training failed.
     """
     known, done = known or {}, list[FoldResult]()
+    followed = [one for one in callbacks if type(one).on_epoch is not Callback.on_epoch]
     for callback in callbacks:
         callback.on_start(splits, sum(split.number in known for split in splits))
     for is_known, group in groupby(splits, key=lambda split: split.number in known):
@@ -79,7 +81,7 @@ def cross_validate(
                 seed=seed,
                 protocol=protocol,
                 threshold=threshold,
-                on_epoch=[callback.on_epoch for callback in callbacks],
+                on_epoch=[callback.on_epoch for callback in followed],
                 first_group=None if check_after is None else max(check_after - len(done), 1),
                 checkpoints=checkpoints,
             )

@@ -119,15 +119,14 @@ def summarize(
 ) -> CVResult:
     """Summarize all folds; the order of their training does not matter."""
     ordered = sorted(folds, key=lambda fold: fold.split.number)
-    summary = _summary(
-        features,
-        [fold.split for fold in ordered],
-        y_scores=[fold.y_score for fold in ordered],
-        thresholds=[fold.threshold for fold in ordered],
-    )
     return CVResult(
         folds=tuple(ordered),
-        scores=summary,
+        scores=_summary(
+            features,
+            [fold.split for fold in ordered],
+            y_scores=[fold.y_score for fold in ordered],
+            thresholds=[fold.threshold for fold in ordered],
+        ),
         baselines=baselines,
         records=features.records,
         subjects=features.subjects,
@@ -183,15 +182,15 @@ def _summary(
     at_random: bool = False,
 ) -> Summary:
     labels = [features.y[split.test] for split in splits]
+    y_true, y_score = np.concatenate(labels), np.concatenate(y_scores)
+    test = np.concatenate([split.test for split in splits])
+    subjects = features.subjects[test]
+    of_records = np.repeat(thresholds, list(map(len, labels)))
     of_folds = list(map(score, labels, y_scores, thresholds))
     if at_random:
         expected = map(expected_at_random, labels)
         of_folds = [replace(one, **own) for one, own in zip(of_folds, expected, strict=True)]
     mean, std = mean_and_std(of_folds)
-    y_true, y_score = np.concatenate(labels), np.concatenate(y_scores)
-    test = np.concatenate([split.test for split in splits])
-    subjects = features.subjects[test]
-    of_records = np.repeat(thresholds, list(map(len, labels)))
     pooled = bootstrap_intervals(y_true, y_score, subjects, of_records)
     if at_random:
         pooled |= intervals_at_random(y_true, test)

@@ -3,33 +3,19 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol as Interface
+from itertools import pairwise
 
 import numpy as np
 
 from lvh.data.lazy_array import Inputs
 from lvh.errors import LvhError
+from lvh.evaluation.checkpoints import FoldCheckpoints
 from lvh.evaluation.cv_result import FoldResult
 from lvh.features import FeatureSet, fill_missing
-from lvh.models.training import Checkpoint, FitJob, Trainer
+from lvh.models.training import FitJob, Trainer
 from lvh.validation.metrics import THRESHOLD, Floats, score
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
 from lvh.validation.thresholds import choose, held_out
-
-
-class Checkpoints(Interface):
-    """Where the trainings of folds stand, so that more epochs continue from fewer."""
-
-    @property
-    def keeps(self) -> bool:
-        """Whether something continues from the ends of these trainings."""
-
-    def load(self, split: Split) -> Checkpoint | None:
-        """Return that of a fold, if it is known."""
-
-    def save(self, split: Split, checkpoint: Checkpoint) -> None:
-        """Keep that of a fold at its end."""
-
 
 OnEpoch = Callable[[Split, int], None]
 """Takes a fold and how many epochs of it are done."""
@@ -45,7 +31,7 @@ def train_folds(
     threshold: Threshold = "fixed",
     on_epoch: Sequence[OnEpoch] = (),
     first_group: int | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: FoldCheckpoints | None = None,
 ) -> Iterator[FoldResult]:
     """Train and score folds in their order, side by side as far as the trainer can.
 
@@ -60,32 +46,29 @@ def train_folds(
     as the trainer can.
     """
     way = _Way(features, trainer, seed, protocol, threshold, tuple(on_epoch), checkpoints)
-    done, limit = 0, first_group
-    while done < len(splits):
-        rest = splits[done : None if limit is None else done + limit]
-        group = rest[: trainer.max_parallel([len(split.train) for split in rest])]
-        if protocol.weights == "carried":
-            group = rest[:1]
-            before = (group[0].repeat, group[0].fold - 1)
-            if group[0].fold and (not done or splits[done - 1].number != before):
-                raise ValueError(f"expected the fold before {group[0].number} to be trained first")
-        yield from way.train(group)
-        done += len(group)
-        if limit is not None:
-            limit = max(limit - len(group), 1)
+    if protocol.weights == "carried":
+        previous = [None, *(split.number for split in splits)]
+        for split, before in zip(splits, previous, strict=False):
+            if split.fold and before != (split.repeat, split.fold - 1):
+                raise ValueError(f"expected the fold before {split.number} to be trained first")
+    sizes, ends = [len(split.train) for split in splits], [0]
+    while (done := ends[-1]) < len(splits):
+        limit = None if first_group is None else max(first_group - done, 1)
+        rest = sizes[done:][: 1 if protocol.weights == "carried" else limit]
+        ends.append(done + trainer.max_parallel(rest))
+    for start, end in pairwise(ends):
+        yield from way.train(splits[start:end])
 
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How folds are trained; see `train_folds`."""
-
     features: FeatureSet
     trainer: Trainer
     seed: int
     protocol: Protocol
     threshold: Threshold
     on_epoch: tuple[OnEpoch, ...]
-    checkpoints: Checkpoints | None
+    checkpoints: FoldCheckpoints | None
 
     def train(self, splits: Sequence[Split]) -> list[FoldResult]:
         """Train and score a group of folds side by side."""
@@ -95,6 +78,7 @@ class _Way:
             fit_job(self.features, split, fold_seed(self.seed, split), self.protocol)
             for split in splits
         ]
+        tests = [test for _, test in prepared]
         jobs, spent = self._with_starts([job for job, _ in prepared], splits)
         thresholds = [THRESHOLD] * len(splits)
         validates = len(splits[0].validation) > 0
@@ -102,7 +86,7 @@ class _Way:
             # before the folds' own trainings: after these the trainer scores with their models
             thresholds = [self._inner_threshold(split) for split in splits]
         histories = trainer.fit(jobs, lambda at, epoch: self._report(splits[at], epoch))
-        y_scores = trainer.predict([test for _, test in prepared])
+        y_scores = trainer.predict(tests)
         if self.threshold != "fixed" and validates:
             of_validation = trainer.predict([job.X_validation for job in jobs])
             parts = [held_out(split, y, subjects) for split in splits]

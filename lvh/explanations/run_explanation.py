@@ -1,6 +1,6 @@
 """What the models of a run look at: its folds are trained again and asked about test records."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lvh.data.cohort import Cohort, records_at
+from lvh.data.cohort import records_at
 from lvh.data.labels import LVH
-from lvh.data.lazy_array import read
+from lvh.data.lazy_array import Inputs, read
 from lvh.evaluation.cv_result import AGE_AND_SEX, FoldResult, baseline_summaries
 from lvh.evaluation.fold_training import train_folds
 from lvh.explanations.importance import (
@@ -23,9 +23,9 @@ from lvh.explanations.importance import (
     Positions,
     fold_importance,
 )
-from lvh.explanations.occlusion import Floats, beat_times
-from lvh.explanations.robustness import MOST, responses, summarize_responses
-from lvh.features import FORMS, FeatureSet, fill_missing
+from lvh.explanations.occlusion import Floats, Score, beat_times
+from lvh.explanations.robustness import MOST, Change, responses, summarize_responses
+from lvh.features import FORMS, fill_missing
 from lvh.runs.cache_key import fold_key
 from lvh.runs.experiment_data import ExperimentData, new_trainer
 from lvh.tracking.fold_store import FoldStore
@@ -90,16 +90,13 @@ def explain_run(
     features, context = data.features, Context(data.cohort, data.features, settings.features)
     if context.layout is not None:
         context.cover(options)  # refused before training
-    trainer, store = (
-        new_trainer(settings, features, data.cohort.fs),
-        FoldStore(Path(settings.store)),
-    )
-    form = FORMS[settings.features.name]
+    trainer = new_trainer(settings, features, data.cohort.fs)
     epochs = settings.train.epochs if settings.is_network else 1
-    results: list[FoldResult] = []
-    folds: list[FoldImportance] = []
-    differences: list[float] = []
-    robustness: list[pd.DataFrame] = []
+    folds, differences, robustness = list[FoldImportance](), list[float](), list[pd.DataFrame]()
+
+    def score(X: Inputs) -> Floats:
+        return trainer.predict([X])[0]
+
     n_once = sum(len(split.test) for split in splits if split.repeat == splits[0].repeat)
     # no threshold is chosen again: it decides no score
     for result in train_folds(
@@ -112,40 +109,52 @@ def explain_run(
     ):
         split = result.split
         _, test = fill_missing(features.fill, features.X[split.train], features.X[split.test])
-        records = ExplainedRecords(
-            lambda X: trainer.predict([X])[0], read(test), positions=split.test, context=context
-        )
-        folds.append(
-            fold_importance(
-                records,
-                context,
-                options,
-                seed=(0, split.repeat, split.fold),
-                progress=lambda done, of: progress(len(folds), "explaining", done / of),
-            )
+        records = ExplainedRecords(score, read(test), positions=split.test, context=context)
+        of_fold = fold_importance(
+            records,
+            context,
+            options,
+            seed=(0, split.repeat, split.fold),
+            progress=lambda done, of: progress(len(folds), "explaining", done / of),
         )
         if options.changes and split.repeat == splits[0].repeat:
-            progress(len(results), "changing signals", 0)
+            progress(len(folds), "changing signals", 0)
             chosen = context.positions[split.test[:: -(-n_once // MOST)]]
-            signals = np.stack([data.cohort.signals[at] for at in chosen.tolist()])
-            own = records_at(data.cohort, chosen, signals)
-
-            def score(changed: FeatureSet, train: Positions = split.train) -> Floats:
-                _, X = fill_missing(features.fill, features.X[train], changed.X)
-                return trainer.predict([X])[0]
-
-            def extract(cohort: Cohort) -> FeatureSet:
-                return form.extract(cohort, settings.features)
-
-            robustness.append(responses(own, options.changes, extract, score, seed=split.fold))
-        results.append(result)
-        stored = store.load(fold_key(settings, data.cohort.fingerprint, split, data.splits), split)
-        if stored is not None:
-            differences.append(float(np.abs(stored.y_score - result.y_score).max()))
-    explanation = summarize(context, [result.split for result in results], folds, differences)
+            robustness.append(_responses(settings, data, split, chosen, options.changes, score))
+        folds.append(of_fold)
+        differences += _from_stored(settings, data, result)
+    explanation = summarize(context, splits, folds, differences)
     if not robustness:
         return explanation
     return replace(explanation, robustness=summarize_responses(pd.concat(robustness)))
+
+
+def _responses(
+    settings: "RunSettings",
+    data: ExperimentData,
+    split: Split,
+    chosen: Positions,
+    changes: Sequence[Change],
+    score: Score,
+) -> pd.DataFrame:
+    """Return what the model of a fold says of some test records as their signals are changed."""
+    fill, train = data.features.fill, data.features.X[split.train]
+    return responses(
+        records_at(data.cohort, chosen, read(data.cohort.signals[chosen])),
+        changes,
+        lambda cohort: FORMS[settings.features.name].extract(cohort, settings.features),
+        lambda changed: score(fill_missing(fill, train, changed.X)[1]),
+        seed=split.fold,
+    )
+
+
+def _from_stored(
+    settings: "RunSettings", data: ExperimentData, result: FoldResult
+) -> Iterator[float]:
+    """Yield the largest difference of a fold's scores from those in the store, if it is there."""
+    key = fold_key(settings, data.cohort.fingerprint, result.split, data.splits)
+    if (stored := FoldStore(Path(settings.store)).load(key, result.split)) is not None:
+        yield float(np.abs(stored.y_score - result.y_score).max())
 
 
 def summarize(

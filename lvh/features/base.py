@@ -3,21 +3,22 @@
 import math
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.data.lazy_array import Inputs, LazyArray, read
+from lvh.data.lazy_array import Inputs, LazyArray
 from lvh.errors import InputError
+from lvh.features.missing import Fill
 
 Kind = Literal["tabular", "signal", "mixed"]
-Fill = Literal["mean", "zero"]
 Malformed = Literal["drop", "fail"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FeatureSet:
     """Inputs and labels of the records that can be used.
 
@@ -57,7 +58,7 @@ class FeatureSet:
         """Whether age and sex of every record are known."""
         return bool(np.isfinite(self.age_and_sex).all())
 
-    @property
+    @cached_property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one record's input; if `mixed`, (n_tabular, n_samples, n_leads) of its parts."""
         if not self.signal_shape:
@@ -137,30 +138,3 @@ def incomplete_records(
             f"Received: {listed}"
         )
     return reasons
-
-
-def fill_missing(
-    fill: Fill | Literal["keep"], train: Inputs, *others: Inputs
-) -> tuple[Inputs, ...]:
-    """Replace missing values, from the training records alone.
-
-    Args:
-        fill: `mean`, the input's mean over the training records that have it (zero where
-            none has it); `zero`; or `keep`, for a model that takes missing values.
-        train: Inputs of the training records.
-        *others: Inputs of records that must not influence the filling.
-
-    Returns:
-        `train` and `others` without NaN, unless these are kept; signals, which alone may be lazy,
-        miss nothing.
-    """
-    if fill == "keep" or isinstance(train, LazyArray):
-        return (train, *others)
-    parts = (train, *(read(inputs) for inputs in others))
-    if not any(np.isnan(part).any() for part in parts):
-        return parts
-    present = ~np.isnan(train)
-    totals = np.where(present, train, 0).sum(axis=0, dtype=np.float64)
-    means = totals / np.maximum(present.sum(axis=0), 1)
-    values = (means if fill == "mean" else np.zeros_like(means)).astype(np.float32)
-    return tuple(np.where(np.isnan(part), values, part) for part in parts)

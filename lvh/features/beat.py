@@ -13,12 +13,12 @@ from lvh.errors import InputError
 from lvh.features import voltage
 from lvh.features.base import (
     FeatureSet,
-    Fill,
     Malformed,
     feature_set,
     find_pattern,
     incomplete_records,
 )
+from lvh.features.missing import Fill
 from lvh.features.raw import Leads, Scaling, positions, scale
 
 Average = Literal["mean", "median"]

@@ -10,12 +10,12 @@ from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import Inputs
 from lvh.features.base import (
     FeatureSet,
-    Fill,
     Malformed,
     feature_set,
     find_pattern,
     incomplete_records,
 )
+from lvh.features.missing import Fill
 from lvh.features.raw import Scaling, scale
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))

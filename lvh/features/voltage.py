@@ -11,8 +11,9 @@ import numpy.typing as npt
 from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import read
 from lvh.errors import InputError, excerpt
-from lvh.features.base import FeatureSet, Fill, feature_set, find_pattern
+from lvh.features.base import FeatureSet, feature_set, find_pattern
 from lvh.features.criteria import CRITERIA, Measurements
+from lvh.features.missing import Fill
 
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.int32]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lvh.data.cohort import records_at
+from lvh.data.lazy_array import read
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, Summary, summarize
 from lvh.features import FORMS, FeatureSet, fill_missing
@@ -172,10 +173,8 @@ def _louder(settings: "RunSettings", data: ExperimentData) -> FeatureSet | None:
     position = {name: at for at, name in enumerate(data.cohort.records)}
     own = np.array([position[name] for name in data.features.records], dtype=np.int64)
     some = np.concatenate([own[data.features.y == label][:_MOST_CURVE] for label in (0, 1)])
-    # one by one, for those of a large source are read only so
-    signals = np.stack([data.cohort.signals[at] for at in some.tolist()])
     factors = np.repeat(np.array(FACTORS, np.float32), len(some))[:, None, None]
-    louder = np.tile(signals, (len(FACTORS), 1, 1)) * factors
+    louder = np.tile(read(data.cohort.signals[some]), (len(FACTORS), 1, 1)) * factors
     cohort = records_at(data.cohort, np.tile(some, len(FACTORS)), louder)
     try:
         features: FeatureSet = FORMS[settings.features.name].extract(cohort, settings.features)

@@ -48,10 +48,6 @@ class GraphProgram(Program):
             variable.assign(tf.zeros_like(variable))
         self._l2 = self._built_l2 if l2 is None else l2
 
-    def network(self, at: int) -> Sequence[Any]:
-        """Return the variables of one network, in the order of its model."""
-        return list(self._held.values())
-
     def optimizer(self, at: int) -> Sequence[Any]:
         """Return the number of steps, and the moments of one network."""
         return self._adam

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -51,13 +51,8 @@ class KerasTrainer:
         the seconds were spent on the program before.
         """
         self._program, self._settings, self._l2, self._fs = program, settings, l2, fs
-        self._spent_before = setup_seconds - program.setup_seconds
+        self._augments, self.setup_seconds = settings.augment.is_on, setup_seconds
         self.n_parameters, self.max_parallel = program.n_parameters, program.max_parallel
-
-    @property
-    def setup_seconds(self) -> float:
-        """Seconds spent so far on importing, building, tracing and compiling."""
-        return self._spent_before + self._program.setup_seconds
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Train from new weights; a warm job, alone, continues from those of the last job.
@@ -66,15 +61,17 @@ class KerasTrainer:
         """
         settings, program = self._settings, self._program
         trainings = [_Training(job, settings, self._fs) for job in jobs]
+        in_parts = self._augments or isinstance(jobs[0].X, LazyArray)
+        is_watched = in_parts or any(one.validates for one in trainings)
+        data = None if in_parts else program.place([(np.asarray(job.X), job.y) for job in jobs])
         if not jobs[0].warm_start:
+            before = program.setup_seconds
             program.reset([one.seed for one in trainings], self._l2)
+            self.setup_seconds += program.setup_seconds - before
         for at, job in enumerate(jobs):
             if job.start is not None:
                 program.restore(at, job.start.variables, job.start.optimizer)
         self._n_jobs = len(jobs)
-        in_parts = settings.augment.is_on or isinstance(jobs[0].X, LazyArray)
-        is_watched = in_parts or any(one.validates for one in trainings)
-        data = None if in_parts else program.place([(np.asarray(job.X), job.y) for job in jobs])
         done, at_once = min(len(one.epochs) for one in trainings), 1
         while done < settings.epochs and not all(one.has_stopped for one in trainings):
             started = time.perf_counter()
@@ -102,11 +99,11 @@ class KerasTrainer:
 
     def predict(self, inputs: Sequence[Inputs]) -> list[Scores]:
         """Return P(label = 1) in inference mode, by the network of each job."""
-
-        def batch(start: int) -> list[Floats]:
-            return [read(part[start : start + _SCORED_AT_ONCE]) for part in inputs]
-
-        batches = prefetch(range(0, max(map(len, inputs)), _SCORED_AT_ONCE), batch)
+        starts = range(0, max(map(len, inputs)), _SCORED_AT_ONCE)
+        cuts = [slice(start, start + _SCORED_AT_ONCE) for start in starts]
+        batches: Iterable[Any] = [[part[cut] for part in inputs] for cut in cuts]
+        if isinstance(inputs[0], LazyArray):  # the next ones are read while these are scored
+            batches = prefetch(batches, lambda parts: list(map(read, parts)))
         chunks = [self._program.scores(batch) for batch in batches]
         return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
 

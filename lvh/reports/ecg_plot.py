@@ -122,16 +122,7 @@ def draw(
             the label, below 0 where away, NaN where nothing is known; a band behind the trace.
         delineation: Fiducials of the record, the first of it, which are marked.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(_WIDTH / 25.4, _HEIGHT / 25.4), dpi=_DPI)
-    FigureCanvasAgg(figure)
-    size = ((_RIGHT - _LEFT) / _WIDTH, (_TOP - _BOTTOM) / _HEIGHT)
-    ax = figure.add_axes((_LEFT / _WIDTH, _BOTTOM / _HEIGHT, *size))  # cuts what is beyond it
-    ax.set(xlim=(_LEFT, _RIGHT), ylim=(_BOTTOM, _TOP))
-    ax.set_axis_off()
-    _draw_grid(ax, _PINK if importance is None else _NEUTRAL)
+    figure, ax = _paper(_PINK if importance is None else _NEUTRAL)
     traces = _traces(signals, fs, leads)
     unknown = np.zeros(signals.shape[1], dtype=np.bool_)
     if importance is not None:
@@ -157,6 +148,21 @@ def draw(
         facts.append(f"{n_shown} of {len(leads)} leads")
     _write(ax, words, ", ".join(facts))
     return figure
+
+
+def _paper(colours: tuple[str, str]) -> "tuple[Figure, Axes]":
+    """Return an empty page with its grid, and what cuts the traces at the end of the grid."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH / 25.4, _HEIGHT / 25.4), dpi=_DPI)
+    FigureCanvasAgg(figure)
+    size = ((_RIGHT - _LEFT) / _WIDTH, (_TOP - _BOTTOM) / _HEIGHT)
+    ax = figure.add_axes((_LEFT / _WIDTH, _BOTTOM / _HEIGHT, *size))
+    ax.set(xlim=(_LEFT, _RIGHT), ylim=(_BOTTOM, _TOP))
+    ax.set_axis_off()
+    _draw_grid(ax, colours)
+    return figure, ax
 
 
 def save(figure: "Figure", path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from lvh.search.results import FoldScore, Objective, StudyResult, Trial
 from lvh.tracking.run_names import short_names, value_text
 from lvh.validation import comparison as statistics
-from lvh.validation.metrics import NAMES, Interval
+from lvh.validation.metrics import NAMES, SCALES, Interval
 
 Verdict = Literal["best", "worse", "not told apart", "not comparable"]
 
@@ -156,8 +156,8 @@ def _row(rank: int, trial: Trial, objective: Objective, pair: Comparison) -> Row
     values = np.array(list(fold_values(trial, objective).values()), dtype=np.float64)
     defined = values[~np.isnan(values)]
     interval = statistics.corrected_interval(defined, _test_share(trial.folds))
-    if objective.name in NAMES and objective.name != "loss":  # no score is beyond its scale
-        low, high = np.clip([interval.low, interval.high], 0.0, 1.0).tolist()
+    if scale := SCALES.get(objective.name):  # no score is beyond it
+        low, high = np.clip([interval.low, interval.high], scale.low, scale.high).tolist()
         interval = Interval(interval.estimate, low, high)
     accuracy = [fold.metrics.get("accuracy", math.nan) for fold in trial.folds]
     return Row(

@@ -124,10 +124,9 @@ class ProgressReporter(Callback):
         self._bar.update(self._task, description=following)
         if self._verbosity != "line" and not self._console.is_terminal and not known:
             epochs = f"{len(fold.history.loss)} epochs, " if self._has_epochs else ""
-            self._print(
-                f"fold {self._done} of {self._n_folds}: accuracy {fold.metrics.accuracy:.3f}, "
-                f"ap {fold.metrics.ap:.3f}, {epochs}{fold.seconds:.1f} s"
-            )
+            scores = f"accuracy {fold.metrics.accuracy:.3f}, ap {fold.metrics.ap:.3f}"
+            text = f"fold {self._done} of {self._n_folds}: {scores}, {epochs}{fold.seconds:.1f} s"
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def on_shuffle(self, done: int, wanted: int) -> None:
         """Say, ten times, how far the test against shuffled labels is."""
@@ -151,8 +150,8 @@ class ProgressReporter(Callback):
             show_facts({"result": headline(result), "note": note}, on=self._console)
             self._warn(dishonest)
             files = near(str(folder))
-            say("help: docs/concepts.md says how to read this", on=self._console)
-            say(f"files: {files}", on=self._console, link=Path(files))
+            lines = "help: docs/concepts.md says how to read this", f"files: {files}"
+            say(*lines, on=self._console, link=Path(files))
             return
         summary, seconds = result.scores, sum(fold.seconds for fold in result.folds)
         texts = []
@@ -162,8 +161,9 @@ class ProgressReporter(Callback):
         self._print(f"{self._name}: {', '.join(texts)}, {seconds:.1f} s")
         self._warn(dishonest)
 
-    def _warn(self, *lines: str) -> None:
-        say(*filter(None, lines), style="yellow", on=self._console)
+    def _warn(self, line: str) -> None:
+        if line:
+            say(line, style="yellow", on=self._console)
 
     def _print(self, *lines: str) -> None:
         say(*lines, on=self._console)
@@ -191,8 +191,9 @@ def result_table(result: CVResult, title: str, shows_threshold: bool = False) ->
     def threshold(folds: Sequence[FoldResult]) -> dict[str, float]:
         return {"threshold": mean(fold.threshold for fold in folds)}
 
-    for label, folds in _groups(result):
-        scores, _ = mean_and_std([fold.metrics for fold in folds])
+    groups = _groups(result)
+    means = [mean_and_std([fold.metrics for fold in folds])[0] for _, folds in groups]
+    for (label, folds), scores in zip(groups, means, strict=True):
         add(label, sum(len(fold.split.test) for fold in folds), asdict(scores) | threshold(folds))
     table.add_section()
     summary = result.scores

@@ -2,7 +2,8 @@
 
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lvh.data.cohort import Cohort
+from lvh.errors import InputError
 from lvh.files import read_bytes
 from lvh.reports import ecg_plot
 from lvh.reports.external_validation import TABLES
@@ -31,6 +33,9 @@ from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_names import short_names, value_text
 from lvh.tracking.run_record import load_run
 from lvh.validation.metrics import NAMES, bootstrap_intervals
+
+TrackedAt = Callable[[str, Path], str]
+"""Returns the address of a run in MLflow, or the command that shows it, of its key and folder."""
 
 _EXPLANATIONS = {
     "saliency.png": "Importance over time and lead, averaged over beats, with the mean beat",
@@ -98,8 +103,9 @@ def write(
     folder: Path,
     runs: Mapping[int, Path] | None = None,
     *,
-    tracked_at: Callable[[str, Path], str] | None = None,
+    tracked_at: TrackedAt | None = None,
     cohort: Cohort | str = "",
+    explain: str = "",
 ) -> Path:
     """Write the report of a sweep; return the page, which needs none of the other files.
 
@@ -108,21 +114,13 @@ def write(
         folder: Made if it is not there; `leaderboard.csv`, `folds.csv`, `comparisons.csv` and
             `report.html` in it are replaced.
         runs: Folders of the trials' runs, by number.
-        tracked_at: Returns the address of a run in MLflow, or the command that shows it, of its key
-            and its folder.
+        tracked_at: Says where MLflow shows a run.
         cohort: Records of the best run, or why there are none to draw; empty says nothing.
+        explain: The command that explains the best run.
     """
     rows, runs = ranked_rows(study), runs or {}
-    keys = {trial.number: trial.run_key for trial in study.trials}
-    links = {}
-    for number, run in runs.items():
-        place = tracked_at(keys[number], run) if tracked_at and keys[number] else ""
-        links[number] = (os.path.relpath(run, folder), place, _command(run))
-    names = [field.name for field in fields(Comparison)]
-    comparisons = pd.DataFrame([asdict(row.comparison) for row in rows], columns=names)
-    write_table(folder / "leaderboard.csv", leaderboard_table(study, rows))
-    write_table(folder / "folds.csv", folds_table(study))
-    write_table(folder / "comparisons.csv", comparisons.rename(columns={"number": "trial"}))
+    links = _links(study, runs, folder, tracked_at)
+    _write_tables(study, rows, folder)
     first, *others = sentences(study)
     best = rows[0].trial if rows else None
     best_run = None if best is None else runs.get(best.number)
@@ -138,11 +136,51 @@ def write(
         leaderboard=_shown_leaderboard(study, rows, links),
         scores=pd.DataFrame() if best is None else _scores(study, best),
         external=_external(best_run),
+        settings=_shared_settings(runs.values()),
         explanation=_explanation(best_run),
+        explained=os.path.relpath(best_run / "explanation", folder) if best_run else "",
+        explain=explain,
         worst=_worst(study, best, cohort, folder) if best and cohort else None,
         objective=study.objectives[0].name,
         label=study.label_name,
     )
+
+
+def _links(
+    study: StudyResult, runs: Mapping[int, Path], folder: Path, tracked_at: TrackedAt | None
+) -> dict[int, tuple[str, str, str]]:
+    """Return the folder of each trial, its place in MLflow, and the command that trains it."""
+    keys = {trial.number: trial.run_key for trial in study.trials}
+    return {
+        number: (
+            os.path.relpath(run, folder),
+            tracked_at(keys[number], run) if tracked_at and keys[number] else "",
+            _command(run),
+        )
+        for number, run in runs.items()
+    }
+
+
+def _write_tables(study: StudyResult, rows: Sequence[Row], folder: Path) -> None:
+    names = [field.name for field in fields(Comparison)]
+    comparisons = pd.DataFrame([asdict(row.comparison) for row in rows], columns=names)
+    write_table(folder / "leaderboard.csv", leaderboard_table(study, rows))
+    write_table(folder / "folds.csv", folds_table(study))
+    write_table(folder / "comparisons.csv", comparisons.rename(columns={"number": "trial"}))
+
+
+def _shared_settings(runs: Iterable[Path]) -> pd.DataFrame:
+    """Return the settings that all runs have, with one value, as their records say."""
+    common = list[dict[str, str]]()
+    for run in runs:
+        with suppress(InputError):  # it has no record, or a damaged one
+            record = load_run(run / "run.json")
+            facts_of_data = {"records": str(record.data.n), "label": record.data.label}
+            params = {name: value_text(value, None) for name, value in record.params.items()}
+            common.append(facts_of_data | params)
+    shared = set.intersection(*(set(one.items()) for one in common)) if common else set()
+    rows = [item for item in common[0].items() if item in shared] if common else []
+    return pd.DataFrame(rows, columns=["setting", "value"])
 
 
 def _worst(
@@ -220,8 +258,9 @@ def folds_table(study: StudyResult) -> pd.DataFrame:
     """Return a row for each fold of each trial."""
     names = ["trial", "state", "repeat", "fold", *NAMES, "seconds", "n_train", "n_test"]
     lines = [
-        {**asdict(fold), **fold.metrics, "trial": trial.number, "state": trial.state}
+        {**fold.metrics, "trial": trial.number, "state": trial.state}
         | {"repeat": fold.repeat + 1, "fold": fold.fold + 1, "seconds": f"{fold.seconds:.3f}"}
+        | {"n_train": fold.n_train, "n_test": fold.n_test}
         for trial in study.trials
         for fold in trial.folds
     ]

@@ -67,7 +67,7 @@ def say(
     never `wraps`.
     """
     shown_on = on or console()
-    for line in map(masked, lines):
+    for line in masked("\n".join(lines)).split("\n") if lines else ():
         if wraps and shown_on.is_terminal:
             line = at_words(line, indent)
         shown_on.print(_clickable(line, style or "", link), soft_wrap=True)
@@ -89,7 +89,7 @@ def _clickable(line: str, style: str = "", link: Path | None = None) -> Text:
 def show_facts(facts: Mapping[str, str], title: str = "", *, on: Console | None = None) -> None:
     """Print texts by their names: a terminal gets a frame, a file or a pipe a line for each."""
     shown_on = on or console()
-    given = {name: masked(text) for name, text in facts.items() if text}
+    given = {name: text for name, text in facts.items() if text}
     if not shown_on.is_terminal:
         say(*filter(None, [title]), *(f"{one}: {text}" for one, text in given.items()), on=shown_on)
         return
@@ -97,7 +97,7 @@ def show_facts(facts: Mapping[str, str], title: str = "", *, on: Console | None 
     grid.add_column(style="bold cyan", no_wrap=True, min_width=10)
     grid.add_column(ratio=1, overflow="fold")
     for name, text in given.items():
-        grid.add_row(Text(name), _clickable(text))
+        grid.add_row(Text(name), _clickable(masked(text)))
     heading = Text(title, "bold") if title else None
     shown_on.print(Panel(grid, title=heading, title_align="left", border_style="dim"))
 

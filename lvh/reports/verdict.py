@@ -123,9 +123,14 @@ def _not_told_apart(study: StudyResult, rows: Sequence[Row]) -> str:
         texts.append(f"These folds cannot tell it apart from {_listed(study, equal)}.")
     elif not unknown:
         texts.append("The test finds every other complete configuration worse.")
-    if unknown:
-        few = "Not comparable, because fewer than two folds have a score"
-        texts.append(f"{few}: {_listed(study, unknown)}.")
+    reasons = (
+        "fewer than two folds have a score",
+        "their folds test other records than those of the best",
+    )
+    for at, why in enumerate(reasons):
+        of = [row for row in unknown if (min(row.n_folds, rows[0].n_folds) >= 2) == at]
+        if of:
+            texts.append(f"Not comparable, because {why}: {_listed(study, of)}.")
     return " ".join(texts)
 
 
@@ -150,7 +155,7 @@ def _selection_bias(study: StudyResult) -> str:
     if not isinstance(corrected, str):
         estimate = corrected.estimate
         texts.append(
-            f"The best of {n} is chosen by its score, which makes that score too good: highest "
+            f"The best of {n} is chosen by its score, which makes that score too good: best "
             f"pooled {name} {corrected.naive:.3f}, bias-corrected {estimate.estimate:.3f} "
             f"[{estimate.low:.3f}, {estimate.high:.3f}]."
         )

@@ -40,7 +40,7 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
         own = decisions["features"]
         for name in [one for one in ("inputs", "columns") if own[one] in ("full", ())]:
             del own[name]
-    plugins = settings.plugins()
+    plugins = settings.plugins
     for option, plugin in plugins.items():
         if not plugin.digest:
             raise InputError(

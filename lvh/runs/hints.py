@@ -26,15 +26,13 @@ _OF_PLUGINS = ("explain", "export", "predict", "serve")
 
 def say_next(name: str, *arguments: str | Path, **options: str | Path | None) -> None:
     """Suggest a command of lvh: a line that a shell takes as it is. See `typed`."""
-    plugins = loaded() if name in _OF_PLUGINS and "--plugin" not in arguments else []
-    code = [word for one in plugins for word in ("--plugin", Path(one) if os.sep in one else one)]
-    say(f"next: {typed(name, *arguments, *code, **options)}", wraps=False)
+    say(f"next: {typed(name, *arguments, **options)}", wraps=False)
 
 
 def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> str:
     """Return a command line of lvh that begins as the user began this one: `lvh NAME` or else.
 
-    An option that is None is left out.
+    An option that is None is left out; a command that needs the code of plugins gets it.
     """
     program = sys.argv[0]
     if program.endswith(".py"):  # python -m lvh.run
@@ -44,7 +42,9 @@ def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> st
     else:
         path, _, subcommand = program.rpartition(" ")
         start = f"{_callable(path) if subcommand and '/' in path else 'lvh'} {name}"
-    words = [*arguments]
+    plugins = loaded() if name in _OF_PLUGINS and "--plugin" not in arguments else []
+    code = [word for one in plugins for word in ("--plugin", Path(one) if os.sep in one else one)]
+    words = [*arguments, *code]
     for flag, value in options.items():
         words += [] if value is None else [f"--{flag}", value]
     shown = [str(_near(one)) if isinstance(one, Path) else one for one in words]

@@ -1,6 +1,7 @@
-"""Look up a finished run, the best of a sweep or a named one, and its settings."""
+"""Look up finished runs by what a user calls them, the best of a sweep, and their settings."""
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -8,14 +9,17 @@ from typing import NamedTuple
 import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 
+from lvh.config.messages import suggestion
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import InputError, as_lvh_error
 from lvh.files import read_bytes
 from lvh.reports.study_report import run_folders
 from lvh.reports.terminal import say
+from lvh.search.storage import Storage
 from lvh.search.study import load
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_dir import study_in
+from lvh.tracking.run_record import load_run, records_of
 
 _STORE = "outputs/folds"
 _MAX_CONFIG_BYTES = 1024 * 1024
@@ -35,16 +39,84 @@ class Chosen(NamedTuple):
 
 
 def choose(run: str | None, storage: str | None, study: str | None) -> Chosen:
-    """Return a run by its folder or ID, or the best of a sweep: by its folder, name, or the latest.
+    """Return a run by what `runs_named` takes, or the best of a sweep: of that name, or the latest.
 
     Raises:
         InputError: See `best_of_sweep`.
     """
-    study_of_folder = study_in(Path(run)) if run else ""
-    if run and not study_of_folder:
-        path = Path(run)  # a link will lead elsewhere: outputs/latest
-        return Chosen(str(path.resolve()) if path.is_symlink() else run)
-    return best_of_sweep(storage, study_of_folder or study)
+    named = study_named(run, storage) if run else ""
+    if not run or named:
+        return best_of_sweep(storage, named or study)
+    path = _path(run)
+    if not path.exists() and not is_run_id(run):
+        (path,) = runs_named(run, storage, _STORE)
+    # a link will lead elsewhere: outputs/latest
+    return Chosen(str(path.resolve() if path.is_symlink() else path))
+
+
+def study_named(name: str, storage: str | None) -> str:
+    """Return the study that a user names, by its name or by the folder of its sweep; or nothing."""
+    if (path := _path(name)).is_dir():
+        return study_in(path)
+    is_known = storage or Path("studies.db").is_file()
+    return name if is_known and name in Storage(storage, to_read=True).studies() else ""
+
+
+def runs_named(
+    name: str, storage: str | None, store: str, tracking: TrackingSettings | None = None
+) -> list[Path]:
+    """Return the folders of the runs that a user names.
+
+    It is the folder of a run; a sweep, by its folder or its name, for all its complete runs;
+    `SWEEP/NUMBER`, for one trial of it; or the name or the ID that MLflow shows of a run. `latest`
+    is the newest of `outputs`.
+
+    Raises:
+        InputError: There is no such run, or there are several of that name.
+    """
+    path, (sweep, _, number) = _path(name), name.rpartition("/")
+    study, trial = study_named(name, storage), ""
+    if not study and not path.is_dir() and number.isdecimal():
+        study, trial = study_named(sweep, storage), number
+    if not study:
+        return [path] if path.is_dir() else [_recorded(name, store, tracking or TrackingSettings())]
+    result = load(storage, study, store)
+    folders = run_folders(result, store)
+    numbers = [int(trial)] if trial else [one.number for one in result.complete]
+    if not (found := [folders[number] for number in numbers if number in folders]):
+        wanted = f"trial {trial} that was run" if trial else "complete configuration yet"
+        raise InputError(f"RUN: study {study} has no {wanted}")
+    return found
+
+
+def _path(name: str) -> Path:
+    is_latest = name.partition("/")[0] == "latest" and not Path(name).exists()
+    return Path("outputs", name) if is_latest else Path(name)
+
+
+def _recorded(name: str, store: str, tracking: TrackingSettings) -> Path:
+    """Return the folder of the run that MLflow shows under a name or an ID."""
+    key = ""
+    if is_run_id(name):
+        from lvh.tracking.run_lookup import key_of
+
+        key = key_of(name, tracking)
+    found, names = dict[str, None](), set[str]()
+    for path in records_of(Path(store)):
+        with suppress(InputError):  # of a sweep, or damaged
+            run = load_run(path)
+            names.add(run.name)
+            if run.folder and (path.stem == key if key else run.name == name):
+                found[run.folder] = None
+    if len(found) > 1:
+        raise InputError(f"RUN: expected one of the runs called {name}: {', '.join(found)}")
+    if not found:
+        raise InputError(
+            "RUN: expected the folder of a run or a sweep, the name of a study, SWEEP/NUMBER, or "
+            f"the name or ID that MLflow shows of a run in {store}{suggestion(name, names)}. "
+            f"Received: {name}"
+        )
+    return Path(next(iter(found)))
 
 
 def best_of_sweep(storage: str | None, study: str | None) -> Chosen:
@@ -104,7 +176,7 @@ def _read(path: Path) -> RunSettings:
     if not isinstance(config, dict):
         raise InputError(f"{path}: expected a configuration. Received: something else")
     settings = settings_from({str(key): value for key, value in config.items()})
-    for option, plugin in settings.plugins().items():
+    for option, plugin in settings.plugins.items():
         if config.get("plugins", {}).get(option, {}).get("digest") != plugin.digest:
             raise InputError(f"RUN: {option}: its code changed since this run. Run it again first")
     return settings

@@ -1,12 +1,12 @@
 """The page of a sweep or of runs, with what only the folder of the best run can find."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 from lvh.data.cohort import Cohort
 from lvh.errors import InputError, LvhError, masked
-from lvh.reports.study_report import write
+from lvh.reports.study_report import TrackedAt, write
 from lvh.runs.experiment_data import load_cohort
 from lvh.runs.hints import typed
 from lvh.runs.lookup import settings_of
@@ -33,10 +33,11 @@ def write_page(study: StudyResult, folder: Path, runs: Mapping[int, Path]) -> Pa
             raise InputError("the records have changed since this run")
     except LvhError as error:
         cohort = str(error)
-    return write(study, folder, runs, tracked_at=tracked_at, cohort=cohort)
+    explain = typed("explain", str(best.absolute()))
+    return write(study, folder, runs, tracked_at=tracked_at, cohort=cohort, explain=explain)
 
 
-def in_mlflow(tracking: TrackingSettings) -> Callable[[str, Path], str] | None:
+def in_mlflow(tracking: TrackingSettings) -> TrackedAt | None:
     """Return what gives a run's address in MLflow, or the command that shows it; None for `off`.
 
     The function takes the key of a run and its folder. Of a server that is down it gives a command.

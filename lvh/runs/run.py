@@ -15,9 +15,12 @@ from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.errors import InputError, as_lvh_error
+from lvh.evaluation.checkpoints import FoldCheckpoints
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.evaluation.permutation import WAY, NullStore, null_scores, p_values
+from lvh.evaluation.results import Plain
+from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.reports import cv_figures
 from lvh.reports.progress import ProgressReporter, Verbosity
@@ -31,7 +34,6 @@ from lvh.runs.experiment_data import (
     threads,
 )
 from lvh.tracking import run_dir
-from lvh.tracking.checkpoints import FoldCheckpoints
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.run_record import DataRecord, RunRecord, RunStatus, SweepLink, load_run, save
 from lvh.tracking.tracker import Tracker
@@ -133,7 +135,7 @@ class _Stage(Callback):
                 threshold=cv.threshold,
                 check_after=check_after,
                 baselines=partial(baselines_of, data, cv.threshold),
-                checkpoints=checkpoints if checkpoints.starts or checkpoints.ends else None,
+                checkpoints=checkpoints,
             )
         except StopCrossValidation:
             checkpoints.discard(checkpoints.ends)
@@ -166,7 +168,7 @@ class _Run:
         store = FoldStore(Path(settings.store))
         store.check()
         self._yaml, self._data, self._folder = composed.yaml, data, folder
-        self._plugins = settings.plugins()
+        self._plugins = settings.plugins
         self.stages: list[_Stage] = []
         for epochs in rungs or (settings.train.epochs,):
             own = replace(settings, train=replace(settings.train, epochs=epochs))
@@ -186,7 +188,7 @@ class _Run:
         record = RunRecord(
             key=run_key_of(self.last.keys.values(), settings.cv.permutations),
             name=settings.name,
-            params=settings.params(),
+            params=_params(settings, self._data.features),
             data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, n, label),
             status="failed",
             tags={"note": cohort.note, "label": label, "protocol": protocol.name, **leakage},
@@ -194,11 +196,12 @@ class _Run:
             attempt=sweep.study if sweep is not None and sweep.separate else "",
             root=settings.store,
         )
-        if record.path.exists() and not settings.resume:
-            return _placed(replace(record, attempt=uuid4().hex[:8]), sweep)
-        with suppress(InputError):  # a damaged record is replaced
-            self._previous = load_run(record.path)
-            sweep = sweep or self._previous.sweep
+        if record.path.exists():
+            if not settings.resume:
+                return _placed(replace(record, attempt=uuid4().hex[:8]), sweep)
+            with suppress(InputError):  # a damaged record is replaced
+                self._previous = load_run(record.path)
+                sweep = sweep or self._previous.sweep
         return _placed(record, sweep)
 
     def start(self, splits: Sequence[Split]) -> None:
@@ -290,6 +293,14 @@ class _Run:
         )
         save(self.record)
         tracker.track(self.record)
+
+
+def _params(settings: RunSettings, features: FeatureSet) -> dict[str, Plain]:
+    """Return the settings as they were used: records that lack the default leads give all."""
+    params = settings.params()
+    if features.kind == "signal" and "features.leads" in params:
+        params["features.leads"] = " ".join(features.names)
+    return params
 
 
 def _placed(record: RunRecord, sweep: SweepLink | None) -> RunRecord:

@@ -27,7 +27,7 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
     labels = {record.data.label.casefold(): record.data.label for record in records}
     if len(labels) > 1:
         listed = ", ".join(labels.values())
-        raise InputError(f"STUDY: expected runs of one label. Received: {listed}")
+        raise InputError(f"RUN: expected runs of one label. Received: {listed}")
     keys = dict.fromkeys(key for record in records for key in record.params)
     # null says no more than a setting that a model does not have
     differing = [key for key in keys if len({one.params.get(key) for one in records}) > 1]

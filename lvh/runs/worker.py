@@ -16,17 +16,19 @@ from optuna.trial import TrialState
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
+from lvh.config.groups import param_name
 from lvh.config.plugins.loading import ensure
-from lvh.config.run_settings import RunSettings, param_name
+from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
-from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
+from lvh.errors import EnvironmentFault, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity
 from lvh.reports.terminal import say
 from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import load_data
-from lvh.runs.forecast import Forecast, duration
+from lvh.runs.forecast import begin, left_text
+from lvh.runs.points import check_label
 from lvh.runs.run import run_configuration
 from lvh.search.results import OUTCOME_FORMAT, FoldScore, Outcome, objective_values
 from lvh.search.storage import Storage
@@ -78,14 +80,13 @@ class Worker:
         try:
             ensure(self.command.plugins)
             study, number = Study(Storage(self.storage), self.study), int(HydraConfig.get().job.num)
-            forecast = Forecast(study, self.at_once)
             if number == 0 and not self.only_retries:
                 texts = study.plan.space.texts
-                expected = forecast.begin(lambda point: self._composed(texts(point)).settings)
+                expected = begin(
+                    study, self.at_once, lambda point: self._composed(texts(point)).settings
+                )
                 say(*filter(None, [expected]))
-            train = partial(
-                self._train, study=study, forecast=forecast, tracker=tracker, result=result
-            )
+            train = partial(self._train, study=study, tracker=tracker, result=result)
             study.optimize(train, worker=number, only_retries=self.only_retries)
         except Exception as error:  # Hydra would print it, with every override
             result.faults = (str(as_lvh_error(error)),)
@@ -95,24 +96,14 @@ class Worker:
         return result
 
     def _train(
-        self,
-        trial: OpenTrial,
-        *,
-        study: Study,
-        forecast: Forecast,
-        tracker: Tracker,
-        result: WorkerResult,
+        self, trial: OpenTrial, *, study: Study, tracker: Tracker, result: WorkerResult
     ) -> Outcome:
         """Train one trial; its failure is its own, unless every other trial would meet it too."""
-        plan, started, left = study.plan, time.perf_counter(), forecast.left()
+        plan = study.plan
         try:
             composed = self._composed(plan.space.texts(trial.point))
             data = load_data(composed.settings)
-            if data.cohort.label_name.casefold() != plan.label_name.casefold():
-                raise InputError(
-                    f"data.label: expected {plan.label_name}, for scores of two labels cannot be "
-                    f"compared. Received: {data.cohort.label_name}"
-                )
+            check_label(data.cohort.label_name, plan.label_name)
         except EnvironmentFault:
             raise
         except LvhError as error:
@@ -120,8 +111,8 @@ class Worker:
             state = "failed" if plan.search.sampler == "grid" else "stopped"
             return Outcome(state, error=str(error))  # type: ignore[arg-type]
         place = _place(study, trial, composed.settings)
-        left_text = "" if math.isnan(left) else f", about {duration(left)} left"
-        rungs = plan.search.rungs(composed.settings.train.epochs)
+        epochs = composed.settings.train.epochs
+        left, rungs = left_text(study, self.at_once, epochs), plan.search.rungs(epochs)
         follower = Follower(trial, data.features.records, plan.objectives[0].name, result, rungs)
         try:
             record = run_configuration(
@@ -134,7 +125,7 @@ class Worker:
                 check_after=plan.search.burn_in if plan.search.stops_at_folds else None,
                 rungs=rungs,
                 verbosity=self.verbosity,
-                title=f"trial {trial.number} of {plan.total}{left_text}: ",
+                title=f"trial {trial.number} of {plan.total}{left}: ",
                 sweep=place,
                 makes_figures=partial(_is_best, study),
             )
@@ -146,7 +137,6 @@ class Worker:
             key += f"-{study.name}" if is_separate(study.name) else ""
             scores = tuple(follower.scores)
             return Outcome("failed", folds=scores, run_key=key, error=str(as_lvh_error(error)))
-        forecast.add(time.perf_counter() - started, sum(follower.seconds.values()))
         return _outcome(record, study, follower.scores)
 
     def _composed(self, point: dict[str, str]) -> Composed:
@@ -176,7 +166,6 @@ class Follower(Callback):
         self._trial, self._objective, self._result = trial, objective, result
         self._records, self._rungs, self._stage = tuple(records), rungs, -1
         self.scores: list[FoldScore] = []
-        self.seconds: dict[tuple[int, int], float] = {}  # of what this process has trained
         trial.set_records(fingerprint(self._records))
 
     def on_start(self, splits: Sequence[Split], known: int) -> None:
@@ -187,8 +176,6 @@ class Follower(Callback):
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Report a fold."""
         self._result.trained += not known
-        if not known:
-            self.seconds[fold.split.number] = fold.seconds  # with those of earlier stages
         metrics = asdict(fold.metrics)
         self.scores.append(
             FoldScore(
@@ -275,23 +262,33 @@ def _end_with(parent: int) -> None:
 
 @contextmanager
 def tracked_as_they_end(study: Study, tracker: Tracker, store: Path) -> Iterator[None]:
-    """Have the trials of other processes tracked as they end; the rest is tracked at the end."""
+    """Have the trials of other processes tracked as they end, the last ones on the way out."""
     ended = threading.Event()
+    sent = {at for at, one in study.configurations().items() if OUTCOME in one.user_attrs}
+
+    def send() -> None:
+        with suppress(LvhError):
+            for number, trial in study.configurations().items():
+                if number not in sent and OUTCOME in trial.user_attrs:
+                    sent.add(number)
+                    key = OUTCOME_FORMAT.validate_python(trial.user_attrs[OUTCOME]).run_key
+                    tracker.track(load_run(store / "runs" / f"{key}.json"))
 
     def follow() -> None:
-        sent = {at for at, one in study.configurations().items() if OUTCOME in one.user_attrs}
         while not ended.wait(_BETWEEN_LOOKS):
-            with suppress(LvhError):
-                for number, trial in study.configurations().items():
-                    if number not in sent and OUTCOME in trial.user_attrs:
-                        sent.add(number)
-                        key = OUTCOME_FORMAT.validate_python(trial.user_attrs[OUTCOME]).run_key
-                        tracker.track(load_run(store / "runs" / f"{key}.json"))
+            send()
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     try:
         yield
+    except BaseException:
+        with suppress(LvhError):
+            n_begun = sum(OUTCOME not in one.user_attrs for one in study.configurations().values())
+            if n_begun:
+                say(f"{n_begun} begun trials are not recorded; the same command continues them")
+        raise
     finally:
         ended.set()
         thread.join()
+        send()

@@ -9,11 +9,9 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from lvh.evaluation.results import OutOfFold, Plain
+from lvh.validation.metrics import SCALES
 
 State = Literal["complete", "leaking", "stopped", "failed", "open"]
-
-_DOWN = ("loss", "brier", "seconds")
-"""What is better when it is lower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,10 @@ class Objective:
     @property
     def maximize(self) -> bool:
         """Whether more is better."""
-        return not self.name.startswith("std_") and self.name.removeprefix("pooled_") not in _DOWN
+        if self.name == "seconds" or self.name.startswith("std_"):
+            return False
+        scale = SCALES.get(self.name.removeprefix("pooled_"))
+        return scale is None or scale.maximize
 
 
 @dataclass(frozen=True, slots=True)

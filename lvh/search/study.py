@@ -30,6 +30,7 @@ from lvh.search.racing import RECORDS, make_pruner
 from lvh.search.results import OUTCOME_FORMAT, Outcome, StudyResult, Trial
 from lvh.search.storage import GRACE, OWNER, PLAN, WHEN, Storage, is_dead, process_name
 from lvh.tracking.fold_store import FoldStore
+from lvh.validation.metrics import NAMES
 
 OUTCOME = "outcome"
 """Attribute of a trial that has ended; see `lvh.search.results.Outcome`."""
@@ -49,17 +50,12 @@ def is_void(trial: FrozenTrial) -> bool:
 class OpenTrial:
     """A trial that this process trains."""
 
-    def __init__(self, study: "Study", trial: optuna.Trial, number: int) -> None:
-        """Take Optuna's trial, whose point has been chosen, and its place in the study."""
-        self.number = number
+    def __init__(self, study: "Study", trial: optuna.Trial, number: int, reported: int) -> None:
+        """Take Optuna's trial, its place in the study, and how many scores it has already."""
+        self.number, self._reported = number, reported
         self._study, self._trial = study, trial
-        self._reported = len(study.trials()[trial.number].intermediate_values)
+        self.point: Mapping[str, Plain] = trial.params  # by the name of the override
         self._scores: dict[int, list[float]] = {}
-
-    @property
-    def point(self) -> Mapping[str, Plain]:
-        """Its values by the name of the override."""
-        return self._trial.params
 
     def set_records(self, digest: str) -> None:
         """Say which records its folds score: only trials with the same ones are compared."""
@@ -163,25 +159,27 @@ class Study:
         With `only_retries`, what was interrupted is trained, and no new point.
         """
         while True:
-            self.take_back()
             trials = self.trials()
+            if self.take_back(trials):
+                continue
             states = {trial.state for trial in trials}
             if TrialState.WAITING in states or (not only_retries and self._n_new(trials) > 0):
-                self._study.sampler = make_sampler(self.plan, worker, len(trials))
+                before = self._study.sampler
+                self._study.sampler = make_sampler(self.plan, worker, len(trials), before=before)
                 self._train_next(train)
             elif not only_retries and TrialState.RUNNING in states:
                 time.sleep(_POLL)  # its process may die, and then this one trains the rest
             else:
                 return
 
-    def take_back(self) -> int:
+    def take_back(self, trials: list[FrozenTrial] | None = None) -> int:
         """Put trials whose process died back into the queue, and return how many there were.
 
         For a process of this machine that is known at once, for others after the grace period.
         """
         with self.storage.faults():
             stale = self.storage.optuna.stale(self._study._study_id)
-            running = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
+            running = [one for one in trials or self.trials() if one.state == TrialState.RUNNING]
             dead = [trial for trial in running if trial._trial_id in stale or _is_dead(trial)]
             return sum([self._put_back(trial, is_death=True) for trial in dead])
 
@@ -240,10 +238,12 @@ class Study:
         if self.plan.search.sampler == "grid":
             self._study.sampler = grid_sampler(self.plan, number)
         self.plan.space.suggest(trial)
-        if any(one.params == trial.params and not is_void(one) for one in trials[: trial.number]):
+        point = trial.params  # each look makes a copy
+        if any(one.params == point and not is_void(one) for one in trials[: trial.number]):
             self._enqueue_unseen(trials)
             raise TrialPruned("another trial has this point")
-        outcome = train(OpenTrial(self, trial, number))
+        reported = len(trials[trial.number].intermediate_values)
+        outcome = train(OpenTrial(self, trial, number, reported))
         values = dict(zip(self.plan.search.objectives, outcome.values, strict=False))
         undefined = [name for name, value in values.items() if not math.isfinite(value)]
         if undefined:
@@ -277,11 +277,25 @@ def _count(trials: list[FrozenTrial]) -> int:
     return sum(not is_void(trial) for trial in trials)
 
 
+def points_of(storage: Storage, name: str) -> list[Mapping[str, Plain]]:
+    """Return the points that the latest study of a name has; none where there is no study."""
+    before = _numbered(name, _count_of(storage, name))
+    if before not in storage.studies():
+        return []
+    return [trial.params for trial in Study(storage, before).configurations().values()]
+
+
+def _count_of(storage: Storage, name: str) -> int:
+    return sum(other == name or other.startswith(f"{name}.") for other in storage.studies())
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number < 2 else f"{name}.{number}"
+
+
 def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> Study:
     """Make a study, or take up the one that is there."""
-    names = [other for other in storage.studies() if other == name or other.startswith(f"{name}.")]
-    number = len(names) + 1 if again or not names else len(names)
-    name = name if number == 1 else f"{name}.{number}"
+    name = _numbered(name, _count_of(storage, name) + again)
     with storage.faults():
         study = optuna.create_study(
             study_name=name,
@@ -299,7 +313,7 @@ def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> 
 def result_of(study: Study, store_root: str | Path) -> StudyResult:
     """Return the result of a study so far, without predictions that are not in the store."""
     plan, store = study.plan, FoldStore(Path(store_root))
-    trials = [_trial(*item) for item in study.configurations().items()]
+    trials = [_scored(_trial(*item), store) for item in study.configurations().items()]
     keys = {trial.number: list(trial.fold_keys) for trial in trials if trial.state == "complete"}
     predictions = {number: store.predictions(of_trial) for number, of_trial in keys.items()}
     return StudyResult(
@@ -324,6 +338,18 @@ def _trial(number: int, trial: FrozenTrial) -> Trial:
         outcome = Outcome("failed", error=deaths)
     values = {field.name: getattr(outcome, field.name) for field in fields(outcome)}
     return Trial(**values, number=number, params=trial.params)
+
+
+def _scored(trial: Trial, store: FoldStore) -> Trial:
+    """Return a trial with the scores that are newer than it, of its stored predictions."""
+    if all({*NAMES} <= {*fold.metrics} for fold in trial.folds):
+        return trial
+    found = [stored for key in trial.fold_keys if (stored := store.read(key)) is not None]
+    newer = {(stored.repeat, stored.fold): asdict(stored.metrics) for stored in found}
+    folds = [(fold, newer.get((fold.repeat, fold.fold), {})) for fold in trial.folds]
+    return replace(
+        trial, folds=tuple(replace(one, metrics={**more, **one.metrics}) for one, more in folds)
+    )
 
 
 def load(storage: str | None, name: str | None, store_root: str | Path) -> StudyResult:

@@ -3,6 +3,7 @@
 import re
 import warnings
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ from lvh.evaluation.cv_result import CVResult, FoldResult, Summary
 from lvh.models.training import History
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_record import RunRecord, load_run
-from lvh.validation.metrics import NAMES, Interval, Metrics
+from lvh.validation.metrics import (
+    NAMES,
+    Interval,
+    Metrics,
+    bootstrap_intervals,
+    mean_and_std,
+    score,
+)
 from lvh.validation.splits import Split
 
 _FILES = ("run.json", "splits.csv", "predictions.csv", "folds.csv", "history.csv", "scores.csv")
@@ -60,45 +68,73 @@ def read_folder(folder: Path) -> tuple[CVResult, RunRecord]:
 
 
 def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
-    parts = _texts(folder / "splits.csv")
-    predictions = _texts(folder / "predictions.csv")
-    folds, scores = (_numbers(folder / f"{name}.csv") for name in ("folds", "scores"))
-    history = _numbers(folder / "history.csv")
-    records = tuple(dict.fromkeys(parts.record))
-    place = pd.Series(range(len(records)), index=list(records))
-    results, labels = [], []
-    for row in folds.to_dict("records"):
-        number = (int(row["repeat"]), int(row["fold"]))
-        own = parts[_is(parts, number)]
-        train, validation = (
-            place[own.record[own.part == part]].to_numpy(np.int64)
-            for part in ("train", "validation")
-        )
-        of_test = predictions[_is(predictions, number)]
-        test = place[of_test.record].to_numpy(np.int64)
-        labels.append(of_test.y_true.astype(np.int64).to_numpy())
-        results.append(
-            FoldResult(
-                split=Split(number[0] - 1, number[1] - 1, train, validation, test),
-                y_score=of_test.y_score.map(float).to_numpy(np.float64),
-                metrics=Metrics(*(float(row[name]) for name in NAMES)),
-                history=_history(history[_is(history, number)], row),
-                seconds=float(row["seconds"]),
-                threshold=float(row["threshold"]),
-            )
-        )
+    tables = {name: _texts(folder / f"{name}.csv") for name in ("splits", "predictions")}
+    tables |= {name: _numbers(folder / f"{name}.csv") for name in ("folds", "scores", "history")}
+    parts, scores = tables["splits"], tables["scores"]
+    records = parts.drop_duplicates("record").set_index("record")
+    folds = tuple(_fold(row, tables, records.index) for row in tables["folds"].to_dict("records"))
+    found, known = (
+        tables[name][["repeat", "fold"]].astype(int).drop_duplicates().to_numpy().tolist()
+        for name in ("predictions", "splits")
+    )
+    numbers = [[1 + fold.split.repeat, 1 + fold.split.fold] for fold in folds]
+    if numbers != found or sorted(found) != sorted(known):
+        raise ValueError("folds.csv, predictions.csv and splits.csv have different folds")
+    y_true = tables["predictions"].y_true.astype(np.int64).to_numpy()
     summaries = {str(of): _summary(own.set_index("metric")) for of, own in scores.groupby("of")}
     null = _numbers(folder / "null.csv") if (folder / "null.csv").is_file() else pd.DataFrame()
-    return CVResult(
-        folds=tuple(results),
+    result = CVResult(
+        folds=folds,
         scores=summaries.pop("model"),
         baselines={str(of): summaries[of] for of in scores.of.unique() if of != "model"},
         null=tuple(null.drop(columns="shuffle", errors="ignore").to_dict("records")),
         p_values=p_values,
-        records=records,
-        subjects=parts.drop_duplicates("record").subject.to_numpy(np.str_),
-        y_true=np.concatenate(labels),
+        records=tuple(records.index),
+        subjects=records.subject.to_numpy(np.str_),
+        y_true=y_true,
     )
+    return _with_newer_scores(result, set(scores.metric))
+
+
+def _fold(row: dict[str, Any], tables: dict[str, pd.DataFrame], records: pd.Index) -> FoldResult:
+    """Return a fold, with scores of its predictions: the files of old runs lack newer ones."""
+    number = (int(row["repeat"]), int(row["fold"]))
+    own, predictions, history = (
+        table[(table.repeat.astype(int) == number[0]) & (table.fold.astype(int) == number[1])]
+        for table in (tables["splits"], tables["predictions"], tables["history"])
+    )
+    named = {part: own.record[own.part == part] for part in ("train", "validation", "test")}
+    if [*named["test"]] != [*predictions.record]:
+        raise ValueError("predictions.csv has other records than splits.csv")
+    y_true, y_score = predictions.y_true.astype(np.int64), predictions.y_score.map(float)
+    if not (y_true.isin([0, 1]).all() and y_score.between(0, 1).all()):
+        raise ValueError("predictions.csv has labels or scores that are none")
+    scores, threshold = y_score.to_numpy(np.float64), float(row["threshold"])
+    return FoldResult(
+        split=Split(
+            number[0] - 1,
+            number[1] - 1,
+            **{part: records.get_indexer(of).astype(np.int64) for part, of in named.items()},
+        ),
+        y_score=scores,
+        metrics=score(y_true.to_numpy(), scores, threshold),
+        history=_history(history, row),
+        seconds=float(row["seconds"]),
+        threshold=threshold,
+    )
+
+
+def _with_newer_scores(result: CVResult, known: set[str]) -> CVResult:
+    """Add scores that are newer than the run, of its predictions; baselines have none: NaN."""
+    if known >= set(NAMES):
+        return result
+    mean, std = mean_and_std([fold.metrics for fold in result.folds])
+    thresholds = [np.full(len(fold.y_score), fold.threshold) for fold in result.folds]
+    pooled = bootstrap_intervals(
+        result.y_true, result.y_score, result.subjects[result.test], np.concatenate(thresholds)
+    )
+    before = {name: of for name, of in result.scores.pooled.items() if name in known}
+    return replace(result, scores=Summary(mean, std, pooled | before))
 
 
 def _texts(path: Path) -> pd.DataFrame:
@@ -112,10 +148,6 @@ def _numbers(path: Path) -> pd.DataFrame:
     return table
 
 
-def _is(table: pd.DataFrame, number: tuple[int, int]) -> pd.Series:
-    return (table.repeat.astype(int) == number[0]) & (table.fold.astype(int) == number[1])
-
-
 def _history(epochs: pd.DataFrame, row: dict[str, Any]) -> History:
     names = ("loss", "accuracy", "validation_loss", "validation_accuracy")
     curves = {name: tuple(map(float, epochs[name].dropna())) for name in names}
@@ -123,7 +155,8 @@ def _history(epochs: pd.DataFrame, row: dict[str, Any]) -> History:
 
 
 def _summary(rows: pd.DataFrame) -> Summary:
-    mean, std = (Metrics(*(float(rows.loc[name, of]) for name in NAMES)) for of in ("mean", "std"))
-    ends = ("pooled", "low", "high")
-    pooled = {name: Interval(*(float(rows.loc[name, end]) for end in ends)) for name in NAMES}
+    """Return scores over all folds; NaN for one that is newer than the run."""
+    rows = rows.reindex(list(NAMES))
+    mean, std = (Metrics(**rows[of].to_dict()) for of in ("mean", "std"))
+    pooled = {one.Index: Interval(one.pooled, one.low, one.high) for one in rows.itertuples()}
     return Summary(mean, std, pooled)

@@ -73,6 +73,7 @@ def _git(folder: Path, *arguments: str) -> str:
 def versions(backend: str, threads: int) -> dict[str, str]:
     """Return what may change a result to its last bit, apart from the settings."""
     libraries = (*distributions(backend), *_VERSIONED)
+    found = {name: own for name in libraries if (own := version(name))}
     return {
         "backend": backend,
         "threads": str(threads),
@@ -80,7 +81,7 @@ def versions(backend: str, threads: int) -> dict[str, str]:
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **{name: found for name in libraries if (found := version(name))},
+        **found,
     }
 
 

@@ -39,6 +39,12 @@ def experiment_id(settings: TrackingSettings) -> str:
     return str(experiment.experiment_id)
 
 
+def key_of(run_id: str, settings: TrackingSettings) -> str:
+    """Return the key of a run; empty if it is none of ours."""
+    with _reading(settings, f"run {run_id}") as client:
+        return str(client.get_run(run_id).data.tags.get("key", ""))
+
+
 def run_with_key(key: str, settings: TrackingSettings) -> str | None:
     """Return the latest run with a key; None if there is none."""
     with _reading(settings, settings.experiment) as client:

@@ -1,5 +1,6 @@
 """Scores of predictions, and intervals on them."""
 
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
@@ -49,6 +50,23 @@ class Metrics:
 
 
 NAMES = tuple(field.name for field in fields(Metrics))
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The ends of a score's scale, whether more is better, and whether it needs probabilities."""
+
+    low: float = 0.0
+    high: float = 1.0
+    maximize: bool = True
+    needs_probabilities: bool = False
+
+
+SCALES = dict.fromkeys(NAMES, Scale()) | {
+    "brier": Scale(maximize=False, needs_probabilities=True),
+    "loss": Scale(high=math.inf, maximize=False, needs_probabilities=True),
+}
+"""Of each score; one from -1 to 1, or one that is better when lower, says so here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,25 +183,25 @@ def weighted_scores(
     predicted = y_score > threshold
     total, p, n = weights.sum(axis=1), positive.sum(axis=1), negative.sum(axis=1)
     tp, fp = positive[:, predicted].sum(axis=1), negative[:, predicted].sum(axis=1)
-    losses = _losses(y_true, y_score)
     at_thresholds = _cumulated(positive, negative, y_score)
     ap, roc_auc = _ranking(*at_thresholds)
     ap_thresholded, _ = _ranking(*_cumulated(positive, negative, predicted.astype(np.float64)))
     # with positives alone it is 1 for any scores, which is no skill
     ap, ap_thresholded = (np.where(n > 0, one, np.nan) for one in (ap, ap_thresholded))
-    return [
-        _ratio(tp + n - fp, total),
-        np.where(tp + fp > 0, _ratio(tp, tp + fp), 0.0),
-        _ratio(tp, p),
-        _ratio(n - fp, n),
-        _ratio(2 * tp, p + tp + fp),
-        ap,
-        ap_thresholded,
-        roc_auc,
-        _sensitivity(*at_thresholds),
-        _ratio(weights @ (y_score - y_true) ** 2, total),
-        _ratio(weights @ losses, total),
-    ]
+    scores = {
+        "accuracy": _ratio(tp + n - fp, total),
+        "precision": np.where(tp + fp > 0, _ratio(tp, tp + fp), 0.0),
+        "recall": _ratio(tp, p),
+        "specificity": _ratio(n - fp, n),
+        "f1": _ratio(2 * tp, p + tp + fp),
+        "ap": ap,
+        "ap_thresholded": ap_thresholded,
+        "roc_auc": roc_auc,
+        "recall_at_90": _sensitivity(*at_thresholds),
+        "brier": _ratio(weights @ (y_score - y_true) ** 2, total),
+        "loss": _ratio(weights @ _losses(y_true, y_score), total),
+    }
+    return [scores[name] for name in NAMES]
 
 
 def ranking_scores(

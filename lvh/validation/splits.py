@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 from typing import Annotated, Literal
 
@@ -56,7 +57,7 @@ class Protocol:
 HONEST = Protocol()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CvSettings:
     """How records are split.
 
@@ -96,7 +97,7 @@ class CvSettings:
     recalibrate: Literal["none", "large"] = "none"
     refits: Annotated[int, Strict(), Field(ge=0, le=100_000)] = 0
 
-    @property
+    @cached_property
     def protocol(self) -> Protocol:
         """What a fold's model may know of records that it is scored on."""
         return Protocol(self.weights, self.epoch)

@@ -88,14 +88,15 @@ def read(
         age=[known_age],
         male=[bool(known_male)],
         leads=leads,
-        delineation=recording.delineation if leads == LEADS and not options.is_part else None,
     )
     notes = _left_out(recording) if leads == LEADS else []
     notes += _replaced(recording, age, male)
+    own_waves = recording.delineation if leads == LEADS and not options.is_part else None
     cohort = replace(
         cohort,
         note="; ".join(notes),
         unit="other" if options.unit == "other" else "mV",
+        delineation=own_waves or cohort.delineation,
     )
     return cohort if fs in (None, own_fs) else _resample(cohort, fs)
 
@@ -135,7 +136,6 @@ def unlabelled_cohort(
     age: list[float],
     male: list[bool],
     leads: tuple[str, ...] = LEADS,
-    delineation: Delineation | None = None,
 ) -> Cohort:
     """Make a cohort of records without labels, which are numbered.
 
@@ -150,7 +150,7 @@ def unlabelled_cohort(
         leads=leads,
         fs=fs,
         signals=signals,
-        delineation=delineation or Delineation.empty(n, len(leads)),
+        delineation=Delineation.empty(n, len(leads)),
         male=np.array(male, dtype=bool),
         age=np.array(age, dtype=np.float64),
         label=np.zeros(n, dtype=np.int64),
@@ -250,7 +250,6 @@ def _stacked(
 
 
 def _resample(cohort: Cohort, fs: float) -> Cohort:
-    """Convert a record to another sampling frequency."""
     from scipy.signal import resample_poly  # type: ignore[import-untyped]
 
     ratio = Fraction(fs / cohort.fs).limit_denominator(_MAX_RATIO)

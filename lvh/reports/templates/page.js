@@ -169,15 +169,17 @@ const CELLS = {
   },
 };
 
-// Of a long table the first rows are shown, then more; a row gets its links when it is shown.
+// Of a long table the first rows are shown, then more: a row is made when it is shown.
 const STEP = 100;
 function prepare(holder) {
   const [body] = holder.querySelector("table").tBodies;
   const heads = [...holder.querySelectorAll("thead th")];
   const names = heads.map((head) => head.textContent);
-  const rows = [...body.rows].map((row) => {
-    const texts = [...row.cells].map((cell) => cell.textContent.trim());
-    return { row, texts, words: texts.join(" ").toLowerCase() };
+  const held = [...body.rows].map((row) => [...row.cells].map((cell) => cell.textContent));
+  const rest = JSON.parse(holder.querySelector("script")?.textContent ?? "[]");
+  const rows = [...held, ...rest].map((cells) => {
+    const texts = cells.map((text) => String(text ?? "").trim());
+    return { texts, words: texts.join(" ").toLowerCase() };
   });
   const isBoard = holder.id === "leaderboard";
   const tools = element("div", { className: "tools" });
@@ -188,10 +190,10 @@ function prepare(holder) {
   let limit = STEP;
   let shown = [];
 
-  function dress(one) {
-    one.isDressed = true;
-    [...one.row.cells].forEach((cell, at) => {
-      const text = one.texts[at];
+  function make(one) {
+    one.row = element("tr", {});
+    one.texts.forEach((text, at) => {
+      const cell = element("td", { textContent: text }, one.row);
       const fill = isBoard && text && CELLS[names[at]];
       cell.className = isNumber(text) ? "number" : !fill && text.length > 60 ? "words" : "";
       if (fill) fill(cell, text);
@@ -208,11 +210,9 @@ function prepare(holder) {
         wanted.every((word) => words.includes(word)) &&
         (!isBoard || !brushed || brushed.has(Number(texts[trial]))),
     );
-    for (const one of rows) one.row.hidden = true;
-    for (const one of shown.slice(0, limit)) {
-      if (!one.isDressed) dress(one);
-      one.row.hidden = false;
-    }
+    const seen = shown.slice(0, limit);
+    for (const one of seen) if (!one.row) make(one);
+    body.replaceChildren(...seen.map(({ row }) => row));
     count.textContent = `${Math.min(limit, shown.length)} of ${rows.length} rows`;
     more.hidden = shown.length <= limit;
   }
@@ -226,7 +226,6 @@ function prepare(holder) {
       const order = isNumber(a) && isNumber(b) ? numberOf(a) - numberOf(b) : a.localeCompare(b);
       return isDown ? -order : order;
     });
-    body.append(...rows.map(({ row }) => row));
     update();
   }
 
@@ -238,9 +237,8 @@ function prepare(holder) {
   body.onkeydown = (event) => {
     const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
     const cell = event.target.closest("td");
-    let row = step && cell.parentElement[step];
-    while (row?.hidden) row = row[step];
-    const next = row?.cells[cell.cellIndex].querySelector("input, button, a");
+    const other = step && cell.parentElement[step]?.cells[cell.cellIndex];
+    const next = other?.querySelector("input, button, a");
     if (!next) return;
     event.preventDefault();
     next.focus();
@@ -270,6 +268,9 @@ function prepare(holder) {
 }
 
 document.querySelectorAll(".data").forEach(prepare);
+document.querySelectorAll("[data-copy]").forEach((button) => {
+  button.onclick = () => copy(button, button.dataset.copy);
+});
 drawChosen();
 
 // The list of sections.

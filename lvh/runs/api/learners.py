@@ -22,6 +22,7 @@ from lvh.models import MODELS, Architecture, Estimator, current_name
 from lvh.models.backends import NO_BACKEND, check_installed
 from lvh.models.trainers import make_trainer
 from lvh.models.training import Trainer, TrainSettings
+from lvh.validation.metrics import SCALES
 
 Train = TrainSettings | Mapping[str, Any] | None
 
@@ -147,8 +148,9 @@ def _of_builder(build: Any, train: TrainSettings, params: dict[str, Any]) -> Lea
 
 def check_scores(learner: Learner, names: Iterable[str]) -> None:
     """Refuse scores that need probabilities where the learner has none."""
-    for name in names:
-        if not learner.has_probabilities and name.rpartition("_")[2] in ("loss", "brier"):
+    for name in names if not learner.has_probabilities else ():
+        scale = SCALES.get(name.removeprefix("pooled_").removeprefix("std_"))
+        if scale is not None and scale.needs_probabilities:
             raise InputError(
                 f"{name}: needs probabilities, which {learner.name} has none of. Choose another "
                 "score, or put it into scikit-learn's CalibratedClassifierCV"

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FoldCheckpoints:
-    """The checkpoints of the folds of one configuration.
+    """Where the trainings of the folds of one configuration stand.
 
     Attributes:
         root: Folder of the fold store.

@@ -1,0 +1,124 @@
+"""Runs side by side, by their folders and by what MLflow calls them; their links to MLflow."""
+
+import contextlib
+import json
+import re
+import shlex
+import shutil
+from base64 import b64encode
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from conftest import command, csv_rows, in_process
+from pages import Page
+from servers import free_port
+
+from lvh.cli import report
+from lvh.runs.result_page import in_mlflow
+from lvh.tracking import TrackingSettings
+
+PAGES = ("1.0/report/report.html", "both/report.html")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two runs on the same folds, as their commands wrote them; the page of both."""
+    folder = tmp_path_factory.mktemp("runs")
+    given = "data=synthetic data.records=40 features=voltage model=logistic cv.folds=3".split()
+    with contextlib.chdir(folder):
+        for strength in ("0.1", "1.0"):
+            own = (f"model.C={strength}", f"hydra.run.dir={strength}", "tracking=off")
+            assert in_process(*given, *own)[0] == 0
+        assert report.main(["0.1", "1.0", "--out", "both"]) == 0
+        assert report.main(["1.0"]) == 0
+    return folder
+
+
+class TestRuns:
+    def test_a_run_is_its_own_files(self, runs):
+        (line,) = csv_rows(runs / "1.0/report/leaderboard.csv")
+        scores = {
+            one["metric"]: one for one in csv_rows(runs / "1.0/scores.csv") if one["of"] == "model"
+        }
+        assert float(line["mean"]) == pytest.approx(float(scores["ap"]["mean"]))
+        assert float(line["std"]) == pytest.approx(float(scores["ap"]["std"]))
+        text = " ".join(Page(runs / "1.0/report/report.html").text.split())
+        shown = [float(scores["ap"][name]) for name in ("mean", "std", "pooled", "low", "high")]
+        assert "ap " + " ".join(f"{one:.3f}" for one in shown) in text
+
+    def test_runs_are_compared_fold_by_fold_and_can_be_repeated(self, runs, tmp_path, capsys):
+        lines = csv_rows(runs / "both/leaderboard.csv")
+        assert {line["model.C"] for line in lines} == {"0.1", "1.0"}
+        best, other = csv_rows(runs / "both/comparisons.csv")
+        assert (best["verdict"], best["n_folds"], other["n_folds"]) == ("best", "3", "3")
+        folds = {one: csv_rows(runs / one / "folds.csv") for one in ("0.1", "1.0")}
+        means = {one: np.mean([float(fold["ap"]) for fold in own]) for one, own in folds.items()}
+        assert abs(float(other["difference"])) == pytest.approx(abs(means["0.1"] - means["1.0"]))
+        text = Page(runs / "both/report.html").text
+        (typed,) = re.findall(r"python -m lvh.run (--config-path \S+/1\.0 .+)", text)
+        # not in this process: Hydra would close the standard error that TensorFlow logs to here
+        done = command(*typed.split(), "tracking.name=off", cwd=runs)
+        assert (done.code, "nothing to train" in done.out) == (0, True)
+        assert report.main([str(tmp_path)]) == 2
+        assert "expected the folder of a finished run" in capsys.readouterr().err
+
+    def test_the_page_says_what_all_rows_share_and_how_to_explain_the_best(self, runs):
+        text = {name: " ".join(Page(runs / name).text.split()) for name in PAGES}
+        for one in text.values():
+            shared = one.partition("Settings that all rows share")[2].partition("How to read")[0]
+            assert "records 40 label LVH" in shared
+            assert "cv.folds 3 " in shared
+            assert ("model.C" in shared) == (one is text["1.0/report/report.html"])
+        assert f" -m lvh.explain {runs / '1.0'}" in text["1.0/report/report.html"]
+
+    def test_a_run_is_named_as_mlflow_shows_it(self, runs, capsys, monkeypatch):
+        monkeypatch.chdir(runs)
+        names = [json.loads(Path(one, "run.json").read_text())["name"] for one in ("0.1", "1.0")]
+        assert " C=0.1 " in names[0]
+        assert report.main([names[0], "1.0", "--out", "named"]) == 0
+        for name in ("leaderboard.csv", "comparisons.csv"):
+            assert (runs / "named" / name).read_bytes() == (runs / "both" / name).read_bytes()
+        capsys.readouterr()
+        assert report.main(["1.0", f"{names[0]}5"]) == 2
+        assert f"did you mean {names[0]}?" in " ".join(capsys.readouterr().err.split())
+        assert report.main(["latest/0", "1.0"]) == 2
+
+    def test_the_records_with_the_largest_errors_are_drawn(self, runs, tmp_path):
+        rows = csv_rows(runs / "1.0/predictions.csv")
+        errors = {one["record"]: abs(float(one["y_true"]) - float(one["y_score"])) for one in rows}
+        page = Page(runs / "1.0/report/report.html")
+        names = re.findall(r"Record (\S+) (?:has|does not have) LVH: P", page.text)
+        assert names == sorted(errors, key=errors.get, reverse=True)[:4]
+        assert [one[:18] for one in page.pictures] == ["data:image/svg+xml"] * 4
+        shutil.copytree(runs / "1.0", tmp_path / "other", ignore=lambda *_: ["report"])
+        record = json.loads((runs / "1.0/run.json").read_text())
+        record["data"]["fingerprint"] = "another"
+        (tmp_path / "other/run.json").write_text(json.dumps(record))
+        (tmp_path / "other/explanation").mkdir()
+        (tmp_path / "other/explanation/importance.png").write_bytes(b"a picture")
+        assert report.main([str(tmp_path / "other")]) == 0
+        other = Page(tmp_path / "other/report/report.html")
+        assert "Left out: the records have changed since this run" in other.text
+        assert other.pictures == ["data:image/png;base64," + b64encode(b"a picture").decode()]
+        assert "../explanation/importance.csv" in other.links
+
+
+def test_a_run_is_found_in_mlflow_by_a_command_or_an_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert in_mlflow(TrackingSettings("off")) is None
+    for uri in (None, f"http://me:secret@127.0.0.1:{free_port()}"):  # a server that is down
+        words = shlex.split(in_mlflow(TrackingSettings("mlflow", uri, "mine"))("key", Path("run")))
+        assert words[-6].endswith("ui")
+        assert words[-5:] == [
+            *(str(tmp_path / "run"), "--uri"),
+            (uri or f"sqlite:///{tmp_path}/mlflow.db").replace("secret", "***"),
+            *("--experiment", "mine"),
+        ]
+    monkeypatch.setattr("lvh.tracking.run_lookup.experiment_id", lambda settings: "7")
+    address = in_mlflow(TrackingSettings("mlflow", "http://tracker:5000/"))("abc", Path("run"))
+    start, _, query = address.partition("?searchFilter=")
+    assert start == "http://tracker:5000/#/experiments/7/runs"
+    assert unquote(query) == "tags.key = 'abc'"
