@@ -83,7 +83,8 @@ def in_torch(layout: str, stride: int, threads: int, dropout: float) -> Train:
         parameter.data = torch.tensor(np.ascontiguousarray(value))
     way = torch.contiguous_format if layout == "plain" else torch.channels_last
     network = network.to(memory_format=way)
-    adam = torch.optim.Adam(network.parameters(), RATE, eps=1e-7)
+    # so the first step is Keras's, which adds 1e-7 before it corrects the mean of squares
+    adam = torch.optim.Adam(network.parameters(), RATE, eps=1e-7 / 0.001**0.5)
     loss_of = nn.BCEWithLogitsLoss()
     called = torch.compile(network) if layout == "compiled" else network
 
@@ -166,6 +167,8 @@ SIDES: dict[str, Callable[..., Train]] = {
     "PyTorch, compiled": lambda *how: in_torch("compiled", *how),
 }
 
+MEASURED = {"a later epoch": "s", "its processor time": "processor"}
+
 
 def side(name: str, asked: argparse.Namespace) -> dict[str, Any]:
     """Check two steps without dropout, then time epochs with it."""
@@ -207,11 +210,7 @@ def main() -> None:
     if asked.side:
         print(json.dumps(side(asked.side, asked)))
         return
-    import rows as tidy
-    from _common import put, table
-    from table import spread
-
-    part, found, left_out = f"cnn s={asked.stride}", [], {}
+    rows, left_out = [], set()
     for turn in range(1, asked.turns + 1):
         losses: list[float] = []
         for name in SIDES if turn % 2 else reversed(SIDES):
@@ -220,21 +219,30 @@ def main() -> None:
             try:
                 one = in_process(name, asked)
             except RuntimeError as reason:
-                left_out[name] = str(reason)
+                left_out.add(name)
                 print(f"{name} is left out: {reason}", flush=True)
                 continue
             print(turn, name, one, flush=True)
             losses = losses or one["losses"]
             np.testing.assert_allclose(one["losses"], losses, rtol=1e-3, err_msg=name)
-            for what, key in (("a later epoch", "s"), ("its processor time", "processor")):
-                found.append(tidy.Row(part, what, name, turn, one[key], "s"))
+            rows += [(what, name, turn, one[key], "s") for what, key in MEASURED.items()]
+            show(f"cnn s={asked.stride}", rows)
+
+
+def show(part: str, measured: list[tuple[Any, ...]]) -> None:
+    """Put rows in the place of the part's former ones, and write all into the table."""
+    import rows as tidy
+    from _common import put, table
+    from table import spread
+
     path = HERE / "peers.csv"
-    found = [*(one for one in tidy.read(path) if one.part != part), *found]
-    tidy.write(path, tidy.Row._fields, found)
-    ratios = [one for name in SIDES for one in tidy.ratios(found, name, "ours")]
-    by = {(one.part, one.what, one.side): one for one in tidy.summaries([*found, *ratios])}
+    rows = [one for one in tidy.read(path) if one.part != part]
+    rows += [tidy.Row(part, *one) for one in measured]
+    tidy.write(path, tidy.Row._fields, rows)
+    ratios = [one for name in SIDES for one in tidy.ratios(rows, name, "ours")]
+    by = {(one.part, one.what, one.side): one for one in tidy.summaries([*rows, *ratios])}
     cells = [
-        (*key, spread(by[key]), spread(by[*key[:2], f"{key[2]} / ours"]))
+        (*key, spread(by[key]), spread(by.get((*key[:2], f"{key[2]} / ours"))))
         for key in by
         if key[2] in SIDES
     ]
