@@ -1,6 +1,7 @@
 """PTB-XL: its sample against what is known of it, and what a damaged copy of its layout gives."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,13 +64,18 @@ def row(number: int, **other) -> dict:
     }
 
 
-@pytest.fixture
-def root(tmp_path) -> Path:
-    root = tmp_path / "ptbxl"
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("whole")
     for number in range(1, 7):
         write_record(root, number, 500)
     write_table(root, [row(number) for number in range(1, 7)])
     return root
+
+
+@pytest.fixture
+def root(tmp_path, whole) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "ptbxl"))
 
 
 def loaded(root: Path, fs: int = 500, flawed: str = "drop"):
