@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import read_dat, write_signals
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from record_files import read_dat, write_signals, write_wfdb
 from record_files import wfdb as oracle
-from record_files import write_wfdb
 
 from lvh.data import ptbxl, synthetic
 from lvh.data.cohort import LEADS
