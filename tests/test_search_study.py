@@ -26,7 +26,15 @@ from lvh.search.plan import StudyPlan
 from lvh.search.results import FoldScore, Outcome, StudyResult, Trial
 from lvh.search.space import Choice, Condition, Numbers, Space
 from lvh.search.storage import OWNER, Storage
-from lvh.search.study import MAX_RETRIES, OpenTrial, Study, load, open_study, result_of
+from lvh.search.study import (
+    MAX_RETRIES,
+    OpenTrial,
+    Study,
+    load,
+    open_study,
+    points_of,
+    result_of,
+)
 from lvh.validation.metrics import NAMES
 
 GRID = Space({"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))})
@@ -197,10 +205,13 @@ def test_more_trials_continue_a_study_and_fewer_end_it(storage):
 
 
 def test_a_study_begun_again_gets_a_new_name_and_leaves_the_first(storage):
+    assert points_of(storage, "s") == []
     open_study(storage, "s", planned(), again=False).optimize(half)
+    assert len(points_of(storage, "s")) == 6
     second = open_study(storage, "s", planned(), again=True)
     assert (second.name, points(second)) == ("s.2", [])
     assert open_study(storage, "s", planned(), again=False).name == "s.2"
+    assert points_of(storage, "s") == []  # of the latest
     assert open_study(storage, "s", planned(), again=True).name == "s.3"
     assert open_study(storage, "sx", planned(), again=False).name == "sx"
     assert storage.studies() == ["s", "s.2", "s.3", "sx"]
