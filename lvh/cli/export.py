@@ -8,7 +8,7 @@ from typing import Any
 
 from lvh.cli.command import DEFAULT_MODEL, add_run, between, command, tracking_of
 from lvh.data.cohort import Cohort
-from lvh.data.readers.leads import ReadOptions
+from lvh.data.readers.leads import ReadOptions, lead_key
 from lvh.data.readers.record import read
 from lvh.data.table import TableSettings, file_of
 from lvh.errors import InputError, LvhError
@@ -94,7 +94,8 @@ def _example(source: Any, cohort: Cohort, description: Description) -> list[str 
     if not isinstance(source, TableSettings):
         return ["RECORD"]
     is_array, unit = source.signals is not None, source.unit
-    part = ReadOptions(unit, source.fs, source.leads, source.start, source.seconds)
+    leads = tuple(map(lead_key, source.leads))
+    part = ReadOptions(unit, source.fs, leads, source.start, source.seconds)
     path, who = Path("RECORD.csv"), dict[str, str]()
     if is_array:  # of which no part is a file: the user has records of one's own
         says_unit = str(source.signals).endswith(".npz")
