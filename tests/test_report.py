@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import math
 import re
 import warnings
@@ -51,6 +52,15 @@ def study():
 @pytest.fixture(scope="module")
 def folder(study, tmp_path_factory):
     return write(study, tmp_path_factory.mktemp("report")).parent
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """The page of a sweep with one row more than it shows at first, and its trials by rank."""
+    scores = np.random.default_rng(0).permutation(101) / 101
+    study = make_study([make_trial(at, [score] * 5) for at, score in enumerate(scores)])
+    ranked = [row.trial.number for row in ranked_rows(study)]
+    return write(study, tmp_path_factory.mktemp("long")), ranked
 
 
 def printed(study, width=100):
@@ -300,11 +310,21 @@ def decoded(values):
     return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
 
 
+def test_a_row_beyond_the_first_hundred_is_held_as_it_would_be_shown(long):
+    page, ranked = long
+    text = page.read_text("utf-8")
+    (held,) = re.findall(r'<script type="application/json">(.*)</script>', text)
+    (last,) = json.loads(held)
+    assert last[:3] == [101, ranked[-1], str(ranked[-1])]
+    assert all(isinstance(cell, (str, int)) for cell in last)
+    assert text.count("<td>101</td>") == 0
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/usr/bin/chromedriver").exists(), reason="needs a browser: apt-get install chromium"
 )
-def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, tmp_path):
+def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, long, tmp_path):
     pytest.importorskip("selenium")
     from browser import browsing
     from selenium.webdriver import Keys
@@ -343,6 +363,13 @@ def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, tmp_
         assert run(drawn) == [0, 1]
         find("css selector", "#leaderboard [type=search]").send_keys("stride")
         assert run(numbers) == []
+        page, ranks = long
+        browser.get(page.as_uri())
+        assert run(numbers) == ranks[:100]
+        run("document.querySelector('#leaderboard > button').click()")
+        assert run(numbers) == ranks
+        run("document.querySelectorAll('#leaderboard th button')[1].click()")
+        assert run(numbers) == list(range(101))
         asked = "return performance.getEntriesByType('resource').map(one => one.name)"
         assert run(asked) == []
         assert not [one for one in browser.get_log("browser") if one["level"] == "SEVERE"]

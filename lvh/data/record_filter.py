@@ -114,7 +114,6 @@ def _over_leads(
 
 
 def _values(cohort: Cohort, name: str) -> Field:
-    """Return a field of every record."""
     sex = _texts(np.where(cohort.male, "male", "female"), np.isnan(cohort.age))
     own: dict[str, Any] = {"age": cohort.age, "sex": sex, "label": cohort.label, **cohort.known}
     columns = {} if cohort.columns is None else dict(cohort.columns.items())

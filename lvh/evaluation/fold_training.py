@@ -62,8 +62,6 @@ def train_folds(
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How folds are trained; see `train_folds`."""
-
     features: FeatureSet
     trainer: Trainer
     seed: int

@@ -152,7 +152,6 @@ def age_and_sex(X: Floats, y: Labels, X_scored: Floats) -> Floats:
 
 
 def _standardized(model: Any) -> Any:
-    """Put a scaler before a model."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 

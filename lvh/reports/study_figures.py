@@ -107,7 +107,7 @@ def _draw_rows(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]":
     objective, label = study.objectives[0].name, study.label_name
     titles = {
         "folds": ("seconds a fold" if objective == "seconds" else objective, None),
-        "differences": (f"difference in {objective} to the best", None),
+        "differences": (f"difference in {objective}", None),
         "roc": ("1 - specificity", "recall"),
         "precision_recall": ("recall", "precision"),
         "calibration": (f"P({label})", f"share with {label}"),
@@ -136,8 +136,8 @@ def _draw_rows(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]":
     baselines = rows[0].trial.baselines.items() if "folds" in figures else ()
     for side, (name, scores) in zip(("left", "right"), baselines, strict=False):
         if not math.isnan(value := scores.get(objective, math.nan)):
-            words = {"annotation_text": name, "annotation_position": f"top {side}"}
-            figures["folds"].add_vline(value, **dots, **words)
+            place = {"annotation_position": f"top {side}", "annotation_yanchor": "bottom"}
+            figures["folds"].add_vline(value, **dots, annotation_text=name, **place)
     return figures
 
 
@@ -210,7 +210,10 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
         if is_small and len(copy.trials) >= _FEWEST and len(values) > 1:
             # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
             options["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
-            figures["importance"] = visualization.plot_param_importances(copy, **options)
+            bars = visualization.plot_param_importances(copy, **options)
+            figures["importance"] = bars.update_layout(
+                xaxis_title="share of the variance", yaxis_title=None
+            )
     for figure in figures.values():
         figure.update_layout(title=None, width=None)
     return {**figures, "parallel": _draw_parallel(study)}

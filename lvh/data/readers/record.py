@@ -250,7 +250,6 @@ def _stacked(
 
 
 def _resample(cohort: Cohort, fs: float) -> Cohort:
-    """Convert a record to another sampling frequency."""
     from scipy.signal import resample_poly  # type: ignore[import-untyped]
 
     ratio = Fraction(fs / cohort.fs).limit_denominator(_MAX_RATIO)

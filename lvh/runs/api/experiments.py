@@ -182,7 +182,6 @@ def load_study(
 
 
 def _of_settings(settings: RunSettings, data: Any) -> tuple[Learner, TrainingData]:
-    """Return what a run trains, and on what."""
     if settings.cv.permutations:
         raise InputError(
             "cv.permutations: expected 0 here; python -m lvh.run makes the test, and stores what "

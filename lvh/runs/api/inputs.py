@@ -160,7 +160,6 @@ def _splits(cv: Any, features: FeatureSet, groups: Any) -> tuple[tuple[Split, ..
 
 
 def _form(learner: Learner, form: Any) -> Any:
-    """Return the settings of a feature form."""
     if form is None and not learner.is_given and learner.name in MODELS:
         return compose(CommandLine((f"model={learner.name}",))).settings.features
     if isinstance(form, str):
