@@ -7,8 +7,6 @@ import gc
 import importlib.metadata
 import importlib.util
 import os
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
@@ -20,9 +18,6 @@ Precision = Literal["float32", "bfloat16"]
 
 NO_BACKEND = "scikit-learn"
 """Backend of a model that is not a network."""
-
-_UNNEEDED = frozenset({"jax", "IPython", "matplotlib"})
-"""Packages that TensorFlow and Keras import where they find them, for what no network needs."""
 
 _started: tuple[str, int] | None = None  # name and threads
 
@@ -79,7 +74,7 @@ def start(name: str, threads: int | None, automatic: int) -> None:
         return
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with uncollected(), _native_stderr_held(), _without(_UNNEEDED - {name}):
+    with uncollected(), _native_stderr_held():
         n_threads = BACKENDS[name](wanted)
         import keras
 
@@ -150,23 +145,6 @@ def uncollected() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-@contextmanager
-def _without(packages: frozenset[str]) -> Iterator[None]:
-    """Have imports of packages that are not loaded fail, in this thread and in no other."""
-    here = threading.get_ident()
-
-    class Finder:
-        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-            if name in packages and threading.get_ident() == here:
-                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-    sys.meta_path.insert(0, finder := Finder())  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)  # type: ignore[arg-type]
 
 
 @contextmanager
