@@ -75,13 +75,10 @@ class Command:
     def amid(self) -> bool:
         """Whether it trains a configuration of which it has done a fold, but not all."""
         assert self.process.poll() is None, self.out + self.err
-        amid = False
-        for line in self.out.splitlines():
-            if fold := _FOLD.match(line):
-                amid = fold[1] != fold[2]
-            elif _BEGUN.match(line) or _CONCLUDED.match(line):
-                amid = False
-        return amid
+        kinds = (_BEGUN, _FOLD, _CONCLUDED)
+        events = [line for line in self.out.splitlines() if any(one.match(line) for one in kinds)]
+        fold = _FOLD.match(events[-1]) if events else None
+        return bool(fold) and fold[1] != fold[2]
 
 
 Begin = Callable[..., Command]
@@ -108,19 +105,12 @@ def beginning() -> Iterator[Begin]:
                 command.kill()
 
 
-def trials(storage: str, study: str) -> list[optuna.trial.FrozenTrial]:
-    address = storage.replace("postgresql://", "postgresql+psycopg://")
-    kept = optuna.storages.RDBStorage(address)
-    try:
-        return optuna.load_study(study_name=study, storage=kept).trials
-    finally:
-        kept.remove_session()
-        kept.engine.dispose()
-
-
 def assert_done_once_each(storage: str, study: str, n_points: int) -> None:
     """Each point is complete once; all others are attempts that a process did not end."""
-    found = trials(storage, study)
+    kept = optuna.storages.RDBStorage(storage.replace("postgresql://", "postgresql+psycopg://"))
+    found = optuna.load_study(study_name=study, storage=kept).trials
+    kept.remove_session()
+    kept.engine.dispose()
     complete = [one for one in found if one.state == TrialState.COMPLETE]
     assert len({tuple(sorted(one.params.items())) for one in complete}) == len(complete) == n_points
     assert all(one.state.is_finished() for one in found)

@@ -76,7 +76,7 @@ class TestRuns:
     def test_a_run_is_named_as_mlflow_shows_it(self, runs, capsys, monkeypatch):
         monkeypatch.chdir(runs)
         names = [json.loads(Path(one, "run.json").read_text())["name"] for one in ("0.1", "1.0")]
-        assert names[0].endswith(" C=0.1")
+        assert " C=0.1 " in names[0]
         assert report.main([names[0], "1.0", "--out", "named"]) == 0
         for name in ("leaderboard.csv", "comparisons.csv"):
             assert (runs / "named" / name).read_bytes() == (runs / "both" / name).read_bytes()

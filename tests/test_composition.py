@@ -1,20 +1,24 @@
 """What a point of a sweep trains is what the same overrides compose without -m."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import in_process
-from hypothesis import HealthCheck, event, given
+from hypothesis import HealthCheck, assume, event, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from lvh.config import sweep_space
 from lvh.config.command_line import CommandLine, read_arguments
 from lvh.config.composition import compose
+from lvh.config.groups import ENTRIES
 from lvh.config.run_settings import RunSettings, settings_from
-from lvh.config.sweep_space import space_of
+from lvh.config.sweep_space import PointSettings, one_point, space_of
 from lvh.errors import InputError
 from lvh.search.space import Choice, Condition, Numbers
 
@@ -122,7 +126,9 @@ def test_a_point_trains_what_is_shown_without_m(typed, flags, data):
     except InputError:
         event("refused")
         return
-    point = space.texts(data.draw(st.sampled_from(list(space.points()))))
+    points = list(space.points())
+    drawn = data.draw(st.sampled_from(points))
+    point = space.texts(drawn)
     without_m = [
         name if texts is None else f"{name}={point[name].strip(chr(39))}"
         for name, texts in typed
@@ -131,6 +137,36 @@ def test_a_point_trains_what_is_shown_without_m(typed, flags, data):
     expected = shown(*flags, *without_m)
     event("does not fit together" if expected is None else "trained")
     assert trained(command.at(point)) == expected
+    settings = PointSettings(command, space)
+    for other in (points[0], points[-1]):  # of which one may be composed for the others
+        with suppress(InputError):
+            settings.at(other)
+    try:
+        assert settings.at(drawn) == expected
+    except InputError:
+        assert expected is None
+
+
+FIELDS = {
+    (group, option): {one.name for one in fields(entry.settings)}
+    for group in ("data", "features", "model")
+    for option, entry in ENTRIES[group].items()
+}
+
+
+@given(
+    option=st.sampled_from(sorted(FIELDS)),
+    field=st.sampled_from(sorted({*chain(*FIELDS.values()), "rceord"})),
+    sign=st.sampled_from(("", "+", "++")),
+    sweep=st.sampled_from(((), ("seed=1,2",))),
+)
+@examples(max_examples=8, suppress_health_check=list(HealthCheck), deadline=None)
+def test_a_setting_that_an_option_does_not_have_is_refused_by_name(option, field, sign, sweep):
+    assume(field not in FIELDS[option])
+    given = ("data.path=x", "data.label=y") if option == ("data", "table") else ()
+    typed = ("=".join(option), *given, f"{sign}{option[0]}.{field}=1", *sweep)
+    with pytest.raises(InputError, match=rf"^{option[0]}\.{field}: "):
+        compose(one_point(CommandLine(typed)))
 
 
 def test_what_is_typed_goes_before_the_sweep_of_a_recipe():

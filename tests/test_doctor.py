@@ -12,7 +12,8 @@ from conftest import _OURS
 from lvh.cli.doctor import main
 
 SMALL = ("data=synthetic", "model=svm", "features=voltage")
-CHECKS = ["python", "packages", "settings", "backend", "data", "tracking", "studies", "folders"]
+CHECKS = ["python", "packages", "settings", "backend", "data", "points"]
+CHECKS += ["tracking", "studies", "folders"]
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def test_where_all_is_well_each_check_has_a_line(examine):
     ("check", "override", "parts"),
     [
         ("settings", "cv.folds=1", ("cv.folds: expected",)),
+        ("points", "-m cv.folds=2,300", ("cv.folds=300: cv.folds: expected", "1 of 2 points")),
         ("data", "data=ludb data.url=http://me:secret@{}/a.zip", ("http://me:***@", "data.root=")),
         ("tracking", "tracking.uri=http://me:secret@{}", ("http://me:***@", "tracking.uri")),
         ("studies", "search.storage=postgresql://me:secret@{}/x", ("me:***@", "search.storage")),
@@ -63,5 +65,5 @@ def test_what_cannot_be_used_is_named_with_its_setting(examine, check, override,
         typed = override.format(f"127.0.0.1:{probe.getsockname()[1]}").split()
         code, lines = examine(*typed)
     (line,) = [one for one in lines if one.startswith("fault ")]
-    assert (code, line.split()[1]) == (2 if check == "settings" else 3, check)
+    assert (code, line.split()[1]) == (2 if check in ("settings", "points") else 3, check)
     assert all(part in line for part in parts), line

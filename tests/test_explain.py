@@ -77,17 +77,9 @@ def test_a_permutation_costs_what_scikit_learn_says():
     np.testing.assert_allclose(lost[list(table.names)], expected, atol=0.017)
 
 
-def table_of(cohort, settings) -> InputTable:
-    features = FORMS[settings.name].extract(cohort, settings)
-    return InputTable(features.names, np.nan_to_num(features.X), measure(cohort))
-
-
-@pytest.fixture(scope="module")
-def voltages(cohort):
-    return table_of(cohort, VoltageSettings())
-
-
-def test_criteria_follow_what_is_permuted(voltages, cohort):
+def test_criteria_follow_what_is_permuted(cohort):
+    features = FORMS["voltage"].extract(cohort, VoltageSettings())
+    voltages = InputTable(features.names, np.nan_to_num(features.X), measure(cohort))
     order = RANDOM.permutation(len(voltages.rows))
     groups = {(group.kind, group.name): group for group in groups_of(voltages.names)}
     changed = voltages.replaced(groups["lead_inputs", "v1"], voltages.rows[order])

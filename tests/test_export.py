@@ -104,17 +104,12 @@ def test_an_unfinished_or_leaking_run_is_refused(trained):
         cross_validated(leaking, data)
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory) -> Path:
-    """Three configurations, tracked."""
-    cwd = tmp_path_factory.mktemp("swept")
-    done = command("-m", *SMALL[:3], *LOGISTIC, "model.C=0.001,0.1,1", cwd=cwd)
-    assert done.code == 0, done.err
-    return cwd
-
-
 @pytest.mark.slow
-def test_the_best_of_a_sweep_becomes_the_champion(swept, tmp_path, data_set):
+def test_the_best_of_a_sweep_becomes_the_champion(tmp_path, data_set):
+    swept = tmp_path / "swept"
+    swept.mkdir()
+    done = command("-m", *SMALL[:3], *LOGISTIC, "model.C=0.001,0.1,1", cwd=swept)
+    assert done.code == 0, done.err
     done = command("--seeds", "2", "--out", str(tmp_path / "m"), cwd=swept, module="lvh.export")
     assert done.code == 0, done.err
     number = int(

@@ -28,12 +28,8 @@ TWO = ("cv=external", "data=synthetic", "data.records=60", "external=synthetic")
 OTHER = ("external.records=50", "external.seed=7")
 
 
-@pytest.fixture(scope="module")
-def other():
-    return synthetic.load(synthetic.SyntheticSettings("synthetic", 30, 1.0, 0.02, 5))
-
-
-def test_records_are_put_behind_each_other_each_with_its_own(cohort, other):
+def test_records_are_put_behind_each_other_each_with_its_own(cohort):
+    other = synthetic.load(synthetic.SyntheticSettings("synthetic", 30, 1.0, 0.02, 5))
     both = join(cohort, other)
     n = len(cohort.records)
     assert both.records == (*cohort.records, *(f"{EXTERNAL}{name}" for name in other.records))

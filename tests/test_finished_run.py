@@ -90,14 +90,15 @@ def test_a_run_without_its_files_or_with_damaged_ones_is_refused(trained, tmp_pa
 
 
 def test_a_run_that_is_older_than_a_score_gets_it_now(trained, tmp_path, monkeypatch):
-    """It is as if `brier`, `recall` and `roc_auc` were new: the files of the run lack them."""
+    """As if some scores were new, and one that it has were gone."""
     monkeypatch.chdir(tmp_path)
     run = trained(*SMALL, "model=logistic", "cv.threshold=specificity_90")
-    whole, newer = lvh.load_run(run.folder), ["brier", "recall", "roc_auc"]
+    whole, newer = lvh.load_run(run.folder), ["accuracy", "brier", "recall", "roc_auc"]
     folder = shutil.copytree(run.folder, tmp_path / "old")
     folds, scores = (pd.read_csv(folder / f"{name}.csv", dtype=str) for name in ("folds", "scores"))
-    folds.drop(columns=newer).to_csv(folder / "folds.csv", index=False)
-    scores[~scores.metric.isin(newer)].to_csv(folder / "scores.csv", index=False)
+    folds.drop(columns=newer).assign(gone=1).to_csv(folder / "folds.csv", index=False)
+    before = scores[~scores.metric.isin(newer[1:])].replace({"metric": {newer[0]: "gone"}})
+    before.to_csv(folder / "scores.csv", index=False)
     record = json.loads((folder / "run.json").read_text())
     for one in (record["mean"], record["std"], record["pooled"], *record["baselines"].values()):
         for name in newer:

@@ -8,7 +8,6 @@ import zipfile
 from pathlib import Path
 
 import jinja2
-import pytest
 import yaml
 from conftest import python
 from packaging.requirements import Requirement
@@ -19,19 +18,14 @@ from lvh.config.groups import conf_dir
 ROOT = Path(lvh.__file__).resolve().parent.parent
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
-    """Unpack a newly built wheel into a folder of its own."""
+def test_the_wheel_holds_all_and_runs_from_any_directory(tmp_path_factory, tmp_path):
     folder = tmp_path_factory.mktemp("installed")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(folder / "site")
-    return folder / "site"
-
-
-def test_the_wheel_holds_all_and_runs_from_any_directory(installed, tmp_path):
+    installed = folder / "site"
     inside = {
         path.relative_to(installed / "lvh/conf") for path in installed.rglob("conf/**/*.yaml")
     }

@@ -233,20 +233,14 @@ def test_a_micro_sign_and_an_exponent_are_read_as_they_are_meant(cohort, tmp_pat
         (("Age: 60", "Sex: M/F"), None, False),
         (("Maternal age: 30", "Dosage: 50", "Sex: M"), None, True),
         (("Father died, age: 50; sex: M", "Sex: F"), None, False),
+        (("<diagnoses>:", "LUDB", "gain 1000"), None, False),
     ],
 )
 def test_age_and_sex_are_read_from_comments_both_or_none(comments, age, male, cohort, tmp_path):
-    path = write_record(tmp_path, cohort, comments=comments)
+    path = write_record(tmp_path, cohort, comments=comments, gain=200.0)
     one = record.read(path)
+    np.testing.assert_allclose(one.signals, cohort.signals[:1], atol=0.51 / 200)  # whatever it says
     assert (one.age[0] == age) if age is not None else np.isnan(one.age[0])
     assert one.male[0] == male
     typed = record.read(path, age=33.0, male=True)
     assert (typed.age[0], typed.male[0]) == (33, True)
-
-
-@given(comment=st.sampled_from(["<diagnoses>:", "<age>: 60", "gain 1000", "LUDB"]))
-@examples(suppress_health_check=list(HealthCheck))
-def test_a_comment_changes_no_voltage(cohort, tmp_path, comment):
-    for gain in (200.0, 1000.0):
-        one = record.read(write_record(tmp_path, cohort, comments=(comment,), gain=gain))
-        np.testing.assert_allclose(one.signals, cohort.signals[:1], atol=0.51 / gain)

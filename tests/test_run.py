@@ -128,12 +128,8 @@ def test_a_server_that_is_down_costs_no_training(tmp_path):
     assert len(again.runs("tags.level = 'fold'")) == 3
 
 
-@pytest.fixture(scope="module")
-def leaking(tmp_path_factory) -> Done:
-    return done_here(*SMALL, *LEAKING, cwd=tmp_path_factory.mktemp("leaking"))
-
-
-def test_a_leak_is_named_before_and_after_the_table_and_tagged(leaking):
+def test_a_leak_is_named_before_and_after_the_table_and_tagged(tmp_path):
+    leaking = done_here(*SMALL, *LEAKING, cwd=tmp_path)
     assert leaking.code == 0, leaking.err
     warning = "NOT HONEST: carried weights, best epoch on the test fold. "
     before, table_shown, after = leaking.out.split(warning)

@@ -7,13 +7,16 @@ import os
 import shutil
 import signal
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
+from optuna.storages._rdb.models import BaseModel
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -23,7 +26,15 @@ from lvh.search.plan import StudyPlan
 from lvh.search.results import FoldScore, Outcome, StudyResult, Trial
 from lvh.search.space import Choice, Condition, Numbers, Space
 from lvh.search.storage import OWNER, Storage
-from lvh.search.study import MAX_RETRIES, OpenTrial, Study, load, open_study, result_of
+from lvh.search.study import (
+    MAX_RETRIES,
+    OpenTrial,
+    Study,
+    load,
+    open_study,
+    points_of,
+    result_of,
+)
 from lvh.validation.metrics import NAMES
 
 GRID = Space({"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))})
@@ -143,6 +154,33 @@ def test_no_sampler_repeats_a_point_of_a_small_space(storage, space, sampler):
     assert study.finished
 
 
+@pytest.mark.parametrize("sampler", ["grid", "tpe"])
+def test_a_claim_asks_the_database_no_more_in_a_longer_study(storage, sampler):
+    space = Space({"x": Choice(tuple(map(str, range(999)))), "seed": Choice(("0", "1", "2"))})
+    study = open_study(storage, "s", planned(space, n_trials=20, sampler=sampler), again=False)
+    asked, counts = Counter(), []
+
+    def count(*_):
+        asked["rows"] += 1
+
+    event.listen(
+        storage.optuna.engine, "before_cursor_execute", lambda *_: asked.update(["queries"])
+    )
+    event.listen(BaseModel, "load", count, propagate=True)
+
+    def train(trial):
+        counts.append((asked["queries"], asked["rows"]))
+        asked.clear()
+        return trained(lambda point, fold: 0.5, n_folds=1)(trial)
+
+    try:
+        study.optimize(train)
+    finally:
+        event.remove(BaseModel, "load", count)
+    early, late = np.max(counts[10:13], axis=0), np.max(counts[-4:], axis=0)
+    assert np.all(late <= early)
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_an_interrupted_search_proposes_what_an_undisturbed_one_does(storage, sampler):
     plan = planned(MIXED, sampler=sampler, n_trials=16)
@@ -167,10 +205,13 @@ def test_more_trials_continue_a_study_and_fewer_end_it(storage):
 
 
 def test_a_study_begun_again_gets_a_new_name_and_leaves_the_first(storage):
+    assert points_of(storage, "s") == []
     open_study(storage, "s", planned(), again=False).optimize(half)
+    assert len(points_of(storage, "s")) == 6
     second = open_study(storage, "s", planned(), again=True)
     assert (second.name, points(second)) == ("s.2", [])
     assert open_study(storage, "s", planned(), again=False).name == "s.2"
+    assert points_of(storage, "s") == []  # of the latest
     assert open_study(storage, "s", planned(), again=True).name == "s.3"
     assert open_study(storage, "sx", planned(), again=False).name == "sx"
     assert storage.studies() == ["s", "s.2", "s.3", "sx"]

@@ -38,7 +38,6 @@ VALUES = {
     "bmi": ["21", "-1.5e3", "", "0.1"],
     "site": ["1", "b", ""],
 }
-KINDS = ("one lead", *"npy npz turned microvolts int16 npys csv parquet hea edf".split())
 
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -71,44 +70,43 @@ def drawn_signals(n: int, n_leads: int, seed: int = 0) -> np.ndarray:
     return (rng.integers(-4000, 4000, (n, N_SAMPLES, n_leads)) / 1000).astype(np.float32)
 
 
+ARRAYS = {  # how an array of the shape (n_records, n_samples, n_leads), mV, is stored
+    "npy": lambda X: X,
+    "one lead": lambda X: X[:, :, 0],
+    "turned": lambda X: X.swapaxes(1, 2),
+    "microvolts": lambda X: np.rint(X.astype(np.float64) * 1000),
+    "int16": lambda X: np.rint(X.astype(np.float64) * 1000).astype(np.int16),
+}
+
+
 def write_signals(kind: str, folder: Path, X: np.ndarray, leads: list[str]) -> dict:
     """Write signals one way; return the settings that this way needs."""
-    array = {"signals": str(folder / "signals.npy"), "fs": float(FS), "leads": tuple(leads)}
-    if kind in ("npy", "one lead", "turned", "microvolts", "int16"):
-        shaped = X[:, :, 0] if kind == "one lead" else X.swapaxes(1, 2) if kind == "turned" else X
-        if kind in ("microvolts", "int16"):
-            array["unit"] = "uV"
-            shaped = np.rint(X.astype(np.float64) * 1000)
-            shaped = shaped.astype(np.int16) if kind == "int16" else shaped
-        np.save(folder / "signals.npy", shaped)
-        return array
+    known = {"fs": float(FS), "leads": tuple(leads)}
+    if kind in ARRAYS:
+        np.save(folder / "signals.npy", ARRAYS[kind](X))
+        unit = {"unit": "uV"} if kind in ("microvolts", "int16") else {}
+        return {"signals": str(folder / "signals.npy"), **known, **unit}
     if kind == "npz":
         np.savez(folder / "signals.npz", signals=X, fs=FS, leads=np.array(leads), unit="mV")
         return {"signals": str(folder / "signals.npz")}
-    more: dict = {"path_column": "file"}
     for at, mv in enumerate(X):
-        path = folder / f"{at}.{kind.removesuffix('s') if kind == 'npys' else kind}"
+        path = folder / f"{at}.{kind}"
         if kind == "npys":
-            np.save(path, mv)
-            more |= {"fs": float(FS), "leads": tuple(leads)}
-        elif kind == "csv":
-            path.write_text(record_files.table(mv, names=leads))
-            more["fs"] = float(FS)
+            np.save(path.with_suffix(".npy"), mv)
         elif kind == "parquet":
             times = {"time": np.arange(len(mv)) / FS}
             pd.DataFrame({**times, **dict(zip(leads, mv.T, strict=True))}).to_parquet(path)
-        elif kind == "hea":
-            record_files.write_wfdb(path, mv, FS, leads=leads)
         else:
-            path.write_bytes(record_files.edf(mv, FS, names=leads))
-    return more
+            names = "leads" if kind == "hea" else "names"
+            record_files.write(path, mv, None if kind == "csv" else FS, **{names: leads})
+    return {"path_column": "file", **{"npys": known, "csv": {"fs": float(FS)}}.get(kind, {})}
 
 
 class TestTables:
     @examples(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         rows=described(),
-        kind=st.sampled_from(KINDS),
+        kind=st.sampled_from([*ARRAYS, *"npz npys csv parquet hea edf".split()]),
         n_leads=st.integers(1, 3),
         seed=st.integers(0, 99),
         suffix=st.sampled_from(["csv", "tsv", "semicolons", "parquet"]),
@@ -426,10 +424,14 @@ def settings_of_table(saved: TableSettings, *more: str):
 
 
 def test_what_is_unknown_is_refused_or_left_out_until_a_changed_table_says_it(saved, rows):
-    with pytest.raises(
-        InputError, match=r"features=ntp: .* age and sex .* features=raw or columns"
-    ):
+    columns = r"features=ntp: .* age and sex .*\. features=columns can use them"  # svm takes no raw
+    with pytest.raises(InputError, match=columns):
         load_data(settings_of_table(saved(), "model=svm"))
+    with pytest.raises(InputError, match=r"svm needs tabular .* Choose features=columns, or"):
+        settings_of_table(saved(), "model=svm", "features=raw")
+    alone = TableSettings(path=saved().path, label="af", start=2.0)
+    with pytest.raises(InputError, match=r"data\.start: expected signals"):
+        load(alone)
     with pytest.raises(InputError, match=r"features=beat: .*data\.delineation=found finds one"):
         load_data(settings_of_table(saved(), "model=resnet"))
     rows = rows.assign(subject=rows.record)

@@ -28,6 +28,6 @@ print(f"{len(folds)} of {len(study.trials) * 10} folds")
 px.strip(folds, x=folds["C"].astype(str), y="ap", labels={"x": "C"})
 
 # %% [markdown]
-# A stopped configuration has no rank and no mean. The command is `search.budget=race`;
-# `search.budget=both` also halves the epochs of networks. When it helps, and when not:
-# [stopping trials early](../sweeps.md#stopping-trials-early).
+# A stopped configuration has no rank and no mean. The command is `search.budget=race`.
+# `search.budget=both` also trains networks for few epochs first, and only the best third longer.
+# When it helps, and when not: [stopping trials early](../sweeps.md#stopping-trials-early).

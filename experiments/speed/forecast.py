@@ -2,8 +2,10 @@
 
 LVH_LUDB_ROOT=FOLDER python experiments/speed/forecast.py
 
-The configurations of each sweep differ in cost, by ten times and more. A row of forecast.csv has
-what was shown as a trial began, and the seconds that training took from there to the end.
+The configurations of each sweep differ in cost, by ten times and more; each takes 60 to 90 s where
+nothing else runs. A row of forecast.csv has what was shown as a trial began, and the seconds that
+training took from there to the end. The last lines say how far it was off from the first quarter
+of the trials to the last but one.
 """
 
 import re
@@ -18,14 +20,16 @@ from _common import append
 
 SWEEPS = {
     "cnn, kernel x stride": (
-        "model=cnn kernel=250,500 stride=5,10,50,125 model.filters=[8,8] train.epochs=4 cv.folds=3"
+        "model=cnn kernel=250,500 stride=5,10,50,125 model.filters=[8,8] train.epochs=6 cv.folds=3"
     ),
     "dnn, l2 x units": (
         "model=dnn features=ntp model.l2=0,0.0001,0.001,0.01 "
         "model.units=choice([64,32,8],[256,128,8],[1024,256,8])"
     ),
-    "trees and kernels": (
-        "features=voltage,morphology model=logistic,svm,extra_trees,voting cv.folds=5 cv.repeats=2"
+    "dnn, rate x units, raced": (
+        "model=dnn features=ntp cv=repeated search.budget=race "
+        "train.learning_rate=0.00001,0.001,0.003,0.01 "
+        "model.units=choice([64,32,8],[256,128,8],[1024,256,8]) train.epochs=30"
     ),
 }
 _SHOWN = re.compile(r"trial (\d+) of (\d+), about ([\d.]+) (s|min|h) left: .* inputs, ")
@@ -63,6 +67,8 @@ def main() -> None:
             row = dict(zip(names, (name, at, n, f"{left:.1f}", f"{took:.1f}"), strict=True))
             append(out, [row | {"shown_per_took": f"{left / took:.2f}"}])
             print(*row.values(), flush=True)
+        ratios = [left / took for at, n, left, took in rows if n / 4 <= at < n - 1]
+        print(f"{name}: {min(ratios):.2f} to {max(ratios):.2f} of what it took", flush=True)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,8 @@ class LvhSweeper(Sweeper):
         command = command_of(self._config, self._typed or arguments, self._plugins)
         space = space_of(command)
         folder = Path(self._config.hydra.sweep.dir)
-        write_text(folder / "multirun.yaml", masked(OmegaConf.to_yaml(self._config)))
+        first = command.at(space.texts(next(space.probes()))).load()
+        write_text(folder / "multirun.yaml", masked(OmegaConf.to_yaml(first)))
         # Hydra composes again for its launcher, which makes this folder too
         name = QuotedString(str(folder), Quote.single).with_quotes()
         overrides = self._config.hydra.overrides.hydra

@@ -17,21 +17,25 @@ from lvh.files import made_in, write_fault
 from lvh.reports.terminal import say
 
 if TYPE_CHECKING:
+    from lvh.config.command_line import CommandLine
     from lvh.config.run_settings import RunSettings
 
 _MAIN = ("keras", "mlflow", "numpy", "optuna", "scikit-learn", "tensorflow")
 _PATIENCE = 5  # s
 _STYLES = {"ok": None, "warning": "yellow", "fault": "bold red"}
+_DOWNLOADS = "the first run downloads it from"
 _POSTGRESQL = 5432  # its port
 _HELP = """\
 Check whether `lvh run` can run here. Nothing is changed.
 
 usage: lvh doctor [GROUP=OPTION ...] [FIELD=VALUE ...]
 
-The arguments are those of lvh run. Of a sweep (-m), the first value of each override is checked.
+The arguments are those of lvh run. Of a sweep (-m), the data are read and every point is checked,
+as the sweep itself does before it trains.
 
   lvh doctor data=synthetic
   lvh doctor data.root=FOLDER_OF_LUDB tracking.uri=http://127.0.0.1:5000
+  lvh doctor -m data=synthetic model=cnn kernel=250,400 stride=50,125
 
 Each line is ok, a warning or a fault, and says what to do. Exit code: 0 without a fault, 2 for a
 fault of the arguments or the data, else 3.
@@ -58,14 +62,19 @@ def _examine(arguments: list[str]) -> int:
 
 
 def _findings(arguments: list[str]) -> Iterator[Finding]:
+    from lvh.cli.run import MULTIRUN
     from lvh.config.command_line import read_arguments
-    from lvh.config.composition import compose
+    from lvh.config.composition import compose, recipe_params
     from lvh.config.sweep_space import one_point
     from lvh.models.backends import check_installed
 
     yield from _versions()
     try:
-        settings = compose(one_point(read_arguments(arguments)[0])).settings
+        command, flags = read_arguments(arguments)
+        is_sweep = bool({*flags} & {*MULTIRUN})
+        if is_sweep:
+            command = command.with_recipe(recipe_params(one_point(command).load().hydra))
+        settings = compose(one_point(command)).settings
     except Exception as error:
         refusal = as_lvh_error(error)
         yield Finding("settings", str(refusal), exit_code=2 if refusal.exit_code == 2 else 3)
@@ -76,8 +85,10 @@ def _findings(arguments: list[str]) -> Iterator[Finding]:
         yield Finding("backend", "", settings.backend)
     except EnvironmentFault as fault:
         yield Finding("backend", str(fault))
-    for source in filter(None, (settings.data, settings.external)):
-        yield _data(source)
+    data = [_data(source) for source in (settings.data, settings.external) if source is not None]
+    yield from data
+    if is_sweep and not any(one.fault or one.found.startswith(_DOWNLOADS) for one in data):
+        yield _points(command)
     if settings.tracking.name == "off":
         yield Finding("tracking", "", "tracking=off: results stay in outputs/")
     else:
@@ -123,7 +134,21 @@ def _data(source: Any) -> Finding:
         return Finding("data", "", f"data={source.name} needs no download")
     fault = _unreachable(url)
     refusal = f"the first run would download {url}: {fault}. {by_hand}" if fault else ""
-    return Finding("data", refusal, f"the first run downloads it from {url}")
+    return Finding("data", refusal, f"{_DOWNLOADS} {url}")
+
+
+def _points(command: "CommandLine") -> Finding:
+    """Check every point of a sweep."""
+    from lvh.config.sweep_space import space_of
+    from lvh.runs.points import SweepPoints
+
+    try:
+        points = SweepPoints(command, space_of(command))
+        checked = points.check()
+    except Exception as error:
+        refusal = as_lvh_error(error)
+        return Finding("points", str(refusal), exit_code=2 if refusal.exit_code == 2 else 3)
+    return Finding("points", "", f"{points.plan.title}: {checked} can run")
 
 
 def _store(check: str, address: str, field: str) -> Finding:

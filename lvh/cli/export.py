@@ -108,14 +108,14 @@ def _example(source: Any, cohort: Cohort, description: Description) -> list[str 
         except InputError:  # it says no unit, and the table takes mV
             part = replace(part, unit="mV")
     given = {
-        "fs": part.fs and f"{part.fs:g}",
-        "unit": part.unit if part.unit != "other" else None,
+        "fs": f"{part.fs:g}" if part.fs else "",
+        "unit": part.unit if part.unit and part.unit != "other" else "",
         "leads": ",".join(part.leads),
-        "start": part.start and f"{part.start:g}",
-        "seconds": part.seconds and f"{part.seconds:g}",
+        "start": f"{part.start:g}" if part.start else "",
+        "seconds": f"{part.seconds:g}" if part.seconds else "",
         **who,
     }
-    return [path, *(word for name in given if given[name] for word in (f"--{name}", given[name]))]
+    return [path, *(word for name, of in given.items() if of for word in (f"--{name}", of))]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

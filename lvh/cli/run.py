@@ -26,7 +26,7 @@ from lvh.runs.run import run_configuration
 from lvh.tracking import Tracker
 from lvh.tracking.run_dir import link_latest
 
-_MULTIRUN = ("-m", "--multirun")
+MULTIRUN = ("-m", "--multirun")
 
 
 class _Masking(logging.Formatter):
@@ -60,7 +60,7 @@ def _run() -> int:
     task.overrides = overrides  # type: ignore[attr-defined] # the sweeper reads it, and plugins
     task.plugins = command.plugins  # type: ignore[attr-defined]
     try:
-        if any(flag in _MULTIRUN for flag in flags):
+        if any(flag in MULTIRUN for flag in flags):
             overrides = _of_every_point(command)
         sys.argv[1:] = [*overrides, *flags]
         start = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")

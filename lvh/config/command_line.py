@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,14 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, Quote
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lvh.config.groups import conf_dir, hydra_loader, param_name, register_options
+from lvh.config.groups import (
+    CONVOLUTION,
+    conf_dir,
+    hydra_loader,
+    in_order,
+    param_name,
+    register_options,
+)
 from lvh.config.plugins.loading import Plugin, ensure, load
 from lvh.errors import InputError, excerpt
 from lvh.models import MODEL_ALIASES, current_name
@@ -41,6 +49,7 @@ _REFUSED = {
 }
 """Overrides that Hydra would take, or refuse in words of its own, and what the message says."""
 _NO_OPTION = re.compile(r"[/\\]|\$\{|[\w.-]{200}")  # a path, an interpolation, no file's name
+_OF_NUMBERS = re.compile(r"\b(?:interval|range)\(")
 _NOT_A_WORD = re.compile(
     r"(?<![\w'\".+-])(?:[+-]?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf|nan)|null|true|false)(?![\w'\".])",
     re.IGNORECASE,
@@ -183,6 +192,8 @@ def _checked(argument: str) -> str:
             f"{group}: expected one option, or several in a sweep: "
             f"-m {group}={options.strip('[]')}. Received: {options}"
         )
+    if _OF_NUMBERS.search(options):
+        raise InputError(_no_range(group, options))
     if _NO_OPTION.search(options):
         raise InputError(
             f"{group}: expected an option, as --help lists them. Received: {excerpt(options)}"
@@ -192,6 +203,17 @@ def _checked(argument: str) -> str:
     if group == "model":
         options = _ALIAS.sub(lambda alias: current_name(alias[0]), options)
     return argument[: match.start(2)] + options
+
+
+def _no_range(group: str, options: str) -> str:
+    names = in_order(hydra_loader(str(conf_dir()), None).get_group_options(group))
+    message = (
+        f"{group}: expected one of {', '.join(names)}, or several in a sweep: "
+        f"-m {group}={','.join(names[:2])}. Received: {options}"
+    )
+    if field := CONVOLUTION.get(group):
+        message += f". A sweep over other numbers: -m {shlex.quote(f'{field}={options}')}"
+    return message
 
 
 def _param(name: str, value: Any) -> str:

@@ -4,7 +4,7 @@ An option whose values are the defaults of its dataclass needs no file: it is re
 Hydra's ConfigStore, those of plugins too. Files in conf/ say what differs from them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -44,6 +44,9 @@ OTHERS = ("kernel", "stride", "experiment", "budget")
 SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
 """Fields of the convolution and the groups that set them."""
 
+CONVOLUTION = {short: f"model.{field}" for field, short in SHORT_NAMES.items()}
+"""These groups, which have few numbers, and the settings that take any."""
+
 _registered: dict[tuple[str, str], Any] = {}
 """Registry entries that Hydra knows, by group and option."""
 
@@ -70,13 +73,18 @@ def hydra_loader(path: str, more: str | None) -> ConfigLoaderImpl:
     return ConfigLoaderImpl(search_path)
 
 
+def in_order(options: Iterable[str]) -> list[str]:
+    """Return options as a message lists them: numbers by their value."""
+    return sorted(options, key=lambda name: (int(name) if name.isdecimal() else 0, name))
+
+
 def param_name(name: str) -> str:
     """Return the name of MLflow's parameter for a setting, of which two have short ones.
 
     >>> param_name("model.kernel_size")
     'kernel'
     """
-    return {f"model.{field}": short for field, short in SHORT_NAMES.items()}.get(name, name)
+    return {field: short for short, field in CONVOLUTION.items()}.get(name, name)
 
 
 def known_fields() -> tuple[str, ...]:

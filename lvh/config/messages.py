@@ -17,7 +17,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lvh.config.command_line import CommandLine
-from lvh.config.groups import CHOICES, ENTRIES, OTHERS, SETTINGS, known_fields
+from lvh.config.groups import (
+    CHOICES,
+    CONVOLUTION,
+    ENTRIES,
+    OTHERS,
+    SETTINGS,
+    in_order,
+    known_fields,
+)
 from lvh.errors import InputError, LvhError, as_lvh_error, masked
 
 _LONGEST = 200
@@ -27,7 +35,6 @@ _MISSING = re.compile(r"Could not find '(?P<group>[\w/]+)/(?P<option>[^'/]*)'")
 _NOT_OVERRIDDEN = re.compile(r"Could not override '(?P<key>[^']+)'")
 _NEEDS_MULTIRUN = re.compile(r"(Ambiguous value for argument|Sweep parameters) '(?P<typed>.*)'")
 _FIELD = re.compile(r"\+{0,2}[A-Za-z_][\w./@-]*", re.ASCII)
-_CONVOLUTION = {"kernel": "model.kernel_size", "stride": "model.strides"}
 _EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
 """Launchers that not every environment has, and the extra that brings each."""
 _ELSEWHERE = {
@@ -83,8 +90,8 @@ def _missing(error: MissingConfigException) -> str:
     if match is None or not error.options:
         return _first_line(error)
     group, option = match["group"], match["option"]
-    options = sorted(error.options, key=lambda name: (int(name) if name.isdecimal() else 0, name))
-    field = _CONVOLUTION.get(group)
+    options = in_order(error.options)
+    field = CONVOLUTION.get(group)
     other = f"; any other number: {field}={option}" if field else ""
     if group == "hydra/launcher" and option in _EXTRAS:
         other = f"; pip install 'lvh[{_EXTRAS[option]}]' adds it"
@@ -105,9 +112,11 @@ def _not_composed(error: ConfigCompositionException, command: CommandLine | None
     group, _, field = key.rpartition(".")
     options = ENTRIES.get(group, {}).items()
     having = [name for name, of in options if field in {one.name for one in fields(of.settings)}]
-    if having:
-        return f"{key}: expected {group}={' or '.join(having)}, which alone have this setting"
     names = _settings_of(group, key, command) if group and command else []
+    if having:
+        alone = "which alone have" if len(having) > 1 else "which alone has"
+        hint = suggestion(field, names)
+        return f"{key}: expected {group}={' or '.join(having)}, {alone} this setting{hint}"
     if names:
         hint = suggestion(field, names)
         return f"{key}: no such setting{hint}. Expected some of {', '.join(names)} of {group}"

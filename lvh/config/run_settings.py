@@ -14,7 +14,7 @@ from lvh.config.plugins.loading import Plugin, check_origins, load_installed, or
 from lvh.data.labels import LVH
 from lvh.errors import InputError, excerpt
 from lvh.features import FORMS
-from lvh.models import MODEL_ALIASES, MODELS, Estimator
+from lvh.models import MODEL_ALIASES, MODELS, Estimator, forms_of
 from lvh.models.backends import NO_BACKEND, Name
 from lvh.models.training import TrainSettings, check_train
 from lvh.search import SearchSettings
@@ -37,6 +37,8 @@ _LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits", "preci
 _FEWEST_REFITS = 40  # of which each end of a 95 % interval has one beyond it
 _NOT_RECORDS = ("delineation", "label", "same_subject", "where")
 """Settings of a source that do not decide whose records they are: a subject may have several."""
+_NO_COLUMNS = ("ludb", "ptbxl", "synthetic")
+"""Sources without a table of columns."""
 _MOST_NAMED = 6  # settings in the name of a run
 
 
@@ -162,7 +164,7 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     if isinstance(name := model.get("name"), str):
         config["model"] = model = {**model, "name": MODEL_ALIASES.get(name, name)}
     types = {group: _chosen(group, config[group]) for group in ENTRIES if config[group] is not None}
-    _refuse(_misplaced(model, config["features"]["name"]))
+    _refuse(_misplaced(model, config["features"]["name"], config["data"]))
     values = asdict(parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
     values["external"] = None
     for group, settings in {**types, **SETTINGS}.items():
@@ -242,7 +244,7 @@ def _refuse(*conflicts: Iterator[str]) -> None:
         raise InputError(conflict)
 
 
-def _misplaced(model: dict[str, Any], features: str) -> Iterator[str]:
+def _misplaced(model: dict[str, Any], features: str, data: dict[str, Any]) -> Iterator[str]:
     """Yield settings that a model cannot take: a kernel without convolution, other features."""
     name = model["name"]
     entry = MODELS[name]
@@ -252,14 +254,15 @@ def _misplaced(model: dict[str, Any], features: str) -> Iterator[str]:
         tabular = entry.inputs == "tabular"
         has = "no convolution" if tabular else "a kernel and strides of its own"
         yield f"{' and '.join(misplaced)}: model={name} has {has}. Add model=cnn, or leave them out"
-    only = entry.form if isinstance(entry, Estimator) else None
-    fitting = [
-        form for form, of in FORMS.items() if of.kind == entry.inputs and only in (None, form)
-    ]
-    if features not in fitting:
+    if features not in (fitting := forms_of(entry)):
+        needs = fitting[0] if len(fitting) == 1 else entry.inputs
+        lacks = {"columns"} if data.get("name") in _NO_COLUMNS else set()
+        if data.get("delineation") == "none":
+            lacks |= {form for form, of in FORMS.items() if of.needs_delineation}
+        usable = [form for form in fitting if form not in lacks] or fitting
         yield (
-            f"model={name} needs {only or entry.inputs} inputs, features={features} gives "
-            f"{FORMS[features].kind} ones. Choose features={' or '.join(fitting)}, or another model"
+            f"model={name} needs {needs} inputs, features={features} gives "
+            f"{FORMS[features].kind} ones. Choose features={' or '.join(usable)}, or another model"
         )
 
 

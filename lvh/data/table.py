@@ -104,6 +104,7 @@ class TableSettings:
 
 
 _USUAL = {field.name: field.default for field in fields(TableSettings)}
+_OF_SIGNALS = ("fs", "leads", "unit", "start", "seconds", "delineation")
 _ROLES = ("label", "record", "subject", "age", "sex", "path_column")
 
 
@@ -119,6 +120,7 @@ def load(settings: TableSettings) -> Cohort:
     table = read_table(path)
     columns = {role: _column(path, table, settings, role) for role in _ROLES}
     _check_roles(columns)
+    _check_used(path, table, columns, settings)
     names = _names(path, table, columns)
     label, faults = _labels(path, columns["label"], settings)
     if (subjects := columns["subject"]) is None:
@@ -163,6 +165,27 @@ def load(settings: TableSettings) -> Cohort:
     if dropped:
         _log.warning("%s: %s", path, notes[0])
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
+
+
+def _check_used(
+    path: Path,
+    table: "pd.DataFrame",
+    columns: "dict[str, pd.Series[str] | None]",
+    settings: TableSettings,
+) -> None:
+    """Refuse settings of signals where there are none; say which columns may be meant."""
+    if settings.signals is None and columns["path_column"] is None:
+        for name in _OF_SIGNALS:
+            if getattr(settings, name) != _USUAL[name]:
+                raise InputError(
+                    f"data.{name}: expected signals: data.signals=FILE.npy, or data.path_column= "
+                    f"the column of files in {path}. Received: a table of numbers alone"
+                )
+    for role in ("age", "sex"):
+        wanted = getattr(settings, role)
+        same = [one for one in table.columns if one.casefold() == str(wanted).casefold()]
+        if columns[role] is None and same:
+            _log.warning("%s: data.%s=%s takes this column as the %s", path, role, same[0], role)
 
 
 def _check_no_subject(path: Path, table: "pd.DataFrame", settings: TableSettings) -> None:
@@ -244,7 +267,8 @@ def file_of(settings: TableSettings, record: str) -> Path:
     columns = {role: _column(path, table, settings, role) for role in ("record", "path_column")}
     files = columns["path_column"]
     assert files is not None
-    return path.parent / os.path.expanduser(files[_names(path, table, columns).index(record)])
+    file: str = files[_names(path, table, columns).index(record)]
+    return path.parent / os.path.expanduser(file)
 
 
 def _column(

@@ -1,6 +1,6 @@
 """Feature forms: each turns a cohort into a feature set. A new form adds a line to `FORMS`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from lvh.data.cohort import LEADS, Cohort
@@ -55,17 +55,30 @@ FORMS = {
 }
 
 
-def check_cohort(name: str, cohort: Cohort, group: str = "data") -> None:
+def check_cohort(
+    name: str, cohort: Cohort, group: str = "data", *, ways: Mapping[str, str] | None = None
+) -> None:
     """Refuse records that a feature form cannot use, and say which forms can.
 
+    Args:
+        name: Of the form.
+        cohort: The records.
+        group: Of their settings.
+        ways: Forms that may be chosen instead, each with what has to be typed before it: nothing
+            for those that go with the model. By default all, with nothing.
+
     Raises:
-        InputError: They lack what the form needs; `group` is that of their settings.
+        InputError: The records lack what the form needs.
     """
     lacks = FORMS[name].lacks(cohort)
     if not lacks:
         return
-    ways = [form for form, other in FORMS.items() if not other.lacks(cohort)]
-    hints = [f"features={' or '.join(ways)} can use them"] if ways else []
+    every = ways or dict.fromkeys(FORMS, "")
+    able = {form: typed for form, typed in every.items() if not FORMS[form].lacks(cohort)}
+    own = [form for form, typed in able.items() if not typed]
+    others = " or ".join(f"{typed} features={form}" for form, typed in able.items())
+    best = f"features={' or '.join(own)}" if own else others
+    hints = [f"{best} can use them"] if best else []
     if lacks == ["a delineation"]:
         hints.insert(0, f"{group}.delineation=found finds one")
     raise InputError(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from lvh.features import FORMS
 from lvh.models import classifiers, cnn, criteria_rule, dnn, ensembles, resnet
 from lvh.models.ensembles import MODEL_ALIASES, current_name
 from lvh.validation.inner_splits import Subjects
@@ -12,7 +13,15 @@ if TYPE_CHECKING:
     import keras
 
 Kind = Literal["tabular", "signal", "mixed"]
-__all__ = ["MODELS", "MODEL_ALIASES", "Architecture", "Classifier", "Estimator", "current_name"]
+__all__ = [
+    "MODELS",
+    "MODEL_ALIASES",
+    "Architecture",
+    "Classifier",
+    "Estimator",
+    "current_name",
+    "forms_of",
+]
 
 
 class Architecture(NamedTuple):
@@ -69,3 +78,10 @@ MODELS: dict[str, Architecture | Estimator] = {
     ),
     "voting": Estimator(ensembles.VotingSettings, ensembles.build_voting),
 }
+
+
+def forms_of(entry: Architecture | Estimator) -> list[str]:
+    """Return the feature forms that a model takes."""
+    only = entry.form if isinstance(entry, Estimator) else None
+    fitting = [form for form, of in FORMS.items() if of.kind == entry.inputs]
+    return [only] if only is not None else fitting

@@ -87,7 +87,8 @@ def draw_heatmap(study: StudyResult, rows: Sequence[Row], commands: Mapping[int,
         shown[key] = parts[name].fillna(empty).to_numpy()
     shown["customdata"] = parts["trial"].astype(object).fillna("").to_numpy()
     look = {"texttemplate": "%{text}", "hovertemplate": "%{hovertext}<extra></extra>"}
-    figure = Figure(Heatmap(**shown, **look, colorscale="Blues", xgap=2, ygap=2))
+    colours = "Blues" if study.objectives[0].maximize else "Blues_r"  # the better, the darker
+    figure = Figure(Heatmap(**shown, **look, colorscale=colours, xgap=2, ygap=2))
     figure.update_xaxes(tickvals=list(range(len(xs))), ticktext=[clipped(x, 20) for x in xs])
     figure.update_yaxes(tickvals=list(range(len(ys))), ticktext=[clipped(y, 20) for y in ys])
     down, across = (clipped(name, 40) for name in short_names(study.dimensions).values())
@@ -106,7 +107,7 @@ def _draw_rows(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]":
     objective, label = study.objectives[0].name, study.label_name
     titles = {
         "folds": ("seconds a fold" if objective == "seconds" else objective, None),
-        "differences": (f"difference in {objective} to the best", None),
+        "differences": (f"difference in {objective}", None),
         "roc": ("1 - specificity", "recall"),
         "precision_recall": ("recall", "precision"),
         "calibration": (f"P({label})", f"share with {label}"),
@@ -135,8 +136,8 @@ def _draw_rows(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]":
     baselines = rows[0].trial.baselines.items() if "folds" in figures else ()
     for side, (name, scores) in zip(("left", "right"), baselines, strict=False):
         if not math.isnan(value := scores.get(objective, math.nan)):
-            words = {"annotation_text": name, "annotation_position": f"top {side}"}
-            figures["folds"].add_vline(value, **dots, **words)
+            place = {"annotation_position": f"top {side}", "annotation_yanchor": "bottom"}
+            figures["folds"].add_vline(value, **dots, annotation_text=name, **place)
     return figures
 
 
@@ -209,7 +210,10 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
         if is_small and len(copy.trials) >= _FEWEST and len(values) > 1:
             # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
             options["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
-            figures["importance"] = visualization.plot_param_importances(copy, **options)
+            bars = visualization.plot_param_importances(copy, **options)
+            figures["importance"] = bars.update_layout(
+                xaxis_title="share of the variance", yaxis_title=None
+            )
     for figure in figures.values():
         figure.update_layout(title=None, width=None)
     return {**figures, "parallel": _draw_parallel(study)}

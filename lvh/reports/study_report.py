@@ -258,8 +258,9 @@ def folds_table(study: StudyResult) -> pd.DataFrame:
     """Return a row for each fold of each trial."""
     names = ["trial", "state", "repeat", "fold", *NAMES, "seconds", "n_train", "n_test"]
     lines = [
-        {**asdict(fold), **fold.metrics, "trial": trial.number, "state": trial.state}
+        {**fold.metrics, "trial": trial.number, "state": trial.state}
         | {"repeat": fold.repeat + 1, "fold": fold.fold + 1, "seconds": f"{fold.seconds:.3f}"}
+        | {"n_train": fold.n_train, "n_test": fold.n_test}
         for trial in study.trials
         for fold in trial.folds
     ]

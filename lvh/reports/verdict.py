@@ -155,7 +155,7 @@ def _selection_bias(study: StudyResult) -> str:
     if not isinstance(corrected, str):
         estimate = corrected.estimate
         texts.append(
-            f"The best of {n} is chosen by its score, which makes that score too good: highest "
+            f"The best of {n} is chosen by its score, which makes that score too good: best "
             f"pooled {name} {corrected.naive:.3f}, bias-corrected {estimate.estimate:.3f} "
             f"[{estimate.low:.3f}, {estimate.high:.3f}]."
         )

@@ -15,7 +15,7 @@ from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.joining import join
 from lvh.evaluation.cv_result import Summary, baseline_summaries
 from lvh.features import FORMS, FeatureSet, check_cohort
-from lvh.models import MODELS, Estimator
+from lvh.models import MODELS, Estimator, forms_of
 from lvh.models.backends import check_installed
 from lvh.models.trainers import make_trainer
 from lvh.models.trainers import threads as threads_of_model
@@ -38,14 +38,34 @@ class ExperimentData:
 
 def load_data(settings: RunSettings) -> ExperimentData:
     """Load records, make features and split, with every check that needs no training."""
+    data = load_features(settings)
+    check_model(settings, data.features.input_shape)
+    return data
+
+
+def load_features(settings: RunSettings) -> ExperimentData:
+    """Load records, make features and split, for any settings of the model."""
     check_installed(settings.backend)
     sources = (settings.data, settings.external)
     states = tuple(one and SOURCES[one.name].state(one) for one in sources)
-    data = _experiment_data(sources, states, settings.features, settings.cv)
+    ways = _ways(settings.model.name)
+    return _experiment_data(sources, states, settings.features, settings.cv, ways)
+
+
+def _ways(model: str) -> tuple[tuple[str, str], ...]:
+    """Return the forms of features, with what chooses a model for each; nothing for this model."""
+    ways = dict.fromkeys(forms_of(MODELS[model]), "")
+    for name, entry in MODELS.items():
+        for form in forms_of(entry):
+            ways.setdefault(form, f"model={name}")
+    return tuple(ways.items())
+
+
+def check_model(settings: RunSettings, input_shape: tuple[int, ...]) -> None:
+    """Raise InputError where a network does not fit to records of this shape."""
     model = MODELS[settings.model.name]
     if not isinstance(model, Estimator):
-        model.check(settings.model, data.features.input_shape)
-    return data
+        model.check(settings.model, input_shape)
 
 
 def load_cohort(settings: RunSettings) -> Cohort:
@@ -58,13 +78,15 @@ def load_cohort(settings: RunSettings) -> Cohort:
 
 
 @lru_cache(maxsize=_LOADED)
-def _experiment_data(sources: Any, states: Any, features: Any, cv: Any) -> ExperimentData:
+def _experiment_data(
+    sources: Any, states: Any, features: Any, cv: Any, ways: tuple[tuple[str, str], ...]
+) -> ExperimentData:
     (data, external), (state, other_state) = sources, states
     cohorts = {"data": _cohort(data, state, "data")}
     if external is not None:
         cohorts["external"] = _cohort(external, other_state, "external")
     for group, cohort in cohorts.items():
-        check_cohort(features.name, cohort, group)
+        check_cohort(features.name, cohort, group, ways=dict(ways))
     whole = cohorts["data"] if external is None else join(*cohorts.values())
     summarize_cohort(whole)  # checks it
     extracted: FeatureSet = FORMS[features.name].extract(whole, features)

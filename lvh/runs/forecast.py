@@ -214,6 +214,8 @@ def _kind(point: Mapping[str, Plain]) -> Kind:
 
 def _regressed(kinds: list[Kind], known: Mapping[Kind, float]) -> list[float]:
     """Return seconds of some kinds by a ridge regression over kinds that are known."""
+    if not kinds:
+        return []
     from sklearn.feature_extraction import DictVectorizer
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
@@ -225,8 +227,6 @@ def _regressed(kinds: list[Kind], known: Mapping[Kind, float]) -> list[float]:
             for name, value in values.items()
         }
 
-    if not kinds:
-        return []
     y = np.log(np.maximum([*known.values()], 1e-6))
     model = make_pipeline(DictVectorizer(sparse=False), Ridge(alpha=0.01))
     predicted = model.fit([*map(inputs, known)], y).predict([*map(inputs, kinds)])

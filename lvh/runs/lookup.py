@@ -15,7 +15,6 @@ from lvh.errors import InputError, as_lvh_error
 from lvh.files import read_bytes
 from lvh.reports.study_report import run_folders
 from lvh.reports.terminal import say
-from lvh.search.results import StudyResult
 from lvh.search.storage import Storage
 from lvh.search.study import load
 from lvh.tracking import TrackingSettings
@@ -75,34 +74,24 @@ def runs_named(
     Raises:
         InputError: There is no such run, or there are several of that name.
     """
-    if study := study_named(name, storage):
-        result = load(storage, study, store)
-        folders = run_folders(replace(result, trials=result.complete), store)
-        if not folders:
-            raise InputError(f"RUN: study {study} has no complete configuration yet")
-        return [folders[trial.number] for trial in result.complete if trial.number in folders]
-    if (path := _path(name)).is_dir():
-        return [path]
-    sweep, _, number = name.rpartition("/")
-    if number.isdigit() and (study := study_named(sweep, storage)):
-        return [_trial_folder(load(storage, study, store), int(number), store)]
-    return [_recorded(name, store, tracking or TrackingSettings())]
+    path, (sweep, _, number) = _path(name), name.rpartition("/")
+    study, trial = study_named(name, storage), ""
+    if not study and not path.is_dir() and number.isdecimal():
+        study, trial = study_named(sweep, storage), number
+    if not study:
+        return [path] if path.is_dir() else [_recorded(name, store, tracking or TrackingSettings())]
+    result = load(storage, study, store)
+    folders = run_folders(result, store)
+    numbers = [int(trial)] if trial else [one.number for one in result.complete]
+    if not (found := [folders[number] for number in numbers if number in folders]):
+        wanted = f"trial {trial} that was run" if trial else "complete configuration yet"
+        raise InputError(f"RUN: study {study} has no {wanted}")
+    return found
 
 
 def _path(name: str) -> Path:
     is_latest = name.partition("/")[0] == "latest" and not Path(name).exists()
     return Path("outputs", name) if is_latest else Path(name)
-
-
-def _trial_folder(study: StudyResult, number: int, store: str) -> Path:
-    folders = run_folders(study, store)
-    if number not in folders:
-        listed = ", ".join(map(str, sorted(folders)[:20])) or "none yet"
-        raise InputError(
-            f"RUN: expected a trial of study {study.name} that was run: {listed}. "
-            f"Received: {number}"
-        )
-    return folders[number]
 
 
 def _recorded(name: str, store: str, tracking: TrackingSettings) -> Path:

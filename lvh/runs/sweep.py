@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from lvh.config.command_line import CommandLine
-from lvh.config.composition import compose
 from lvh.config.groups import param_name
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
@@ -26,15 +26,15 @@ from lvh.reports.study_report import run_folders, show_sweep
 from lvh.reports.terminal import near, say, show_facts
 from lvh.reports.verdict import sentences
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
-from lvh.runs.experiment_data import ExperimentData, load_data
+from lvh.runs.experiment_data import load_data
 from lvh.runs.hints import say_hints, say_next, say_where
+from lvh.runs.points import RECORDS, SweepPoints, group_of
 from lvh.runs.result_page import write_page
 from lvh.runs.worker import Worker, WorkerResult, tracked_as_they_end
-from lvh.search.plan import StudyPlan, decided
 from lvh.search.results import StudyResult, Trial
 from lvh.search.space import Choice, Point, Space
 from lvh.search.storage import Storage
-from lvh.search.study import Study, open_study, result_of
+from lvh.search.study import Study, open_study, points_of, result_of
 from lvh.tracking.address import TrackingSettings
 from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_dir import STUDY, link_latest
@@ -47,10 +47,7 @@ from lvh.tracking.run_record import (
 )
 from lvh.tracking.tracker import Tracker
 
-_RECORDS = ("data", "external")  # groups that decide which records there are
-_UNSWEPT = ("backend", "hydra", "resume", "search", "store", "tracking")
-_TRIED = 1000
-"""Points that are looked at to find a valid one."""
+_MOST_VALUES = 1000  # of a group, that decide which study it is
 _RELAUNCHES = 30
 
 
@@ -65,20 +62,17 @@ class Sweep:
     is_local: bool  # whether they share the cores of this machine
     folder: Path
 
-    def settings_at(self, point: Mapping[str, Plain]) -> RunSettings:
-        """Compose and check the settings of a point."""
-        return compose(self.command.at(self.space.texts(point))).settings
-
 
 def run_sweep(sweep: Sweep) -> None:
     """Train the trials that are left, alone or with other commands, and show the result."""
-    _check(sweep.space)
-    point, settings, data = _first_valid(sweep)
+    points = SweepPoints(sweep.command, sweep.space)
+    settings, data = points.settings, points.data
     if settings.search.race:
         warn_renamed("search.race=true", "search.budget=race")
-    plan = _plan(sweep, settings, data)
-    name = _study_name(sweep, plan, point, data)
-    study = open_study(Storage(settings.search.storage), name, plan, again=not settings.resume)
+    name = _study_name(points)
+    points.check(partial(_done, name, settings))
+    storage = Storage(settings.search.storage)
+    study = open_study(storage, name, points.plan, again=not settings.resume)
     store = store_of(study.name, settings.store)
     write_text(sweep.folder / STUDY, f"{study.name}\n")
     link_latest(sweep.folder)
@@ -105,98 +99,55 @@ def run_sweep(sweep: Sweep) -> None:
     say_next("export", study=study.name, storage=settings.search.storage)
 
 
-def _check(space: Space) -> None:
-    if not space.dimensions:
-        raise InputError("expected something to sweep, such as kernel=250,400")
-    for name in space.names:
-        alone = ("train.threads", "data.label", "external.label")
-        if _group(name) in _UNSWEPT or name.lstrip("+") in alone:
-            raise InputError(
-                f"{name}: cannot be swept: it does not change the model, or it changes the "
-                "question. Start one sweep for each value"
-            )
+def _done(name: str, settings: RunSettings) -> list[Mapping[str, Plain]]:
+    """Return the points that a sweep of before has, which this one continues."""
+    try:
+        storage = Storage(settings.search.storage, to_read=True)
+    except InputError:  # there is no sweep
+        return []
+    return points_of(storage, name) if settings.resume else []
 
 
-def _group(name: str) -> str:
-    return name.lstrip("+~").partition(".")[0].partition("/")[0]
-
-
-def _first_valid(sweep: Sweep) -> tuple[Point, RunSettings, ExperimentData]:
-    """Return the first point whose settings fit together and to the data."""
-    refused: InputError | None = None
-    for point in islice(sweep.space.probes(), _TRIED):
-        try:
-            settings = sweep.settings_at(point)
-            return point, settings, load_data(settings)
-        except InputError as error:
-            refused = refused or error
-    raise refused or InputError("expected one valid point")
-
-
-def _plan(sweep: Sweep, settings: RunSettings, data: ExperimentData) -> StudyPlan:
-    search, space = decided(settings.search, sweep.space), sweep.space
-    if search.may_stop and any(_group(name) in ("cv", *_RECORDS) for name in space.names):
-        raise InputError(
-            "search.budget and search.pruner compare trials fold by fold: they cannot be used "
-            "where folds or data are swept"
-        )
-    if search.halves and "train.epochs" in space.names:
-        raise InputError(
-            "search.budget: halving decides the epochs. Expected train.epochs not to be swept"
-        )
-    swept = " x ".join(name.rpartition(".")[2] for name in space.names)
-    plan = StudyPlan(
-        space=space,
-        search=search,
-        title="",
-        note=data.cohort.note,
-        n_folds=len(data.splits),
-        label_name=data.cohort.label_name,
-    )
-    runs = f"{plan.total} {'run' if plan.total == 1 else 'runs'}"
-    return replace(plan, title=f"{swept}, {runs} on {data.cohort.name}")
-
-
-def _study_name(sweep: Sweep, plan: StudyPlan, point: Point, data: ExperimentData) -> str:
+def _study_name(points: SweepPoints) -> str:
     """Return the name of the study: equal for equal questions, and for no others.
 
     The number of trials or processes, and the places of study and data, do not change it.
     """
-    search = plan.search
+    search, data = points.plan.search, points.data
     digest = fingerprint(
         data.cohort.fingerprint,
         [(split.train.tolist(), split.test.tolist()) for split in data.splits],
-        _decisions(sweep, point),
+        _decisions(points),
         (search.objectives, search.races, search.pruner, search.burn_in, search.seed),
         *([(search.reduction, search.min_epochs)] if search.halves else []),
         search.sampler == "grid",  # it gives the points in their order
-        asdict(plan.space),
+        asdict(points.space),
     )
-    swept = "-".join(re.sub(r"\W", "", name.rpartition(".")[2]) for name in sweep.space.names)
+    swept = "-".join(re.sub(r"\W", "", name.rpartition(".")[2]) for name in points.space.names)
     return f"{swept[:60]}-{digest[:12]}"
 
 
-def _decisions(sweep: Sweep, point: Point) -> list[str]:
+def _decisions(points: SweepPoints) -> list[str]:
     """Return what decides a run at a point, and at each option of a group and each cohort.
 
     The file of an option may change while its name stays; so may records.
     """
-    points = [point]
-    for name, dimension in sweep.space.dimensions.items():
+    probed, space = [points.first], points.space
+    for name, dimension in space.dimensions.items():
         is_group = isinstance(dimension, Choice) and "." not in name
-        if is_group or _group(name) in _RECORDS:
-            start = point
-            if name not in point:  # it exists under other options
-                start = next(probe for probe in sweep.space.probes() if name in probe)
-            values = islice(dimension.values() or dimension.ends(), _TRIED)
-            points += [sweep.space.present({**start, name: value}) for value in values]
-    return [_decision(sweep, other) for other in points]
+        if is_group or group_of(name) in RECORDS:
+            start = points.first
+            if name not in start:  # it exists under other options
+                start = next(probe for probe in space.probes() if name in probe)
+            values = islice(dimension.values() or dimension.ends(), _MOST_VALUES)
+            probed += [space.present({**start, name: value}) for value in values]
+    return [_decision(points, other) for other in probed]
 
 
-def _decision(sweep: Sweep, point: Point) -> str:
+def _decision(points: SweepPoints, point: Point) -> str:
     try:
-        settings = sweep.settings_at(point)
-        is_swept = any(_group(name) in _RECORDS for name in sweep.space.names)
+        settings = points.settings_at(point)
+        is_swept = any(group_of(name) in RECORDS for name in points.space.names)
         data = load_data(settings).cohort.fingerprint if is_swept else ""
     except InputError:  # does not go with the rest of this point; maybe with another's
         return "refused"

@@ -20,7 +20,7 @@ from lvh.config.groups import param_name
 from lvh.config.plugins.loading import ensure
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
-from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
+from lvh.errors import EnvironmentFault, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity
@@ -28,6 +28,7 @@ from lvh.reports.terminal import say
 from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import begin, left_text
+from lvh.runs.points import check_label
 from lvh.runs.run import run_configuration
 from lvh.search.results import OUTCOME_FORMAT, FoldScore, Outcome, objective_values
 from lvh.search.storage import Storage
@@ -102,11 +103,7 @@ class Worker:
         try:
             composed = self._composed(plan.space.texts(trial.point))
             data = load_data(composed.settings)
-            if data.cohort.label_name.casefold() != plan.label_name.casefold():
-                raise InputError(
-                    f"data.label: expected {plan.label_name}, for scores of two labels cannot be "
-                    f"compared. Received: {data.cohort.label_name}"
-                )
+            check_label(data.cohort.label_name, plan.label_name)
         except EnvironmentFault:
             raise
         except LvhError as error:
@@ -265,23 +262,33 @@ def _end_with(parent: int) -> None:
 
 @contextmanager
 def tracked_as_they_end(study: Study, tracker: Tracker, store: Path) -> Iterator[None]:
-    """Have the trials of other processes tracked as they end; the rest is tracked at the end."""
+    """Have the trials of other processes tracked as they end, the last ones on the way out."""
     ended = threading.Event()
+    sent = {at for at, one in study.configurations().items() if OUTCOME in one.user_attrs}
+
+    def send() -> None:
+        with suppress(LvhError):
+            for number, trial in study.configurations().items():
+                if number not in sent and OUTCOME in trial.user_attrs:
+                    sent.add(number)
+                    key = OUTCOME_FORMAT.validate_python(trial.user_attrs[OUTCOME]).run_key
+                    tracker.track(load_run(store / "runs" / f"{key}.json"))
 
     def follow() -> None:
-        sent = {at for at, one in study.configurations().items() if OUTCOME in one.user_attrs}
         while not ended.wait(_BETWEEN_LOOKS):
-            with suppress(LvhError):
-                for number, trial in study.configurations().items():
-                    if number not in sent and OUTCOME in trial.user_attrs:
-                        sent.add(number)
-                        key = OUTCOME_FORMAT.validate_python(trial.user_attrs[OUTCOME]).run_key
-                        tracker.track(load_run(store / "runs" / f"{key}.json"))
+            send()
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     try:
         yield
+    except BaseException:
+        with suppress(LvhError):
+            n_begun = sum(OUTCOME not in one.user_attrs for one in study.configurations().values())
+            if n_begun:
+                say(f"{n_begun} begun trials are not recorded; the same command continues them")
+        raise
     finally:
         ended.set()
         thread.join()
+        send()

@@ -70,18 +70,22 @@ def decided(search: SearchSettings, space: Space) -> SearchSettings:
     return replace(search, sampler=sampler, n_trials=n_trials, storage=None, workers=None)
 
 
-def make_sampler(plan: StudyPlan, *draw: int) -> BaseSampler:
+def make_sampler(plan: StudyPlan, *draw: int, before: BaseSampler) -> BaseSampler:
     """Return the sampler of a study, with a seed for one trial.
 
-    So a study that was interrupted gets the same proposals as one that was not.
+    So a study that was interrupted gets the same proposals as one that was not. What the sampler
+    of the trial `before` knows of the space, it would else find again in all trials.
     """
     seed = int(np.random.SeedSequence([plan.search.seed, *draw]).generate_state(1)[0])
     if plan.search.sampler != "tpe":
         return RandomSampler(seed=seed)
     with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-        return TPESampler(
+        sampler = TPESampler(
             seed=seed, multivariate=True, group=bool(plan.space.conditions), constant_liar=True
         )
+    if isinstance(before, TPESampler):
+        sampler._search_space = before._search_space
+    return sampler
 
 
 def grid_sampler(plan: StudyPlan, place: int) -> BaseSampler:

@@ -97,8 +97,8 @@ def usual_shares(
     shares, reach = np.zeros(n_trials), np.ones(n_trials)
     for start, end in pairwise((0, *rungs)):
         shares += reach * (end - start) / rungs[-1]
-        k = np.cumsum(reach) + _ROUNDING
-        reach = reach * np.maximum(1, k // search.reduction) / np.maximum(1, k)
+        k = np.cumsum(reach)
+        reach = reach * np.maximum(1, (k + _ROUNDING) // search.reduction) / k
     if search.races:
         usual = np.interp(n_folds, [*_RACED], [*_RACED.values()])
         shares[1:] *= max(usual, min(1, search.burn_in / n_folds))

@@ -164,7 +164,8 @@ class Study:
                 continue
             states = {trial.state for trial in trials}
             if TrialState.WAITING in states or (not only_retries and self._n_new(trials) > 0):
-                self._study.sampler = make_sampler(self.plan, worker, len(trials))
+                before = self._study.sampler
+                self._study.sampler = make_sampler(self.plan, worker, len(trials), before=before)
                 self._train_next(train)
             elif not only_retries and TrialState.RUNNING in states:
                 time.sleep(_POLL)  # its process may die, and then this one trains the rest
@@ -276,11 +277,25 @@ def _count(trials: list[FrozenTrial]) -> int:
     return sum(not is_void(trial) for trial in trials)
 
 
+def points_of(storage: Storage, name: str) -> list[Mapping[str, Plain]]:
+    """Return the points that the latest study of a name has; none where there is no study."""
+    before = _numbered(name, _count_of(storage, name))
+    if before not in storage.studies():
+        return []
+    return [trial.params for trial in Study(storage, before).configurations().values()]
+
+
+def _count_of(storage: Storage, name: str) -> int:
+    return sum(other == name or other.startswith(f"{name}.") for other in storage.studies())
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number < 2 else f"{name}.{number}"
+
+
 def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> Study:
     """Make a study, or take up the one that is there."""
-    names = [other for other in storage.studies() if other == name or other.startswith(f"{name}.")]
-    number = len(names) + 1 if again or not names else len(names)
-    name = name if number == 1 else f"{name}.{number}"
+    name = _numbered(name, _count_of(storage, name) + again)
     with storage.faults():
         study = optuna.create_study(
             study_name=name,

@@ -73,8 +73,13 @@ def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
     parts, scores = tables["splits"], tables["scores"]
     records = parts.drop_duplicates("record").set_index("record")
     folds = tuple(_fold(row, tables, records.index) for row in tables["folds"].to_dict("records"))
-    if len(folds) != len(parts[["repeat", "fold"]].drop_duplicates()):
-        raise ValueError("folds.csv has other folds than splits.csv")
+    found, known = (
+        tables[name][["repeat", "fold"]].astype(int).drop_duplicates().to_numpy().tolist()
+        for name in ("predictions", "splits")
+    )
+    numbers = [[1 + fold.split.repeat, 1 + fold.split.fold] for fold in folds]
+    if numbers != found or sorted(found) != sorted(known):
+        raise ValueError("folds.csv, predictions.csv and splits.csv have different folds")
     y_true = tables["predictions"].y_true.astype(np.int64).to_numpy()
     summaries = {str(of): _summary(own.set_index("metric")) for of, own in scores.groupby("of")}
     null = _numbers(folder / "null.csv") if (folder / "null.csv").is_file() else pd.DataFrame()
@@ -99,20 +104,20 @@ def _fold(row: dict[str, Any], tables: dict[str, pd.DataFrame], records: pd.Inde
         for table in (tables["splits"], tables["predictions"], tables["history"])
     )
     named = {part: own.record[own.part == part] for part in ("train", "validation", "test")}
-    y_true, y_score = predictions.y_true.map(float).to_numpy(), predictions.y_score.map(float)
     if [*named["test"]] != [*predictions.record]:
         raise ValueError("predictions.csv has other records than splits.csv")
-    if not (np.isin(y_true, (0, 1)).all() and y_score.between(0, 1).all()):
+    y_true, y_score = predictions.y_true.astype(np.int64), predictions.y_score.map(float)
+    if not (y_true.isin([0, 1]).all() and y_score.between(0, 1).all()):
         raise ValueError("predictions.csv has labels or scores that are none")
-    threshold = float(row["threshold"])
+    scores, threshold = y_score.to_numpy(np.float64), float(row["threshold"])
     return FoldResult(
         split=Split(
             number[0] - 1,
             number[1] - 1,
             **{part: records.get_indexer(of).astype(np.int64) for part, of in named.items()},
         ),
-        y_score=y_score.to_numpy(np.float64),
-        metrics=score(y_true.astype(np.int64), y_score.to_numpy(np.float64), threshold),
+        y_score=scores,
+        metrics=score(y_true.to_numpy(), scores, threshold),
         history=_history(history, row),
         seconds=float(row["seconds"]),
         threshold=threshold,
@@ -128,7 +133,7 @@ def _with_newer_scores(result: CVResult, known: set[str]) -> CVResult:
     pooled = bootstrap_intervals(
         result.y_true, result.y_score, result.subjects[result.test], np.concatenate(thresholds)
     )
-    before = {name: result.scores.pooled[name] for name in known}
+    before = {name: of for name, of in result.scores.pooled.items() if name in known}
     return replace(result, scores=Summary(mean, std, pooled | before))
 
 

@@ -47,6 +47,13 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "-m experiment=classical_baselines,report_dnn": ["experiment: one is the recipe of a sweep"],
     "-m model=svm 'model.C=range(1,10,0)'": ["model.C: expected range", "a step other than 0"],
     "-m": ["expected something to sweep"],
+    "-m model=cnn 'kernel=interval(50,900)'": [
+        "250, 400",
+        "-m 'model.kernel_size=interval(50,900)",
+    ],
+    "-m 'stride=tag(log,interval(2,250))'": ["125", "'model.strides=tag(log,interval(2,250))'"],
+    "-m model=cnn 'kernel=range(250,500,50)'": ["-m 'model.kernel_size=range(250,500,50)'"],
+    "data=synthetic data.record=5": ["data.record: expected data=table", "did you mean records?"],
     "-m search.seed=1,2": ["search.seed: cannot be swept"],
     "-m seed=0,1 search.workers=2": ["search.workers: needs a launcher"],
     "-m seed=0,1 search.budget=race search.pruner=median": ["expected one of them"],

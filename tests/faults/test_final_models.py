@@ -37,16 +37,6 @@ def network(saved) -> Path:
     return saved("dnn", "ntp")
 
 
-@pytest.fixture(scope="module")
-def on_signals(saved) -> Path:
-    return saved("cnn", "raw", "stride=125")
-
-
-@pytest.fixture(scope="module")
-def forest(saved) -> Path:
-    return saved("extra_trees", "voltage")
-
-
 def copied(folder: Path, to: Path) -> Path:
     return Path(shutil.copytree(folder, to))
 
@@ -87,7 +77,8 @@ def test_a_network_takes_weights_of_its_shape_only_and_no_architecture(layer, ne
     assert not list(tmp_path.parent.rglob("escaped"))
 
 
-def test_no_code_in_a_model_is_run(network, forest, tmp_path, capsys):
+def test_no_code_in_a_model_is_run(network, saved, tmp_path, capsys):
+    forest = saved("extra_trees", "voltage")
     trap = tmp_path / "ran"
     data = pickle.dumps(Touches(trap))
     (tmp_path / "model.pkl").write_bytes(data)
@@ -169,7 +160,8 @@ def predicted(model: Path, *paths: Path, capsys, more: tuple[str, ...] = ()) -> 
     return json.loads(capsys.readouterr().out)
 
 
-def test_another_sampling_frequency_is_refused_or_resampled(on_signals, cohort, tmp_path, capsys):
+def test_another_sampling_frequency_is_refused_or_resampled(saved, cohort, tmp_path, capsys):
+    on_signals = saved("cnn", "raw", "stride=125")
     slow = resample_poly(cohort.signals[0].astype(np.float64), 1, 5, axis=0, padtype="line")
     path = write_record(tmp_path, cohort, fs=100, signal=slow, gain=10_000)
     message = outcome(on_signals, path, capsys)

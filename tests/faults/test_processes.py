@@ -1,6 +1,7 @@
 """Trials that kill their process or come to no number fail, and no other trial does."""
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -19,7 +20,7 @@ from servers import until
 
 from lvh.models.backends import cores
 from lvh.search.storage import OWNER, Storage, is_dead
-from lvh.search.study import MAX_RETRIES
+from lvh.search.study import MAX_RETRIES, Study
 
 SMALL = ("data=synthetic", "data.records=42", "model.units=[8,4,2]", "train.side_by_side=1")
 
@@ -178,3 +179,20 @@ def test_8_a_locked_database_is_waited_for(begin, tmp_path):
     assert command.ended() == 0, command.err
     assert_done_once_each(f"sqlite:///{cwd}/studies.db", command.study, 4)
     assert_one_tree(f"sqlite:///{cwd}/mlflow.db", 4, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(cores() < 2, reason="two workers need two cores")
+def test_a_sweep_of_two_workers_that_is_ended_has_tracked_what_was_finished(begin, tmp_path):
+    cwd = tmp_path / "work"
+    given = ("-m", *SMALL, "cv.folds=5", "seed=range(0,40)", "train.epochs=200")
+    sweep = begin(cwd, *given, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    until(lambda: len(list(cwd.glob("outputs/folds/runs/*.json"))) > 1, "some are finished")
+    os.kill(sweep.process.pid, signal.SIGTERM)
+    assert sweep.ended() == 143
+    assert re.search(r"^\d begun trials are not recorded; the same command", sweep.out, re.M)
+    storage = Storage(f"sqlite:///{cwd}/studies.db", to_read=True)
+    (study,) = storage.studies()
+    states = Counter(trial.state for trial in Study(storage, study).trials())
+    tracked = statuses(f"sqlite:///{cwd}/mlflow.db", "configuration")
+    assert tracked == {"FINISHED": states[TrialState.COMPLETE]}

@@ -6,14 +6,13 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import edit, load_ludb, read_dat, write_signals
+from conftest import load_ludb, read_dat, write_signals
 
 from lvh.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 HEADER, SIGNALS = "data/1.hea", "data/1.dat"
-FIRST_LINE = "1 12 500 5000\n"
 
 
 def bytes_of(name, change):
@@ -21,20 +20,30 @@ def bytes_of(name, change):
     return lambda root: (root / name).write_bytes(change((root / name).read_bytes()))
 
 
+def changed(pattern, new):
+    """Replace what fits a pattern in the header, at its first place; a group before it stays."""
+
+    def fault(root):
+        before = (root / HEADER).read_text()
+        after, n = re.subn(pattern, lambda one: one[1] + new, before, count=1, flags=re.M)
+        assert n
+        (root / HEADER).write_text(after)
+
+    return fault
+
+
 def record_line(line):
-    return lambda root: edit(root / HEADER, FIRST_LINE, f"{line}\n")
+    return changed(r"\A()1 12 500 5000\n", f"{line}\n")
 
 
 def field(position, value):
     """Change one field of the first signal line."""
+    return changed(rf"\A(.*\n(?:\S+ ){{{position}}})\S+", value)
 
-    def fault(root):
-        line = (root / HEADER).read_text().splitlines()[1]
-        fields = line.split(" ")
-        fields[position] = value
-        edit(root / HEADER, line, " ".join(fields))
 
-    return fault
+def comment(name, new):
+    """Replace a comment of the header by other lines, or by none."""
+    return changed(f"^()#<{name}>.*\n", new)
 
 
 def digital(at, value):
@@ -44,18 +53,6 @@ def digital(at, value):
         samples = read_dat(root / HEADER).copy()
         samples[at] = value
         write_signals(root / HEADER, samples)
-
-    return fault
-
-
-def comment(name, new):
-    """Replace a comment of the header by other lines, or by none."""
-
-    def fault(root):
-        path = root / HEADER
-        text, found = re.subn(f"^#<{name}>.*\n", new, path.read_text(), flags=re.MULTILINE)
-        assert found == 1
-        path.write_text(text)
 
     return fault
 
@@ -91,7 +88,7 @@ FAULTS = {
     "8 GiB": (lambda root: os.truncate(root / "RECORDS", 2**33), "RECORDS", "expected at most"),
     "2e9 samples": (record_line("1 12 500 2000000000"), HEADER, "at most 4194304 bytes"),
     "other length": (record_line("1 12 250 5000"), "data/2.hea", "5000 samples at 250.0 Hz"),
-    "other lead": (lambda root: edit(root / HEADER, " v6\n", " v7\n"), HEADER, "the leads i ii"),
+    "other lead": (changed(r"( )v6$", "v7"), HEADER, "the leads i ii"),
     "invalid sample": (digital((2500, 11), -32768), HEADER, "lead v6: expected a signal"),
     "flat lead": (digital((slice(None), 4), 17), HEADER, "lead avl: .* Received: a flat line"),
     "order": (digital((slice(None), 4), np.arange(5000)), HEADER, "limb leads: expected avl"),
@@ -115,7 +112,7 @@ FAULTS = {
     },
     **{
         f"header {data[:12]!r}": (bytes_of(HEADER, lambda _, data=data: data), HEADER, "expected")
-        for data in (b"", b"#<age>: 51\n", bytes(range(256)), FIRST_LINE.encode())
+        for data in (b"", b"#<age>: 51\n", bytes(range(256)), b"1 12 500 5000\n")
     },
     **{
         f"{name} {new!r}": (comment(name, new), HEADER, f"expected one comment `#<{name}>")

@@ -119,8 +119,8 @@ def cross_validate(
     >>> y = np.tile([0, 0, 1, 1], 30)
     >>> X = y[:, None] + rng.normal(size=(120, 3))
     >>> result = lvh.cross_validate(LogisticRegression(), X, y, groups=np.arange(120) // 2)
-    >>> result.to_frame().shape, bool(result.summary().loc["roc_auc", "mean"] > 0.7)
-    ((7, 16), True)
+    >>> len(result.to_frame()), bool(result.summary().loc["roc_auc", "mean"] > 0.7)
+    (7, True)
     """
     names, own = _metrics(NAMES if metrics is None else metrics)
     if isinstance(estimator, RunSettings):
