@@ -19,9 +19,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from lvh.data import ludb as ludb_source
 from lvh.data import synthetic
-from lvh.data.cohort import LEADS, Cohort, Delineation
+from lvh.data.cohort import Cohort, Delineation
 
 if TYPE_CHECKING:
     from beginnings import Begin
@@ -37,9 +36,6 @@ os.environ["KERAS_BACKEND"] = BACKEND
 # The same examples in every run, and no verdict that depends on the machine's speed.
 settings.register_profile("lvh", derandomize=True, deadline=None)
 settings.load_profile("lvh")
-
-ANNOTATION_CODES = {"(": 39, ")": 40, "N": 1, "p": 24, "t": 27}
-SKIP = 59
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -71,6 +67,8 @@ def ptbxl_root(ludb_root: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def ludb(ludb_root: Path, cache_home: Path) -> Cohort:
+    from record_files import load_ludb
+
     return read_only(load_ludb(ludb_root))
 
 
@@ -86,6 +84,8 @@ def cohort() -> Cohort:
 
 @pytest.fixture(scope="session")
 def written_set(tmp_path_factory: pytest.TempPathFactory, cohort: Cohort) -> Path:
+    from record_files import write_data_set
+
     return write_data_set(tmp_path_factory.mktemp("written") / "set", cohort, 3)
 
 
@@ -154,91 +154,11 @@ def with_waves(
     )
 
 
-def load_ludb(root: Path) -> Cohort:
-    """Load a folder in LUDB's layout; it must be there, nothing is downloaded."""
-    return ludb_source.load(ludb_source.LudbSettings("ludb", str(root), ludb_source.ARCHIVE.url))
-
-
-def write_data_set(
-    root: Path, cohort: Cohort, records: int, order: tuple[str, ...] = LEADS
-) -> Path:
-    """Write the head of a cohort as LUDB is written, with the leads in any order."""
-    (root / "data").mkdir(parents=True)
-    for record in range(records):
-        _write_record(root / "data", cohort, record, order)
-    listing = "".join(f"data/{name}\n" for name in cohort.records[:records])
-    (root / "RECORDS").write_text(listing)
-    return root
-
-
-def write_signals(header: Path, digital: np.ndarray) -> None:
-    """Replace a record's signals, shape (n_samples, n_leads), and mend its checksums."""
-    digital = digital.astype("<i2")
-    header.with_suffix(".dat").write_bytes(digital.tobytes())
-    lines = header.read_text().splitlines()
-    for lead, checksum in enumerate(checksums(digital)):
-        fields = lines[1 + lead].split()
-        fields[6] = str(checksum)
-        lines[1 + lead] = " ".join(fields)
-    header.write_text("\n".join(lines) + "\n")
-
-
-def read_dat(header: Path) -> np.ndarray:
-    return np.frombuffer(header.with_suffix(".dat").read_bytes(), "<i2").reshape(-1, len(LEADS))
-
-
-def checksums(digital: np.ndarray) -> list[int]:
-    """Sum each lead modulo 2**16, as a signed number; header(5) of the WFDB guide."""
-    return [(int(total) + 2**15) % 2**16 - 2**15 for total in digital.sum(axis=0, dtype=np.int64)]
-
-
-def annotation_words(symbols: str, samples: np.ndarray) -> list[int]:
-    """Code a delineation as 16-bit words, without the final zero; annot(5) of the WFDB guide."""
-    words, now = [], 0
-    for symbol, sample in zip(symbols, samples.tolist(), strict=True):
-        step = sample - now
-        if step > 1023:
-            words += [SKIP << 10, step >> 16, step & 0xFFFF]
-            step = 0
-        words.append(ANNOTATION_CODES[symbol] << 10 | step)
-        now = sample
-    return words
-
-
-def words_to_bytes(words: list[int]) -> bytes:
-    return np.array([*words, 0], "<u2").tobytes()
-
-
 def edit(path: Path, old: str, new: str) -> None:
     """Replace what stands in a text file exactly once."""
     text = path.read_text()
     assert text.count(old) == 1, f"{old!r} in {path}"
     path.write_text(text.replace(old, new))
-
-
-def _write_record(folder: Path, cohort: Cohort, record: int, order: tuple[str, ...]) -> None:
-    name = cohort.records[record]
-    at = [LEADS.index(lead.lower()) for lead in order]
-    digital = np.rint(cohort.signals[record][:, at] * 1000).astype("<i2")
-    lines = [f"{name} {len(order)} {cohort.fs:g} {len(digital)}"]
-    lines += [
-        f"{name}.dat 16 1000(0)/mV 0 0 {first} {checksum} 0 {lead}"
-        for first, checksum, lead in zip(digital[0], checksums(digital), order, strict=True)
-    ]
-    diagnosis = "ventricular hypertrophy" if cohort.label[record] else "atrial hypertrophy"
-    lines += [
-        f"#<age>: {cohort.age[record]:.0f}",
-        f"#<sex>: {'M' if cohort.male[record] else 'F'}",
-        "#<diagnoses>:",
-        "#Rhythm: Sinus rhythm.",
-        f"#Left {diagnosis}. ",
-        "#Left ventricular overload. ",
-    ]
-    (folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
-    (folder / f"{name}.dat").write_bytes(digital.tobytes())
-    for lead, title in enumerate(LEADS):
-        words = annotation_words(*cohort.delineation.lead(record, lead))
-        (folder / f"{name}.{title}").write_bytes(words_to_bytes(words))
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,20 @@
 """Backends: one a process, the same networks on each, and a message for what is missing."""
 
+import importlib
 import importlib.metadata
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from conftest import BACKEND, command
 
 from lvh.errors import InputError
+from lvh.models import backends
 from lvh.models.backends import BACKENDS, cores, start, threads_of
 
 TESTS = Path(__file__).parent
@@ -62,6 +65,19 @@ def test_a_process_has_one_backend_and_one_explicit_number_of_threads():
         start("tensorflow", n + 1, 1)
     with pytest.raises(InputError, match=r"backend: expected one .* jax after tensorflow"):
         start("jax", None, 1)
+
+
+def test_packages_are_left_out_in_the_thread_that_starts_a_backend_only(monkeypatch):
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    with backends._without(frozenset({"wave"})):
+        with pytest.raises(ModuleNotFoundError, match="wave"):
+            importlib.import_module("wave")
+        other = threading.Thread(target=importlib.import_module, args=["wave"])
+        other.start()
+        other.join()
+        importlib.import_module("wave")  # it is loaded by now
+    del sys.modules["wave"]
+    importlib.import_module("wave")
 
 
 @pytest.mark.slow

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import average_precision_score, brier_score_loss
+from studies import make_study, make_trial
 
+from lvh.reports.leaderboard import compare_with_best
 from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes, holm
+from lvh.validation.metrics import Interval
 from lvh.validation.selection_bias import Predictions, bias_corrected
 
 floats = st.floats(-1, 1, allow_subnormal=False)
@@ -120,3 +123,37 @@ def test_each_prediction_has_the_threshold_of_its_fold():
     moved = replace(given, y_score=given.y_score + higher, threshold=given.threshold + higher)
     found = bias_corrected(moved, "accuracy", maximize=True, resamples=50)
     assert found == bias_corrected(given, "accuracy", maximize=True, resamples=50)
+
+
+class TestTrials:
+    def test_every_number_of_a_pair(self):
+        generator = np.random.default_rng(4)
+        best, other = generator.normal(0.7, 0.05, 10), generator.normal(0.6, 0.05, 10)
+        one = compare_with_best(make_study([make_trial(0, other), make_trial(1, best)]))[1]
+        t, p = corrected_t(other - best, 0.25)
+        assert (one.number, one.n_folds, one.t, one.p, one.p_holm) == (0, 10, t, p, p)
+        interval = corrected_interval(other - best, 0.25)
+        assert Interval(one.difference, one.low, one.high) == interval
+        probabilities = (one.worse, one.equivalent, one.better)
+        assert probabilities == correlated_bayes(other - best, 0.25)
+
+    @pytest.mark.parametrize("objective", ["loss", "seconds"])
+    def test_a_lower_value_may_be_better(self, objective):
+        generator = np.random.default_rng(5)
+        slow, fast = generator.normal(3, 0.02, 10), generator.normal(1, 0.02, 10)
+        trials = [make_trial(at, own, objective=objective) for at, own in enumerate([slow, fast])]
+        best, other = compare_with_best(make_study(trials, (objective,)))
+        assert (best.number, other.verdict) == (1, "worse")
+        assert other.difference > 0
+        assert other.worse > 0.99
+
+    def test_only_folds_that_both_have_count(self):
+        best = replace(make_trial(0, [0.8, 0.9, math.nan, 0.85, 0.8]), values=(0.84,))
+        found = compare_with_best(make_study([best, make_trial(1, [0.5, 0.6, 0.9, 0.55])]))
+        assert [one.n_folds for one in found] == [4, 3]
+        assert found[1].difference == pytest.approx(-0.3)
+        one_fold = compare_with_best(make_study([make_trial(0, [0.8]), make_trial(1, [0.5])]))
+        assert [one.verdict for one in one_fold] == ["best", "not comparable"]
+        unknown = make_study([make_trial(0, [0.5] * 5)], ("n_parameters",))
+        for study in (make_study([]), make_study([make_trial(0, [math.nan] * 5)]), unknown):
+            assert compare_with_best(study) == ()

@@ -62,9 +62,10 @@ def test_no_page_asks_anything_of_another_host(site):
         assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", style.read_text()), style
 
 
-def test_the_reference_has_every_public_name():
+def test_the_reference_has_every_public_name_and_each_is_a_link(site):
     page = (DOCS / "reference/python.md").read_text()
     assert {*re.findall(r"\[`(\w+)`\]", page)} == {*lvh.__all__}
+    assert "][lvh." not in (site / "reference/python.html").read_text()
 
 
 FIRST = {

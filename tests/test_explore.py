@@ -52,7 +52,6 @@ class TestSignals:
         noise = np.random.default_rng(0).normal(0, 0.03, (5000, 12))
         signals = noise + np.sin(2 * np.pi * seconds)  # slow waves do not count
         assert self.measured(cohort, signals).noise[1] == pytest.approx(0.03, rel=0.06)
-        seconds = np.arange(5000)[:, None] / 500
         slow, fast = np.sin(2 * np.pi * 0.3 * seconds), np.sin(2 * np.pi * 5 * seconds)
         found = self.measured(cohort, 2 + 0.4 * slow + fast)
         assert found.wander[1] == pytest.approx(0.4 / np.sqrt(2), rel=1e-4)

@@ -188,12 +188,8 @@ def test_no_subject_is_in_two_folds(rows, state):
 def test_subjects_are_kept_together_so_that_none_is_known_again():
     subjects = np.repeat(np.arange(12).astype(str), 5)
     y = np.repeat([1] * 4 + [0] * 8, 5)
-    with pytest.raises(InputError) as refusal:
+    with pytest.raises(InputError, match=r"model\.folds: .* 4 positive and 8 negative subjects"):
         next(folds(5, 0, subjects).split(None, y))
-    assert str(refusal.value) == (
-        "model.folds: expected 5 training subjects or more of each class, for 5 inner folds. "
-        "Received: 4 positive and 8 negative subjects. Choose fewer, or more records"
-    )
     assert len(list(folds(4, 0, subjects).split(None, y))) == 4
     # Labels that mean nothing, and inputs that tell subjects apart: nothing can be known.
     random = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from optuna.trial import TrialState, create_trial
 from lvh.runs.forecast import seconds_left
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
-from lvh.search.racing import is_out, share_trained, usual_shares
+from lvh.search.racing import is_out, usual_shares
 from lvh.search.space import Choice, Space
 from lvh.search.storage import OWNER
 from lvh.search.study import OUTCOME
@@ -32,14 +32,11 @@ def planned(values: dict[str, list[int]], **search) -> StudyPlan:
     return StudyPlan(space, search, title="", note="", n_folds=N_FOLDS)
 
 
-def ended(plan, place, seconds, overhead=0.5, n_scores=None, passed=0.0):
+def ended(plan, place, seconds, overhead=0.5, n_scores=None):
     """A trial whose folds took some seconds; with `n_scores`, one that was stopped after these."""
-    point, state = (
-        plan.space.at(place),
-        TrialState.COMPLETE if n_scores is None else TrialState.PRUNED,
-    )
+    point = plan.space.at(place)
     trial = create_trial(
-        state=state,
+        state=TrialState.COMPLETE if n_scores is None else TrialState.PRUNED,
         params=point,
         distributions={
             name: CategoricalDistribution(plan.space.dimensions[name].values()) for name in point
@@ -124,20 +121,18 @@ def test_what_budgets_usually_save_is_what_recorded_curves_say():
         assert usual.mean() == pytest.approx(float(row["training"]), rel=0.2), row
 
 
-def halved(plan, skills) -> dict:
+def halved(plan, skills) -> list:
     """The trials of a study under halving, of equal cost, by the rule itself."""
-    rungs, trials, stages = plan.search.rungs(EPOCHS), {}, [[] for _ in range(3)]
+    rungs, trials = plan.search.rungs(EPOCHS), []
+    stages = [[] for _ in rungs]
     for place, skill in enumerate(skills):
-        for stage in range(len(rungs)):
-            own = np.full(N_FOLDS, skill)
-            is_stopped = is_out(own, stages[stage], plan.search.reduction)
+        own, stage = np.full(N_FOLDS, skill), 0
+        while stage < len(rungs) - 1 and not is_out(own, stages[stage], plan.search.reduction):
             stages[stage].append(own)
-            if is_stopped and stage < len(rungs) - 1:
-                break
-        whole = stage == len(rungs) - 1
-        trials[place] = ended(plan, place, 1.0, 0, None if whole else (stage + 1) * N_FOLDS)
-        share = share_trained(trials[place], rungs, N_FOLDS)
-        trials[place] = ended(plan, place, 100 * share, 0, None if whole else (stage + 1) * N_FOLDS)
+            stage += 1
+        stages[stage].append(own)
+        n_scores = None if rungs[stage] == EPOCHS else (stage + 1) * N_FOLDS
+        trials.append(ended(plan, place, rungs[stage], 0, n_scores))
     return trials
 
 
@@ -145,11 +140,9 @@ def test_halving_is_counted_after_a_quarter():
     plan = planned({"stride": list(range(1, 25))}, budget="halving")
     shown, took = [], []
     for seed in range(20):
-        trials = halved(plan, np.random.default_rng(seed).permutation(24))
-        cost = [
-            sum(f["seconds"] for f in one.user_attrs[OUTCOME]["folds"]) for one in trials.values()
-        ]
+        trials = dict(enumerate(halved(plan, np.random.default_rng(seed).permutation(24))))
+        seconds = [one.duration.total_seconds() for one in trials.values()]
         shown.append(left(plan, {at: trials[at] for at in range(6)}))
-        took.append(sum(cost[6:]))
+        took.append(sum(seconds[6:]))
         assert left(plan, trials) == 0
     assert np.mean(shown) == pytest.approx(np.mean(took), rel=0.25)

@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from conftest import edit, load_ludb, read_dat, write_data_set
+from conftest import edit
+from record_files import load_ludb, read_dat, write_data_set
 
 from lvh.data import ludb as ludb_source
 from lvh.data.cohort import LEADS

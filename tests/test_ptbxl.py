@@ -1,16 +1,16 @@
 """PTB-XL: its sample against what is known of it, and what a damaged copy of its layout gives."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import read_dat, write_signals
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from record_files import read_dat, write_signals, write_wfdb
 from record_files import wfdb as oracle
-from record_files import write_wfdb
 
 from lvh.data import ptbxl, synthetic
 from lvh.data.cohort import LEADS
@@ -63,13 +63,18 @@ def row(number: int, **other) -> dict:
     }
 
 
-@pytest.fixture
-def root(tmp_path) -> Path:
-    root = tmp_path / "ptbxl"
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("whole")
     for number in range(1, 7):
         write_record(root, number, 500)
     write_table(root, [row(number) for number in range(1, 7)])
     return root
+
+
+@pytest.fixture
+def root(tmp_path, whole) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "ptbxl"))
 
 
 def loaded(root: Path, fs: int = 500, flawed: str = "drop"):

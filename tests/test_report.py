@@ -18,13 +18,13 @@ from pages import Page
 from rich.console import Console
 from studies import make_fold, make_study, make_trial, predicted
 
-from lvh.reports.leaderboard import compare_with_best, ranked_rows
+from lvh.reports.leaderboard import ranked_rows
 from lvh.reports.study_figures import is_grid
 from lvh.reports.study_report import leaderboard_table, table, write
 from lvh.reports.terminal import show_table
 from lvh.reports.verdict import sentences, without_selection_bias
-from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes
-from lvh.validation.metrics import NAMES, SCALES, Interval, Scale, score
+from lvh.validation.comparison import corrected_interval
+from lvh.validation.metrics import NAMES, SCALES, Scale, score
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -67,40 +67,6 @@ def printed(study, width=100):
     console = Console(width=width, record=True, file=io.StringIO())
     show_table(table(study), console)
     return console.export_text()
-
-
-class TestComparison:
-    def test_every_number_of_a_pair(self):
-        generator = np.random.default_rng(4)
-        best, other = generator.normal(0.7, 0.05, 10), generator.normal(0.6, 0.05, 10)
-        one = compare_with_best(make_study([make_trial(0, other), make_trial(1, best)]))[1]
-        t, p = corrected_t(other - best, 0.25)
-        assert (one.number, one.n_folds, one.t, one.p, one.p_holm) == (0, 10, t, p, p)
-        interval = corrected_interval(other - best, 0.25)
-        assert Interval(one.difference, one.low, one.high) == interval
-        probabilities = (one.worse, one.equivalent, one.better)
-        assert probabilities == correlated_bayes(other - best, 0.25)
-
-    @pytest.mark.parametrize("objective", ["loss", "seconds"])
-    def test_a_lower_value_may_be_better(self, objective):
-        generator = np.random.default_rng(5)
-        slow, fast = generator.normal(3, 0.02, 10), generator.normal(1, 0.02, 10)
-        trials = [make_trial(at, own, objective=objective) for at, own in enumerate([slow, fast])]
-        best, other = compare_with_best(make_study(trials, (objective,)))
-        assert (best.number, other.verdict) == (1, "worse")
-        assert other.difference > 0
-        assert other.worse > 0.99
-
-    def test_only_folds_that_both_have_count(self):
-        best = replace(make_trial(0, [0.8, 0.9, math.nan, 0.85, 0.8]), values=(0.84,))
-        found = compare_with_best(make_study([best, make_trial(1, [0.5, 0.6, 0.9, 0.55])]))
-        assert [one.n_folds for one in found] == [4, 3]
-        assert found[1].difference == pytest.approx(-0.3)
-        one_fold = compare_with_best(make_study([make_trial(0, [0.8]), make_trial(1, [0.5])]))
-        assert [one.verdict for one in one_fold] == ["best", "not comparable"]
-        unknown = make_study([make_trial(0, [0.5] * 5)], ("n_parameters",))
-        for study in (make_study([]), make_study([make_trial(0, [math.nan] * 5)]), unknown):
-            assert compare_with_best(study) == ()
 
 
 class TestSelectionBias:

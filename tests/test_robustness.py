@@ -70,15 +70,14 @@ def test_probabilities_are_those_of_each_record_and_missing_ones_are_counted(few
 
     def strict(cohort):  # a record without v5 is left out, one without v6 is refused
         features = extract(cohort)
-        if np.isnan(features.X[:, features.names.index("v6_R")]).any():
+        v5, v6 = (features.X[:, features.names.index(f"{lead}_R")] for lead in ("v5", "v6"))
+        if np.isnan(v6).any():
             raise InputError("no v6")
-        missing = np.isnan(features.X[:, features.names.index("v5_R")])
-        if not missing.any():
+        if not np.isnan(v5).any():
             return features
-        kept = np.array([0])
-        dropped = tuple((name, "no v5") for name in features.records[1:])
-        return replace(features, X=np.zeros_like(features.X[kept]), y=features.y[kept],
-                       records=features.records[:1], dropped=dropped)  # fmt: skip
+        first, *others = features.records
+        dropped, X = tuple((name, "no v5") for name in others), np.zeros_like(features.X[:1])
+        return replace(features, X=X, y=features.y[:1], records=(first,), dropped=dropped)
 
     changes = [("amplitude", 2.0), ("flat", "v5"), ("flat", "v6")]
     table = responses(few, changes, strict, score)

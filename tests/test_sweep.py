@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from beginnings import runs
-from conftest import command, csv_rows, write_data_set
+from conftest import command, csv_rows
+from record_files import write_data_set
 
 from lvh.cli import report
 from lvh.data import synthetic

@@ -73,7 +73,7 @@ def assert_equals_the_independent_reading(cohort):
     np.testing.assert_allclose(measured, expected, rtol=0, atol=1e-6)
 
 
-STEPS = st.sampled_from([-2, -1, -0.5, -0.25, -0.02, 0, 0.02, 0.25, 0.5, 1, 2])
+STEPS = st.sampled_from([-2, -1, -0.9, -0.5, -0.25, -0.02, 0, 0.02, 0.25, 0.5, 0.9, 1, 2])
 
 
 @given(qrs=st.lists(STEPS, min_size=1, max_size=12), fs=st.sampled_from([100, 250, 500]))
@@ -93,6 +93,7 @@ def test_any_complex_has_the_q_r_and_s_of_the_independent_reading(qrs, fs):
         ([0, -1, -2, -1, 0, 0.25, 0.24, 0.25], (2, 0, 2, 0)),
         ([0, -1, -2, -1, 0.25, 0.05], (2, 0.25, 0, 4)),  # Qr: it comes back
         ([0, 1, 2, 1, 0, -0.25], (0, 2, 0, 2)),  # R, its end falls to a depressed J point
+        ([0, 1, 2, 1, 0, -1, -0.9], (0, 2, 0, 2)),  # and comes back by less than a quarter
         ([0, 0.02, -2, 0], (2, 0, 2, 0)),  # noise at the onset
         ([0, 0.5, -1.5, 2, 0], (0, 2, 1.5, 3)),  # rSR'
         ([0, 0.5, -1, -2], (0, 0.5, 2, 1)),  # cut short: the largest wave counts

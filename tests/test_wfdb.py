@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from conftest import ANNOTATION_CODES, annotation_words, words_to_bytes, write_data_set
 from hypothesis import given
 from hypothesis import strategies as st
+from record_files import ANNOTATION_CODES, annotation_words, words_to_bytes, write_data_set
 from record_files import wfdb as oracle
 
 from lvh.data.cohort import LEADS

@@ -8,6 +8,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import _common
+from answer import leaderboard
 
 HERE = Path(__file__).resolve().parent
 
@@ -50,21 +51,25 @@ def of_factors() -> list[str]:
 
 
 def of_pairs() -> list[str]:
-    """Return the leaderboards of all sweeps."""
+    """Return the complete configurations of all sweeps."""
     files = sorted(HERE.glob("leaderboard_*.csv"))
-    frames = [
-        pd.read_csv(file).assign(sweep=file.stem.removeprefix("leaderboard_")) for file in files
-    ]
+    names = [file.stem.removeprefix("leaderboard_") for file in files]
+    frame = pd.concat([leaderboard(name).assign(sweep=name) for name in names])
     shown = ["sweep", "kernel", "stride", "mean", "low", "high", "accuracy", "verdict"]
-    return table(pd.concat(frames)[shown])
+    return table(frame.loc[frame["state"] == "complete", shown])
 
 
 def of_statistics() -> list[str]:
-    """Mean scores of all recorded pairs with either kind of statistics."""
-    frame = pd.read_csv(HERE / "curves_millivolts.csv")
-    last = frame[frame["epochs"] == frame["epochs"].max()]
+    """Return mean scores of the same networks with either kind of statistics, by stride."""
+    frames = [
+        pd.read_csv(HERE / f"curves_{name}.csv").assign(sweep=name)
+        for name in ("minmax", "millivolts")
+    ]
+    frame = pd.concat(frames)
+    frame = frame[frame["epochs"] == frame["epochs"].max()]
+    frame["stride"] = frame["configuration"].str.extract(r"stride=(\d+)").astype(int)
     scores = ["ap", "roc_auc", "accuracy", "loss"]
-    means = last.groupby(["configuration", "statistics"], sort=False)[scores].mean()
+    means = frame.groupby(["sweep", "stride", "statistics"])[scores].mean()
     return table(means.reset_index())
 
 

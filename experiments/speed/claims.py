@@ -32,7 +32,7 @@ from optuna.storages._rdb.models import BaseModel
 from sqlalchemy import select
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _common import read, write
+from _common import put, read, table, write
 
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
@@ -55,6 +55,7 @@ FOLDS = tuple(
     FoldScore(0, fold, dict.fromkeys(NAMES, 1 / 3), 1.0, 171, 29, "0" * 16) for fold in range(7)
 )
 LAST = SearchSettings(n_trials=1)
+MARK = "<!-- made by claims.py -->"
 HEADER = (
     *"storage sampler workers finished first_cpu_s cpu_s wall_s fold_cpu_s fold_wall_s".split(),
 )
@@ -133,14 +134,13 @@ def claims(address: str, worker: int, together: Barrier) -> list[list[list[float
 
 def report(address: str) -> float:
     """Return the CPU seconds of a report of the study, with its page."""
-    from lvh.reports.study_report import table
-    from lvh.reports.study_report import write as write_report
+    from lvh.reports import study_report
 
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         result = result_of(Study(Storage(address), NAME), folder)
-        table(result)
-        write_report(result, Path(folder))
+        study_report.table(result)
+        study_report.write(result, Path(folder))
     return time.process_time() - started
 
 
@@ -202,6 +202,7 @@ def main() -> None:
                 rows.append(dict(zip(HEADER, row, strict=True)))
                 print(*row, flush=True)
                 write(out, rows)
+                put(out.with_name("README.md"), MARK, table(HEADER, (row.values() for row in rows)))
 
 
 if __name__ == "__main__":

@@ -49,17 +49,10 @@ def run(
     may_fail: bool = False,
     with_memory: bool = False,
 ) -> Done:
-    """Run Python with arguments in a folder.
+    """Run Python with arguments in a folder, with more variables of its environment.
 
-    Args:
-        arguments: After the name of the interpreter.
-        folder: Where the command is typed.
-        environment: Variables beside those of this process.
-        may_fail: Do not mind another exit code than 0.
-        with_memory: Look at its memory once a second.
-
-    Raises:
-        SystemExit: It failed; says how.
+    One that fails ends this program too, unless it `may_fail`. `with_memory` looks at its memory
+    once a second.
     """
     began, started = time.time(), time.perf_counter()
     process = subprocess.Popen(

@@ -19,49 +19,20 @@ KERNEL = 250
 def dense(folder: Path, data: list[str], epochs: int, configurations: int, *, twice: bool) -> Part:
     """Compare whole default cross-validations of the dense network.
 
-    Args:
-        folder: Where the commands are typed.
-        data: Overrides.
-        epochs: Of every fold.
-        configurations: That ours trains in one process.
-        twice: Train two in the notebook's way too, in the first turn.
+    Ours trains `configurations` in one process; `twice` trains two in the notebook's way too, in
+    the first turn.
     """
-    part = "dnn"
-    whole, again = f"cross-validation, 7 x {epochs} epochs", f"a further one, 7 x {epochs} epochs"
+    part, (whole, again) = "dnn", _dense_names(epochs)
 
     def notebook(repeat: int) -> list[Row]:
         path = written("dnn", data, folder)
         n = 2 if twice and repeat == 1 else 1
         arguments = [str(path), "dnn", f"--epochs={epochs}", f"--configurations={n}"]
-        return rows(script("notebook.py", arguments, folder), "notebook", repeat)
+        return _dense_rows(script("notebook.py", arguments, folder), "notebook", repeat, epochs)
 
     def ours(repeat: int) -> list[Row]:
         arguments = [f"--configurations={configurations}", "model=dnn", f"train.epochs={epochs}"]
-        return rows(script("ours.py", [*arguments, *data], folder), "ours", repeat)
-
-    def rows(got: dict[str, Any], side: str, repeat: int) -> list[Row]:
-        first, *others = got["configurations"]
-        made = [
-            Row(part, whole, side, repeat, first["seconds"], "s"),
-            Row(part, "peak memory", side, repeat, got["peak_mib"], "MiB"),
-            Row(part, "accuracy", side, repeat, first["accuracy"], ""),
-        ]
-        for epoch in SHOWN_EPOCHS:
-            if epoch <= epochs:
-                seconds = sum(fold["epochs"][epoch - 1] for fold in first["folds"])
-                made.append(Row(part, f"until epoch {epoch}", side, repeat, seconds, "s"))
-        total = 0.0
-        for at, one in enumerate(got["configurations"], start=1):
-            total += one["seconds"]
-            made.append(Row(part, f"{at} configurations", side, repeat, total, "s"))
-        if others:
-            further = statistics.median(one["seconds"] for one in others)
-            made.append(Row(part, again, side, repeat, further, "s"))
-        if others and "whole" in first:
-            seconds = statistics.median(one["whole"] for one in others)
-            what = f"{again}, figures and files too"
-            made.append(Row(part, what, side, repeat, seconds, "s"))
-        return made
+        return _dense_rows(script("ours.py", [*arguments, *data], folder), "ours", repeat, epochs)
 
     def compared(rows: list[Row]) -> list[Row]:
         # the notebook's way has nothing that a further configuration could use again
@@ -76,6 +47,36 @@ def dense(folder: Path, data: list[str], epochs: int, configurations: int, *, tw
         ]
 
     return Part(part, [Case("notebook", notebook), Case("ours", ours)], compared)
+
+
+def _dense_names(epochs: int) -> tuple[str, str]:
+    return f"cross-validation, 7 x {epochs} epochs", f"a further one, 7 x {epochs} epochs"
+
+
+def _dense_rows(got: dict[str, Any], side: str, repeat: int, epochs: int) -> list[Row]:
+    part, (whole, again) = "dnn", _dense_names(epochs)
+    first, *others = got["configurations"]
+    made = [
+        Row(part, whole, side, repeat, first["seconds"], "s"),
+        Row(part, "peak memory", side, repeat, got["peak_mib"], "MiB"),
+        Row(part, "accuracy", side, repeat, first["accuracy"], ""),
+    ]
+    for epoch in SHOWN_EPOCHS:
+        if epoch <= epochs:
+            seconds = sum(fold["epochs"][epoch - 1] for fold in first["folds"])
+            made.append(Row(part, f"until epoch {epoch}", side, repeat, seconds, "s"))
+    total = 0.0
+    for at, one in enumerate(got["configurations"], start=1):
+        total += one["seconds"]
+        made.append(Row(part, f"{at} configurations", side, repeat, total, "s"))
+    if others:
+        further = statistics.median(one["seconds"] for one in others)
+        made.append(Row(part, again, side, repeat, further, "s"))
+    if others and "whole" in first:
+        seconds = statistics.median(one["whole"] for one in others)
+        what = f"{again}, figures and files too"
+        made.append(Row(part, what, side, repeat, seconds, "s"))
+    return made
 
 
 def convolutional(folder: Path, data: list[str], stride: int, n_folds: int, epochs: int) -> Part:
@@ -177,7 +178,7 @@ def sides(
     def notebook(repeat: int) -> list[Row]:
         path = str(written("cnn", data, folder))
         arguments = [path, "cnn", f"--stride={stride}", f"--epochs={epochs}", folds]
-        return rows(script("notebook.py", arguments, folder), "notebook", repeat)
+        return _dense_rows(script("notebook.py", arguments, folder), "notebook", repeat, epochs)
 
     def ours(repeat: int) -> list[Row]:
         overrides = ["model=cnn", f"stride={stride}", f"train.epochs={epochs}", *data]

@@ -4,11 +4,10 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lvh.cli.command import DEFAULT_MODEL, add_run, between, command, tracking_of
-from lvh.data.cohort import Cohort
-from lvh.data.readers.leads import ReadOptions
+from lvh.data.readers.leads import ReadOptions, lead_key
 from lvh.data.readers.record import read
 from lvh.data.table import TableSettings, file_of
 from lvh.errors import InputError, LvhError
@@ -16,6 +15,9 @@ from lvh.inference import DESCRIPTION, Description, load, save
 from lvh.reports.terminal import progress, say
 from lvh.runs.hints import say_next, typed
 from lvh.runs.lookup import choose, settings_of
+
+if TYPE_CHECKING:
+    from lvh.runs.experiment_data import ExperimentData
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -86,23 +88,25 @@ def _export(options: argparse.Namespace) -> tuple[Path, Description, list[str | 
     threshold = description.threshold
     say(f"saved in {folder}", link=folder)
     say(f"cross-validation of this configuration: mean ap {ap:.3f}; threshold {threshold:.3g}")
-    return folder, description, _example(settings.data, data.cohort, description)
+    return folder, description, _example(settings.data, data, description)
 
 
-def _example(source: Any, cohort: Cohort, description: Description) -> list[str | Path]:
+def _example(source: Any, data: "ExperimentData", description: Description) -> list[str | Path]:
     """Return a record like those of the training, and the options by which it can be read."""
     if not isinstance(source, TableSettings):
         return ["RECORD"]
     is_array, unit = source.signals is not None, source.unit
-    part = ReadOptions(unit, source.fs, source.leads, source.start, source.seconds)
+    leads, cohort = tuple(map(lead_key, source.leads)), data.cohort
+    part = ReadOptions(unit, source.fs, leads, source.start, source.seconds)
     path, who = Path("RECORD.csv"), dict[str, str]()
     if is_array:  # of which no part is a file: the user has records of one's own
         says_unit = str(source.signals).endswith(".npz")
         part = replace(part, fs=cohort.fs, leads=(), unit=unit or (None if says_unit else "mV"))
     else:
-        path = file_of(source, cohort.records[0])
+        path = file_of(source, name := data.features.records[0])
         if description.needs_age_and_sex:
-            who = {"age": f"{cohort.age[0]:g}", "sex": "male" if cohort.male[0] else "female"}
+            at = cohort.records.index(name)
+            who = {"age": f"{cohort.age[at]:g}", "sex": "male" if cohort.male[at] else "female"}
         try:
             read(path, leads=description.leads, options=part)
         except InputError:  # it says no unit, and the table takes mV

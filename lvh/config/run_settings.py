@@ -3,24 +3,22 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache, cached_property
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
+from lvh.config.conflicts import conflicts, misplaced, search_conflicts
 from lvh.config.groups import ENTRIES, SETTINGS, SHORT_NAMES, defaults
 from lvh.config.messages import suggestion
 from lvh.config.plugins.loading import Plugin, check_origins, load_installed, origins
 from lvh.data.labels import LVH
 from lvh.errors import InputError, excerpt
-from lvh.features import FORMS
-from lvh.models import MODEL_ALIASES, MODELS, Estimator, forms_of
+from lvh.models import MODEL_ALIASES, MODELS, Estimator
 from lvh.models.backends import NO_BACKEND, Name
 from lvh.models.training import TrainSettings, check_train
 from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_names import run_name
-from lvh.validation.metrics import NAMES
 from lvh.validation.splits import CvSettings, check_protocol
 
 if TYPE_CHECKING:
@@ -34,11 +32,6 @@ _UNNAMED = (
 """What the name of a run leaves out: it is in the protocol, or changes no result."""
 _LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits", "precise_bn")
 """Settings that a run of an earlier version did not have: their defaults mean what it did."""
-_FEWEST_REFITS = 40  # of which each end of a 95 % interval has one beyond it
-_NOT_RECORDS = ("delineation", "label", "same_subject", "where")
-"""Settings of a source that do not decide whose records they are: a subject may have several."""
-_NO_COLUMNS = ("ludb", "ptbxl", "synthetic")
-"""Sources without a table of columns."""
 _MOST_NAMED = 6  # settings in the name of a run
 
 
@@ -165,7 +158,7 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     if isinstance(name := model.get("name"), str):
         config["model"] = model = {**model, "name": MODEL_ALIASES.get(name, name)}
     types = {group: _chosen(group, config[group]) for group in ENTRIES if config[group] is not None}
-    _refuse(_misplaced(model, config["features"]["name"], config["data"]))
+    _refuse(misplaced(model, config["features"]["name"], config["data"]))
     values = asdict(parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
     values["external"] = None
     for group, settings in {**types, **SETTINGS}.items():
@@ -177,14 +170,14 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     run_settings = RunSettings(**values)
     check_train(run_settings.train, run_settings.cv.validation, run_settings.is_network)
     check_protocol(run_settings.cv)
-    _refuse(_search_conflicts(run_settings.search), _conflicts(run_settings))
+    _refuse(conflicts(run_settings))
     return run_settings
 
 
 def search_from(config: dict[str, Any]) -> SearchSettings:
     """Check the part of a configuration that says how a sweep searches."""
     search = parsed("search", config["search"], SearchSettings)
-    _refuse(_search_conflicts(search))
+    _refuse(search_conflicts(search))
     return search
 
 
@@ -240,122 +233,6 @@ def _check_keys(group: str, node: dict[str, Any], names: tuple[str, ...]) -> Non
             raise InputError(f"{prefix}{key}: expected a value. Received: none")
 
 
-def _refuse(*conflicts: Iterator[str]) -> None:
-    for conflict in chain(*conflicts):
+def _refuse(found: Iterator[str]) -> None:
+    for conflict in found:
         raise InputError(conflict)
-
-
-def _misplaced(model: dict[str, Any], features: str, data: dict[str, Any]) -> Iterator[str]:
-    """Yield settings that a model cannot take: a kernel without convolution, other features."""
-    name = model["name"]
-    entry = MODELS[name]
-    own = {field.name for field in fields(entry.settings)}
-    misplaced = [short for key, short in SHORT_NAMES.items() if key in model and key not in own]
-    if misplaced:
-        tabular = entry.inputs == "tabular"
-        has = "no convolution" if tabular else "a kernel and strides of its own"
-        yield f"{' and '.join(misplaced)}: model={name} has {has}. Add model=cnn, or leave them out"
-    if features not in (fitting := forms_of(entry)):
-        needs = fitting[0] if len(fitting) == 1 else entry.inputs
-        lacks = {"columns"} if data.get("name") in _NO_COLUMNS else set()
-        if data.get("delineation") == "none":
-            lacks |= {form for form, of in FORMS.items() if of.needs_delineation}
-        usable = [form for form in fitting if form not in lacks] or fitting
-        yield (
-            f"model={name} needs {needs} inputs, features={features} gives "
-            f"{FORMS[features].kind} ones. Choose features={' or '.join(usable)}, or another model"
-        )
-
-
-def _search_conflicts(search: SearchSettings) -> Iterator[str]:
-    received = ", ".join(search.objectives)
-    prefixed = {f"{prefix}{name}" for prefix in ("", "pooled_", "std_") for name in NAMES}
-    for name in set(search.objectives) - {"seconds", *prefixed}:
-        yield (
-            f"search.objectives: expected some of {', '.join(NAMES)}, seconds; or pooled_ or "
-            f"std_ and a score. Received: {excerpt(name)}"
-        )
-    if len(set(search.objectives)) < len(search.objectives):
-        yield f"search.objectives: expected different ones. Received: {received}"
-    if (search.races or search.halves) and search.pruner != "none":
-        budget = "race" if search.race else search.budget
-        yield (
-            "search.budget and search.pruner: expected one of them. "
-            f"Received: budget={budget}, pruner={search.pruner}"
-        )
-    if search.race and search.budget not in ("full", "race"):
-        yield (
-            "search.race: the old name of search.budget=race, expected without another budget. "
-            f"Received: race=true, budget={search.budget}"
-        )
-    if search.may_stop and (len(search.objectives) > 1 or search.objectives[0] not in NAMES):
-        yield (
-            "search.objectives: expected one score of a fold where trials may be stopped. "
-            f"Received: {received}"
-        )
-
-
-def _records_of(source: Any) -> dict[str, Any]:
-    """Return the settings that decide which records there are, with any waves and labels."""
-    settings = asdict(source)
-    return {name: settings[name] for name in settings if name not in _NOT_RECORDS}
-
-
-def _conflicts(settings: RunSettings) -> Iterator[str]:
-    cv, data, external = settings.cv, settings.data, settings.external
-    model, protocol, augment = settings.model.name, cv.protocol, settings.train.augment
-    if (cv.scheme == "external") != (external is not None):
-        yield (
-            "cv and external: expected both cv=external and external=SOURCE, or "
-            f"neither. Received: cv.scheme={cv.scheme}, "
-            f"external={'none' if external is None else external.name}"
-        )
-    if external is not None and _records_of(external) == _records_of(data):
-        yield f"external: expected other records than those of data. Received: {data.name} twice"
-    if external is not None and cv.repeats > 1:
-        yield (
-            "cv.repeats: expected 1 with cv=external, which has one split; other seeds make other "
-            f"models. Received: {cv.repeats}"
-        )
-    is_off = cv.refits and (settings.is_network or cv.refits < _FEWEST_REFITS)
-    if is_off or (external is None and (cv.refits or cv.recalibrate != "none")):
-        yield (
-            "cv.refits and cv.recalibrate: expected external=SOURCE, and 0 refits, or "
-            f"{_FEWEST_REFITS} or more of a model that is no network. Received: {cv.refits} and "
-            f"{cv.recalibrate}, model={model}"
-        )
-    if protocol.leaks and not settings.is_network:
-        yield (
-            "cv.weights and cv.epoch: a model that is fitted in one go has no weights to carry and "
-            f"no epochs to choose from. Received: {protocol.leakage}, model={model}"
-        )
-    if protocol.leaks and settings.search.may_stop:
-        yield (
-            "search.budget and search.pruner: expected neither under a protocol that leaks, whose "
-            f"trials have no rank. Received: {protocol.leakage}"
-        )
-    if settings.search.halves and not settings.is_network:
-        yield (
-            "search.budget: halving needs a model that is trained in epochs; this one can race. "
-            f"Expected full or race. Received: {settings.search.budget}, model={model}"
-        )
-    if settings.search.halves and settings.train.patience is not None:
-        yield (
-            "search.budget: halving decides the epochs, and so does train.patience. Expected one "
-            f"of them. Received: {settings.search.budget}, patience={settings.train.patience}"
-        )
-    is_signal = FORMS[settings.features.name].kind == "signal" and settings.is_network
-    if augment.is_on and not is_signal:
-        yield (
-            "train.augment: changes signals, for a network that learns from nothing else. "
-            f"Expected model=cnn or model=resnet. Received: model={model}"
-        )
-    features = settings.features
-    if model == "criteria" and (features.inputs != "full" or features.columns):
-        yield "features.inputs and features.columns: expected neither, for model=criteria needs all"
-    scaling = getattr(settings.features, "scaling", settings.features.name)
-    if augment.is_on and augment.is_in_mv and scaling != "none":
-        yield (
-            "train.augment: noise, wander and amplitude are of signals in mV. Expected "
-            f"features.scaling=none. Received: {scaling}"
-        )

@@ -131,17 +131,7 @@ def load(settings: PtbxlSettings) -> Cohort:
         state.update(repr((folder, cache.folder_state(root / folder))).encode())
     path = cache.cache_dir() / "cohorts" / f"ptbxl-{state.hexdigest()[:16]}.npz"
     arrays, digital = _signals(path, root, table=table, fs=settings.fs)
-    used = arrays["flaws"] == ""
-    n_flawed = int(np.count_nonzero(~used))
-    note = f"{n_flawed} of {len(used)} records left out as flawed" if n_flawed else ""
-    if n_flawed and (settings.flawed == "fail" or not used.any()):
-        at = np.flatnonzero(~used)[0]
-        raise InputError(
-            f"data.flawed={settings.flawed}: expected no flawed record. Received: {n_flawed} "
-            f"flawed, the first {table['file'][at]}: {arrays['flaws'][at]}"
-        )
-    if note:
-        _log.warning("%s: %s", root / TABLE, note)
+    used, note = _used(root / TABLE, table["file"], arrays["flaws"], settings)
     columns: dict[str, Any] = dict(_columns(table[used]))
     label_name, label, meaning = _label(root, table[used], settings.label)
     gains, baselines, digital = arrays["gains"][used], arrays["baselines"][used], digital[used]
@@ -164,6 +154,24 @@ def load(settings: PtbxlSettings) -> Cohort:
     cohort = replace(cohort, dropped=tuple(zip(names, flaws, strict=True)))
     cohort = with_fiducials(cohort) if settings.delineation == "found" else cohort
     return relabelled(cohort, label_name, label=label, meaning=meaning)
+
+
+def _used(
+    path: Path, files: "pd.Series[str]", flaws: npt.NDArray[np.str_], settings: PtbxlSettings
+) -> tuple[npt.NDArray[np.bool_], str]:
+    """Return which records have no flaw, and a note on the others, unless they fail the run."""
+    used = flaws == ""
+    n_flawed = int(np.count_nonzero(~used))
+    note = f"{n_flawed} of {len(used)} records left out as flawed" if n_flawed else ""
+    if n_flawed and (settings.flawed == "fail" or not used.any()):
+        at = np.flatnonzero(~used)[0]
+        raise InputError(
+            f"data.flawed={settings.flawed}: expected no flawed record. Received: {n_flawed} "
+            f"flawed, the first {files[at]}: {flaws[at]}"
+        )
+    if note:
+        _log.warning("%s: %s", path, note)
+    return used, note
 
 
 def _signals(path: Path, root: Path, *, table: "pd.DataFrame", fs: int) -> tuple[Arrays, Inputs]:

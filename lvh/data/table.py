@@ -12,15 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BeforeValidator, Field, Strict
 
-from lvh.data.array_checks import check_names, check_spellings
 from lvh.data.cache import folder_state
-from lvh.data.cohort import MAX_AGE, Cohort, SourceMetadata, fingerprint
+from lvh.data.cohort import Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
-from lvh.data.readers.leads import ReadOptions, lead_key, parse_age, parse_sex
-from lvh.data.table_file import MISSING, is_missing, numbers, read_table
+from lvh.data.readers.leads import ReadOptions, lead_key
+from lvh.data.table_columns import (
+    ages_and_men,
+    check_roles,
+    labels_of,
+    names_of,
+    other_columns,
+    subject_faults,
+)
+from lvh.data.table_file import is_missing, read_table
 from lvh.data.table_signals import TableSignals, Texts, read_array, read_files
 from lvh.errors import InputError, LvhError, excerpt
 
@@ -33,15 +39,12 @@ METADATA = SourceMetadata(
     labels="As a column of the user's table says.",
 )
 
-_YES, _NO = {"1", "1.0", "true", "yes", "y"}, {"0", "0.0", "false", "no", "n"}
-_UNKNOWN_SEX = (*MISSING, "u", "unknown", "x", "o", "other")
 _OPTION = re.compile(r"--(?=(?:unit|fs|leads|start|seconds)\b)")
 LIKELY_SUBJECT = re.compile(
     r"mrn|pid|(?:patient|subject|person|participant|pat)s?(?:[ _-]?(?:id|no|nr|number|code|name))?",
     re.I,
 )
 """Names of columns that look like those of subjects."""
-_MOST_NAMED = 12  # values of a column in a message
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +107,7 @@ class TableSettings:
 
 
 _USUAL = {field.name: field.default for field in fields(TableSettings)}
+_NO_SUBJECTS = "no column of subjects: each record counts as another subject"
 _OF_SIGNALS = ("fs", "leads", "unit", "start", "seconds", "delineation")
 _ROLES = ("label", "record", "subject", "age", "sex", "path_column")
 
@@ -119,23 +123,18 @@ def load(settings: TableSettings) -> Cohort:
     path = Path(os.path.expanduser(settings.path)).resolve()
     table = read_table(path)
     columns = {role: _column(path, table, settings, role) for role in _ROLES}
-    _check_roles(columns)
+    check_roles(columns)
     _check_used(path, table, columns, settings)
-    names = _names(path, table, columns)
-    label, faults = _labels(path, columns["label"], settings)
+    names = names_of(path, table, columns)
+    label, faults = labels_of(path, columns["label"], settings.positive)
     if (subjects := columns["subject"]) is None:
         _check_no_subject(path, table, settings)
     else:
-        known = subjects[~is_missing(subjects)].tolist()
-        check_spellings(f"{path}: column {subjects.name}", known)
-        faults = np.where((faults == "") & is_missing(subjects), "no subject", faults)
-    try:
-        signals = _signals(path, columns["path_column"], names, settings)
-    except LvhError as error:  # readers name options of `lvh predict`
-        raise type(error)(_OPTION.sub("data.", str(error))) from None
+        faults = np.where(faults == "", subject_faults(path, subjects), faults)
+    signals = _signals(path, columns["path_column"], names, settings)
     faults = np.where(faults == "", signals.faults, faults)
     used, dropped = np.flatnonzero(faults == ""), _dropped(path, names, faults, settings)
-    age, male = (part[used] for part in _ages_and_men(path, columns, len(table)))
+    age, male = (part[used] for part in ages_and_men(path, columns, len(table)))
     cohort = Cohort.from_arrays(
         signals.values[used],
         label[used],
@@ -149,21 +148,19 @@ def load(settings: TableSettings) -> Cohort:
         name=path.name,
         unit="other" if settings.unit == "other" else "mV",
     )
-    others = _other_columns(table, columns).iloc[used].reset_index(drop=True)
-    content = [others[name].to_numpy() for name in others]
-    notes = [
-        f"{len(dropped)} of {len(table)} records left out as flawed" if dropped else "",
-        "no column of subjects: each record counts as another subject" if subjects is None else "",
-    ]
+    others = other_columns(table, columns).iloc[used].reset_index(drop=True)
+    content = (*others, *(others[name].to_numpy() for name in others))
+    notes = [] if subjects is not None else [_NO_SUBJECTS]
+    if dropped:
+        notes.insert(0, f"{len(dropped)} of {len(table)} records left out as flawed")
+        _log.warning("%s: %s", path, notes[0])
     cohort = replace(
         cohort,
         columns=others,
         dropped=tuple(dropped),
         note="; ".join(filter(None, [*notes, cohort.note])),
-        fingerprint=fingerprint(cohort.fingerprint, settings.unit == "other", *others, *content),
+        fingerprint=fingerprint(cohort.fingerprint, settings.unit == "other", *content),
     )
-    if dropped:
-        _log.warning("%s: %s", path, notes[0])
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
 
 
@@ -196,18 +193,6 @@ def _check_no_subject(path: Path, table: "pd.DataFrame", settings: TableSettings
             f"data.subject: expected the column of subjects in {path}, all of whose records are in "
             f"one fold. Is it {likely[0]}? data.subject=null says that there is none"
         )
-
-
-def _check_roles(columns: "dict[str, pd.Series[str] | None]") -> None:
-    """Refuse a label that is age, sex or a name too: features and a baseline would say it."""
-    names = {role: column.name for role, column in columns.items() if column is not None}
-    label = names.pop("label")
-    for role, name in names.items():
-        if name == label:
-            raise InputError(
-                f"data.{role}: expected another column than data.label. Received: {label}. "
-                f"data.{role}=null says that there is none"
-            )
 
 
 def _dropped(
@@ -250,14 +235,17 @@ def _signals(
         start=settings.start,
         seconds=settings.seconds,
     )
-    if settings.signals is not None:
-        return read_array(Path(os.path.expanduser(settings.signals)), names, options)
-    if files is None:
+    if settings.signals is None and files is None:
         n = len(names)
         return TableSignals(np.zeros((n, 0, 0), np.float32), (), 0.0, np.full(n, ""))
-    is_there = ~is_missing(files)
-    paths = [path.parent / os.path.expanduser(file) for file in files]
-    return read_files([file if is_there[at] else None for at, file in enumerate(paths)], options)
+    try:
+        if files is None or settings.signals is not None:
+            return read_array(Path(os.path.expanduser(str(settings.signals))), names, options)
+        is_there = ~is_missing(files)
+        paths = [path.parent / os.path.expanduser(file) for file in files]
+        return read_files([one if is_there[at] else None for at, one in enumerate(paths)], options)
+    except LvhError as error:  # readers name options of `lvh predict`
+        raise type(error)(_OPTION.sub("data.", str(error))) from None
 
 
 def file_of(settings: TableSettings, record: str) -> Path:
@@ -267,7 +255,7 @@ def file_of(settings: TableSettings, record: str) -> Path:
     columns = {role: _column(path, table, settings, role) for role in ("record", "path_column")}
     files = columns["path_column"]
     assert files is not None
-    file: str = files[_names(path, table, columns).index(record)]
+    file: str = files[names_of(path, table, columns).index(record)]
     return path.parent / os.path.expanduser(file)
 
 
@@ -286,80 +274,3 @@ def _column(
             f"{', '.join(table.columns[:30])}{hint}"
         )
     return table[name]
-
-
-def _names(
-    path: Path, table: "pd.DataFrame", columns: "dict[str, pd.Series[str] | None]"
-) -> list[str]:
-    """Return the names of the records: their column, their files, or numbers from 1."""
-    given = (columns[role] for role in ("record", "path_column"))
-    numbered = [str(at + 1) for at in range(len(table))]
-    names = next((column.tolist() for column in given if column is not None), numbered)
-    try:
-        check_names(names, len(names))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    return names
-
-
-def _labels(
-    path: Path, column: "pd.Series[str] | None", settings: TableSettings
-) -> tuple[npt.NDArray[np.int64], Texts]:
-    """Return the label of each row, and `no label` where it is missing, else an empty text."""
-    assert column is not None  # it has no usual name
-    missing, texts = is_missing(column), column.str.casefold()
-    counts = column[~missing].value_counts()
-    values = set(counts.index.str.casefold())
-    positive = None if settings.positive is None else settings.positive.strip().casefold()
-    shown = ", ".join(f"{excerpt(one)} {n} times" for one, n in counts.head(_MOST_NAMED).items())
-    where = f"{path}: column {settings.label}"
-    if positive is not None and (len(values) != 2 or positive not in values):
-        raise InputError(
-            f"data.positive: expected one of the two values of {where}. "
-            f"Received: {excerpt(settings.positive)}; it has {shown or 'none'}"
-        )
-    if positive is None and not (values <= _YES | _NO and values & _YES and values & _NO):
-        hint = "; data.positive=VALUE says which of the two is the label" * (len(values) == 2)
-        raise InputError(
-            f"data.label: expected 0 and 1, false and true, or no and yes in {where}. "
-            f"Received: {shown or 'nothing'}{hint}"
-        )
-    label = texts.isin(_YES) if positive is None else texts == positive
-    return np.asarray(label, dtype=np.int64), np.where(missing, "no label", "")
-
-
-def _ages_and_men(
-    path: Path, columns: "dict[str, pd.Series[str] | None]", n: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Return ages in years, NaN where age or sex is missing, and who is a man."""
-    ages, sexes = columns["age"], columns["sex"]
-    years, men = np.full(n, np.nan), np.full(n, np.nan)
-    if ages is not None:
-        years = np.array([parse_age(text) for text in ages])
-        odd = ~is_missing(ages) & ~((years >= 0) & (years <= MAX_AGE))
-        _refuse(path, ages, odd, f"0 to {MAX_AGE:g} years")
-    if sexes is not None:
-        known = {True: 1.0, False: 0.0, None: np.nan}
-        men = np.array([known[parse_sex(text)] for text in sexes])
-        odd = np.isnan(men) & ~np.asarray(sexes.str.lower().isin(_UNKNOWN_SEX))
-        _refuse(path, sexes, odd, "female or male, or F or M")
-    return np.where(np.isnan(men), np.nan, years), men == 1
-
-
-def _refuse(
-    path: Path, column: "pd.Series[str]", odd: npt.NDArray[np.bool_], expected: str
-) -> None:
-    for at in np.flatnonzero(odd).tolist():
-        raise InputError(
-            f"{path}: row {at + 1}, column {column.name}: expected {expected}. "
-            f"Received: {excerpt(column[at])}"
-        )
-
-
-def _other_columns(
-    table: "pd.DataFrame", columns: "dict[str, pd.Series[str] | None]"
-) -> "pd.DataFrame":
-    """Return the columns without a role: numbers where all that is there is a number, or text."""
-    taken = {column.name for column in columns.values() if column is not None}
-    others = table[[name for name in table if name not in taken]]
-    return others.apply(lambda text: text if (values := numbers(text)) is None else values)

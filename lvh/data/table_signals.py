@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,13 +77,7 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
             "shape (n_records, n_samples, n_leads), or (n_records, n_samples) of one lead. "
             f"Received: {array.dtype} of shape {array.shape}"
         )
-    own_leads = tuple(lead_key(str(lead)) for lead in np.atleast_1d(stored.get("leads", ())))
-    leads = options.leads or own_leads
-    if own_leads and leads != own_leads:
-        raise InputError(
-            f"data.leads: expected {' '.join(own_leads)}, as {path} says. "
-            f"Received: {' '.join(leads)}"
-        )
+    leads = _leads(path, stored, options)
     shape = array.shape[1:] if array.ndim == 3 else (*array.shape[1:], 1)
     is_turned = shape[1] != len(leads) == shape[0]  # (n_records, n_leads, n_samples)
     n_samples, n_leads = reversed(shape) if is_turned else shape
@@ -92,12 +86,7 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
             f"data.leads: expected names of the leads in {path}, of shape {array.shape}. "
             f"Received: {' '.join(leads) or 'none'}"
         )
-    try:
-        own_fs = float(stored["fs"]) if "fs" in stored else None
-    except (TypeError, ValueError):
-        received = excerpt(stored["fs"].tolist())
-        raise InputError(f"{path}: fs: expected one number, Hz. Received: {received}") from None
-    fs = sampling_frequency(path, own_fs, options)
+    fs = sampling_frequency(path, _own_fs(path, stored), options)
     factor = millivolts_per_unit(path, leads[0], str(stored.get("unit", "")), options)
     first, last = _part(path, n_samples, fs, options)
 
@@ -112,6 +101,25 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
         return TableSignals(values, leads, fs, _faults(values.chunks(), leads, options))
     values = in_mv(np.asarray(array))
     return TableSignals(values, leads, fs, _faults([values], leads, options))
+
+
+def _leads(path: Path, stored: Mapping[str, Any], options: ReadOptions) -> tuple[str, ...]:
+    """Return the names of the leads, which the settings or the file say, or both the same."""
+    own_leads = tuple(lead_key(str(lead)) for lead in np.atleast_1d(stored.get("leads", ())))
+    if own_leads and options.leads not in ((), own_leads):
+        raise InputError(
+            f"data.leads: expected {' '.join(own_leads)}, as {path} says. "
+            f"Received: {' '.join(options.leads)}"
+        )
+    return options.leads or own_leads
+
+
+def _own_fs(path: Path, stored: Mapping[str, Any]) -> float | None:
+    try:
+        return float(stored["fs"]) if "fs" in stored else None
+    except (TypeError, ValueError):
+        received = excerpt(stored["fs"].tolist())
+        raise InputError(f"{path}: fs: expected one number, Hz. Received: {received}") from None
 
 
 def _part(path: Path, n_samples: int, fs: float, options: ReadOptions) -> tuple[int, int]:

@@ -7,6 +7,8 @@ import gc
 import importlib.metadata
 import importlib.util
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
@@ -18,6 +20,9 @@ Precision = Literal["float32", "bfloat16"]
 
 NO_BACKEND = "scikit-learn"
 """Backend of a model that is not a network."""
+
+_UNNEEDED = frozenset({"jax", "IPython", "matplotlib"})
+"""Packages that TensorFlow and Keras import where they find them, for what no network needs."""
 
 _started: tuple[str, int] | None = None  # name and threads
 
@@ -74,17 +79,12 @@ def start(name: str, threads: int | None, automatic: int) -> None:
         return
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    gc.disable()  # what a library makes stays: to look through it for garbage takes a second
-    try:
-        with _native_stderr_held():
-            n_threads = BACKENDS[name](wanted)
-            import keras
+    with uncollected(), _native_stderr_held(), _without(_UNNEEDED - {name}):
+        n_threads = BACKENDS[name](wanted)
+        import keras
 
-            with suppress(ImportError):
-                import tensorflow  # noqa: F401  # Keras's own fit does, on every backend
-    finally:
-        gc.freeze()
-        gc.enable()
+        with suppress(ImportError):
+            import tensorflow  # noqa: F401  # Keras's own fit does, on every backend
     _check_same("backend", name, keras.backend.backend())
     if threads is not None:
         _check_same("train.threads", threads, n_threads)
@@ -139,6 +139,34 @@ def _start_torch(threads: int) -> int:
 
 BACKENDS = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_torch}
 """Functions that start a backend with a number of threads, and return the number it has."""
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no garbage in what large libraries make when they are imported: it stays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextmanager
+def _without(packages: frozenset[str]) -> Iterator[None]:
+    """Have imports of packages that are not loaded fail, in this thread and in no other."""
+    here = threading.get_ident()
+
+    class Finder:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name in packages and threading.get_ident() == here:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    sys.meta_path.insert(0, finder := Finder())  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -276,6 +276,7 @@ def _figures(tables: Tables, labels: tuple[str, str]) -> "dict[str, Figure]":
         counts = counts.assign(**dict(zip(labels, numbers, strict=True)))
         look = {"template": "none", "color_discrete_map": colours, "barmode": "group"}
         drawn = express.bar(counts, x="value", y=[*labels], facet_col="group", **look)
+        drawn.for_each_annotation(lambda one: one.update(text=one.text.removeprefix("group=")))
         drawn.update_layout(legend_title=None, yaxis_title="records")
         figures["ages"] = drawn.update_xaxes(title="decade of age")
     return figures

@@ -177,7 +177,7 @@ def _known(kinds: list[Kind], took: Floats, timed: Mapping[Kind, float]) -> dict
     late = [at for at, kind in enumerate(kinds) if kind in timed and is_late[at]]
     pace = sum(took[at] for at in late) / sum(timed[kinds[at]] for at in late) if late else 1.0
     known = {kind: pace * seconds for kind, seconds in timed.items()}
-    return known | {kind: median(seconds[-3:]) for kind, seconds in of_kind.items()}
+    return known | {kind: median(seconds[-5:]) for kind, seconds in of_kind.items()}
 
 
 def _overhead(trials: Mapping[int, FrozenTrial], ended: list[int]) -> float:

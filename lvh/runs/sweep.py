@@ -34,7 +34,7 @@ from lvh.runs.worker import Worker, WorkerResult, tracked_as_they_end
 from lvh.search.results import StudyResult, Trial
 from lvh.search.space import Choice, Point, Space
 from lvh.search.storage import Storage
-from lvh.search.study import Study, open_study, points_of, result_of
+from lvh.search.study import Study, attempts, open_study, result_of
 from lvh.tracking.address import TrackingSettings
 from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_dir import STUDY, link_latest
@@ -105,7 +105,9 @@ def _done(name: str, settings: RunSettings) -> list[Mapping[str, Plain]]:
         storage = Storage(settings.search.storage, to_read=True)
     except InputError:  # there is no sweep
         return []
-    return points_of(storage, name) if settings.resume else []
+    before = attempts(storage, name) if settings.resume else []
+    trials = Study(storage, before[-1]).configurations().values() if before else ()
+    return [trial.params for trial in trials]
 
 
 def _study_name(points: SweepPoints) -> str:

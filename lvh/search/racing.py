@@ -112,7 +112,7 @@ def share_trained(trial: FrozenTrial, rungs: Sequence[int], n_folds: int) -> flo
     stage, fold = divmod(max(trial.intermediate_values, default=-1), n_folds)
     if stage < 0:
         return float(trial.state.is_finished())
-    start, end = (0, *rungs)[stage], rungs[stage]
+    start, end = list(pairwise((0, *rungs)))[min(stage, len(rungs) - 1)]
     return (start + (end - start) * (fold + 1) / n_folds) / rungs[-1]
 
 

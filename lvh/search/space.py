@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 from optuna import Trial
 
@@ -26,7 +26,7 @@ class Choice:
 
     def values(self) -> tuple[Plain, ...]:
         """Return numbers as numbers, so that they sort and plot, and all else as typed."""
-        return tuple(dict.fromkeys(_plain(text) for text in self.texts))
+        return _values(self.texts)
 
     def suggest(self, trial: Trial, name: str) -> Plain:
         """Let the sampler of a study choose a value."""
@@ -172,6 +172,11 @@ class Space:
             self.dimensions[condition.parent].text(point[condition.parent]) in condition.texts
             for condition in self.conditions.get(name, ())
         )
+
+
+@cache
+def _values(texts: tuple[str, ...]) -> tuple[Plain, ...]:
+    return tuple(dict.fromkeys(_plain(text) for text in texts))
 
 
 def _plain(text: str) -> Plain:

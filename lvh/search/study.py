@@ -277,25 +277,17 @@ def _count(trials: list[FrozenTrial]) -> int:
     return sum(not is_void(trial) for trial in trials)
 
 
-def points_of(storage: Storage, name: str) -> list[Mapping[str, Plain]]:
-    """Return the points that the latest study of a name has; none where there is no study."""
-    before = _numbered(name, _count_of(storage, name))
-    if before not in storage.studies():
-        return []
-    return [trial.params for trial in Study(storage, before).configurations().values()]
-
-
-def _count_of(storage: Storage, name: str) -> int:
-    return sum(other == name or other.startswith(f"{name}.") for other in storage.studies())
-
-
-def _numbered(name: str, number: int) -> str:
-    return name if number < 2 else f"{name}.{number}"
+def attempts(storage: Storage, name: str) -> list[str]:
+    """Return the names of a study and of those that began it again, in their order."""
+    names = storage.studies()
+    numbered = (name, *(f"{name}.{number}" for number in range(2, len(names) + 1)))
+    return [one for one in numbered if one in names]
 
 
 def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> Study:
     """Make a study, or take up the one that is there."""
-    name = _numbered(name, _count_of(storage, name) + again)
+    if before := attempts(storage, name):
+        name = f"{name}.{len(before) + 1}" if again else before[-1]
     with storage.faults():
         study = optuna.create_study(
             study_name=name,

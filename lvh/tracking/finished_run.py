@@ -104,7 +104,7 @@ def _fold(row: dict[str, Any], tables: dict[str, pd.DataFrame], records: pd.Inde
         for table in (tables["splits"], tables["predictions"], tables["history"])
     )
     named = {part: own.record[own.part == part] for part in ("train", "validation", "test")}
-    if [*named["test"]] != [*predictions.record]:
+    if predictions.empty or [*named["test"]] != [*predictions.record]:
         raise ValueError("predictions.csv has other records than splits.csv")
     y_true, y_score = predictions.y_true.astype(np.int64), predictions.y_score.map(float)
     if not (y_true.isin([0, 1]).all() and y_score.between(0, 1).all()):

@@ -6,7 +6,7 @@ limits of time and memory.
 
 from collections import Counter
 
-from conftest import write_data_set
+from record_files import write_data_set
 
 from lvh.errors import InputError
 

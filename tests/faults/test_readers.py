@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import load_ludb, read_dat, write_signals
+from record_files import load_ludb, read_dat, write_signals
 
 from lvh.errors import InputError
 

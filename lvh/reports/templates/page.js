@@ -9,7 +9,7 @@ const plots = [...document.querySelectorAll("figure.plot")].map((figure) => ({
 function layoutOf(plot) {
   const layout = {
     ...plot.layout,
-    font: { color: colour("--ink"), size: 12 },
+    font: { color: colour("--ink"), size: plot.place.clientWidth < 500 ? 10 : 12 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     margin: { l: 50, r: 20, t: 40, b: 50, ...plot.layout.margin },

@@ -1,0 +1,106 @@
+"""Where a step of the CNN spends the processor's time: its widest convolution and what follows.
+
+    python experiments/speed/layers.py
+
+One thread and 32 records; a figure is the least of five calls. Writes a table of README.md.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import commands
+import numpy as np
+import tensorflow as tf
+from _common import put, table
+
+from lvh.models import fast_layers as fast
+from lvh.models.backends import start
+
+N, WIDTH, SQUARE = 32, 512, 2048
+STEPS = {"stride 10": 472, "stride 50": 92}  # of the inputs of the third convolution
+
+
+def draw(*shape: int) -> Any:
+    """Draw numbers."""
+    return tf.constant(np.random.default_rng(0).normal(size=shape).astype("f"))
+
+
+def milliseconds(call: Callable[..., Any], *given: Any) -> float:
+    """Return the least processor time of some calls of a graph."""
+    graph, spent = tf.function(call, autograph=False), []
+    for _ in range(6):
+        began = time.process_time()
+        graph(*given)
+        spent.append(time.process_time() - began)
+    return 1000 * min(spent[1:])
+
+
+def both_ways(layer: Callable[[Any], Any], X: Any) -> float:
+    """Measure a layer and its gradient."""
+
+    def run(X: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(X)
+            outputs = layer(X)
+        return outputs, tape.gradient(outputs, X, output_gradients=outputs)
+
+    return milliseconds(run, X)
+
+
+def parts(n_steps: int) -> dict[str, float]:
+    """Measure each part, in ms."""
+    X, kernel = draw(N, n_steps, WIDTH), draw(5, WIDTH, WIDTH)
+    kernels, n_outputs = fast._of_filter(kernel), n_steps - 4
+    windows = fast._tiled(X, fast._OF_INPUTS, 0, n_outputs)
+    flat = [fast._rows(one) for one in windows]
+
+    def forth(*flat: Any) -> Any:
+        return [a @ b for a, b in zip(flat, tf.unstack(kernels), strict=True)]
+
+    def back(*flat: Any) -> Any:
+        return [tf.matmul(a, a, transpose_a=True) for a in flat]
+
+    products = milliseconds(forth, *flat)
+    after = milliseconds(lambda *of: fast._outputs(list(of), kernels, n_outputs), *windows)
+    normalization, dropout = fast.BatchNormalization(), fast.Dropout(0.5)
+    for layer in (normalization, dropout):
+        layer.build(X.shape)
+    return {
+        "its products of matrices, three times eight": 2 * products + milliseconds(back, *flat),
+        "evaluations of its inputs, and of gradients": (
+            2 * milliseconds(lambda X: fast._tiled(X, fast._OF_INPUTS, 0, n_outputs), X)
+            + milliseconds(lambda X: fast._tiled(X, fast._OF_OUTPUTS.T, 0, n_steps), X)
+        ),
+        "interpolation of outputs, and of gradients": 2 * (after - products),
+        "batch normalization": both_ways(lambda X: normalization(X, training=True), X),
+        "ReLU": both_ways(tf.nn.relu, X),
+        "dropout": both_ways(lambda X: dropout(X, training=True), X),
+    }
+
+
+def main() -> None:
+    """Measure all parts at both strides."""
+    start("tensorflow", 1, 1)
+    square = draw(SQUARE, SQUARE)
+    rate = 2 * SQUARE**3 / milliseconds(tf.matmul, square, square)
+    by_stride = [parts(n_steps) for n_steps in STEPS.values()]
+    totals = [sum(one.values()) for one in by_stride]
+    least = [  # of its products, at the rate of the large one
+        2 * N * (-(-(n - 4) // 4) * 2 + -(-n // 4)) * 8 * WIDTH**2 / rate for n in STEPS.values()
+    ]
+    cells = [
+        (part, *(f"{ms:.1f} ({ms / total:.0%})" for ms, total in zip(row, totals, strict=True)))
+        for part, *row in zip(by_stride[0], *(one.values() for one in by_stride), strict=True)
+    ]
+    cells.append(("all of them", *(f"{total:.1f}" for total in totals)))
+    cells.append(("its products at the rate of a large one", *(f"{one:.1f}" for one in least)))
+    put(
+        commands.HERE / "README.md",
+        "<!-- made by layers.py -->",
+        table(("part, ms", *STEPS), cells),
+    )
+
+
+if __name__ == "__main__":
+    main()
