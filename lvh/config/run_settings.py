@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
 from lvh.config.conflicts import conflicts, misplaced, search_conflicts
-from lvh.config.groups import ENTRIES, SETTINGS, defaults, param_name
+from lvh.config.groups import ENTRIES, SETTINGS, SHORT_NAMES, defaults
 from lvh.config.messages import suggestion
 from lvh.config.plugins.loading import Plugin, check_origins, load_installed, origins
 from lvh.data.labels import LVH
@@ -127,7 +127,8 @@ def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> "dict[str, Plain]":
                 flat |= {f"{group}.{field}.{key}": inner for key, inner in value.items()}
             else:
                 text = " ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
-                flat[param_name(f"{group}.{field}")] = text
+                short = SHORT_NAMES.get(field) if group == "model" else None
+                flat[short or f"{group}.{field}"] = text
     return flat
 
 

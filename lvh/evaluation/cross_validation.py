@@ -66,7 +66,8 @@ def cross_validate(
         LvhError: A training failed.
     """
     known, done = known or {}, list[FoldResult]()
-    followed = [one for one in callbacks if type(one).on_epoch is not Callback.on_epoch]
+    of_epochs = [one.on_epoch for one in callbacks]  # but those that do nothing
+    of_epochs = [one for one in of_epochs if getattr(one, "__func__", 0) is not Callback.on_epoch]
     for callback in callbacks:
         callback.on_start(splits, sum(split.number in known for split in splits))
     for is_known, group in groupby(splits, key=lambda split: split.number in known):
@@ -81,7 +82,7 @@ def cross_validate(
                 seed=seed,
                 protocol=protocol,
                 threshold=threshold,
-                on_epoch=[callback.on_epoch for callback in followed],
+                on_epoch=of_epochs,
                 first_group=None if check_after is None else max(check_after - len(done), 1),
                 checkpoints=checkpoints,
             )

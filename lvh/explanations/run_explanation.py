@@ -143,7 +143,7 @@ def _responses(
         records_at(data.cohort, chosen, read(data.cohort.signals[chosen])),
         changes,
         lambda cohort: FORMS[settings.features.name].extract(cohort, settings.features),
-        lambda changed: score(fill_missing(fill, train, changed.X)[1]),
+        lambda changed: score(read(fill_missing(fill, train, changed.X)[1])),
         seed=split.fold,
     )
 

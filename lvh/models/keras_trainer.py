@@ -61,12 +61,13 @@ class KerasTrainer:
         """
         settings, program = self._settings, self._program
         trainings = [_Training(job, settings, self._fs) for job in jobs]
+        seeds = [one.seed for one in trainings]
         in_parts = self._augments or isinstance(jobs[0].X, LazyArray)
         is_watched = in_parts or any(one.validates for one in trainings)
         data = None if in_parts else program.place([(np.asarray(job.X), job.y) for job in jobs])
         if not jobs[0].warm_start:
             before = program.setup_seconds
-            program.reset([one.seed for one in trainings], self._l2)
+            program.reset(seeds, self._l2)
             self.setup_seconds += program.setup_seconds - before
         for at, job in enumerate(jobs):
             if job.start is not None:

@@ -192,8 +192,8 @@ def result_table(result: CVResult, title: str, shows_threshold: bool = False) ->
         return {"threshold": mean(fold.threshold for fold in folds)}
 
     groups = _groups(result)
-    means = [mean_and_std([fold.metrics for fold in folds])[0] for _, folds in groups]
-    for (label, folds), scores in zip(groups, means, strict=True):
+    metrics = [[fold.metrics for fold in folds] for _, folds in groups]
+    for (label, folds), (scores, _) in zip(groups, [*map(mean_and_std, metrics)], strict=True):
         add(label, sum(len(fold.split.test) for fold in folds), asdict(scores) | threshold(folds))
     table.add_section()
     summary = result.scores

@@ -135,7 +135,7 @@ class _Stage(Callback):
                 threshold=cv.threshold,
                 check_after=check_after,
                 baselines=partial(baselines_of, data, cv.threshold),
-                checkpoints=checkpoints,
+                checkpoints=checkpoints if checkpoints.starts or checkpoints.ends else None,
             )
         except StopCrossValidation:
             checkpoints.discard(checkpoints.ends)
@@ -171,7 +171,9 @@ class _Run:
         self._plugins = settings.plugins
         self.stages: list[_Stage] = []
         for epochs in rungs or (settings.train.epochs,):
-            own = replace(settings, train=replace(settings.train, epochs=epochs))
+            own = settings
+            if epochs != settings.train.epochs:
+                own = replace(settings, train=replace(settings.train, epochs=epochs))
             self.stages.append(_Stage(own, data, store))
         keys = [{}, *(stage.keys for stage in self.stages[:-1]), {}]
         for stage, starts, ends in zip(self.stages, keys, keys[1:], strict=False):

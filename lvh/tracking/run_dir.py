@@ -73,7 +73,7 @@ def _git(folder: Path, *arguments: str) -> str:
 def versions(backend: str, threads: int) -> dict[str, str]:
     """Return what may change a result to its last bit, apart from the settings."""
     libraries = (*distributions(backend), *_VERSIONED)
-    found = {name: own for name in libraries if (own := version(name))}
+    found = dict(zip(libraries, map(version, libraries), strict=True))
     return {
         "backend": backend,
         "threads": str(threads),
@@ -81,7 +81,7 @@ def versions(backend: str, threads: int) -> dict[str, str]:
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **found,
+        **{name: own for name, own in found.items() if own},
     }
 
 

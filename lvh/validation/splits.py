@@ -20,7 +20,7 @@ Epoch = Literal["last", "best_on_scored"]
 Threshold = Literal["fixed", "specificity_90"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Protocol:
     """What a fold's model may know of records that it is scored on; by default nothing.
 
@@ -35,7 +35,7 @@ class Protocol:
     weights: Weights = "fresh"
     epoch: Epoch = "last"
 
-    @property
+    @cached_property
     def leaks(self) -> tuple[str, ...]:
         """How test records decide what they are scored by; none where it is honest."""
         carried = ("carried weights",) if self.weights == "carried" else ()
