@@ -71,7 +71,7 @@ class TestRuns:
             assert "records 40 label LVH" in shared
             assert "cv.folds 3 " in shared
             assert ("model.C" in shared) == (one is text["1.0/report/report.html"])
-        assert f" -m lvh.explain {runs / '1.0'}" in text["1.0/report/report.html"]
+        assert f"explain {runs / '1.0'}" in text["1.0/report/report.html"]
 
     def test_a_run_is_named_as_mlflow_shows_it(self, runs, capsys, monkeypatch):
         monkeypatch.chdir(runs)

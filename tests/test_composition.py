@@ -1,5 +1,6 @@
 """What a point of a sweep trains is what the same overrides compose without -m."""
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import fields
@@ -16,10 +17,11 @@ from hypothesis import strategies as st
 from lvh.config import sweep_space
 from lvh.config.command_line import CommandLine, read_arguments
 from lvh.config.composition import compose
-from lvh.config.groups import ENTRIES
+from lvh.config.groups import ENTRIES, param_name
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.config.sweep_space import PointSettings, one_point, space_of
 from lvh.errors import InputError
+from lvh.models import MODELS, forms_of
 from lvh.search.space import Choice, Condition, Numbers
 
 RECIPE = """# @package _global_
@@ -163,9 +165,13 @@ FIELDS = {
 @examples(max_examples=8, suppress_health_check=list(HealthCheck), deadline=None)
 def test_a_setting_that_an_option_does_not_have_is_refused_by_name(option, field, sign, sweep):
     assume(field not in FIELDS[option])
-    given = ("data.path=x", "data.label=y") if option == ("data", "table") else ()
+    given = {("data", "table"): ("data.path=x", "data.label=y")}.get(option, ())
+    if option[0] == "features":  # with a model that takes them
+        fitting = next(name for name, one in MODELS.items() if option[1] in forms_of(one))
+        given = (f"model={fitting}",)
     typed = ("=".join(option), *given, f"{sign}{option[0]}.{field}=1", *sweep)
-    with pytest.raises(InputError, match=rf"^{option[0]}\.{field}: "):
+    name = f"{option[0]}.{field}"
+    with pytest.raises(InputError, match=rf"^({re.escape(name)}|{param_name(name)}): "):
         compose(one_point(CommandLine(typed)))
 
 

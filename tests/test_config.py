@@ -59,7 +59,7 @@ def test_defaults_are_those_of_the_2021_study_and_of_the_model():
     [
         ("model=resnet", "resnet-beat"),
         ("model=cnn kernel=400 stride=125", "cnn-raw kernel=400 stride=125"),
-        ("model=cnn model.kernel_size=7 model.strides=3 stride=50", "cnn-raw kernel=7 stride=3"),
+        ("model=cnn model.kernel_size=7 model.strides=3", "cnn-raw kernel=7 stride=3"),
         ("cv.weights=carried cv.allow_leakage=true", "dnn-ntp-carried"),
         ("cv=external external=synthetic", "dnn-ntp-on-synthetic"),
         ("model=nested_selection", "nested_selection-ntp"),

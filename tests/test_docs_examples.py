@@ -69,7 +69,8 @@ def blocks(language: str) -> list[str]:
 
 def test_both_runs_of_the_page_on_own_data():
     exec(blocks("python")[0], {})  # the records of the page
-    commands = [shlex.split(line)[1:] for line in "".join(blocks("sh")).splitlines()]
+    lines = "".join(blocks("sh")).replace("\\\n", " ").splitlines()
+    commands = [shlex.split(line)[1:] for line in lines]
     network, columns = (typed for name, *typed in commands if name == "run")
     few = ("train.epochs=1", "model.filters=[8,8,8,8,8]", "hydra.run.dir=network")
     code, out, err = in_process(*network, *SHORT, *few)
