@@ -73,15 +73,36 @@ def draw(axes: Axes, table: pd.DataFrame) -> AxesImage:
     return image
 
 
+def folds_of(name: str) -> pd.DataFrame:
+    """Return the fold scores of a sweep."""
+    return pd.read_csv(HERE / f"folds_{name}.csv")
+
+
 def of_factors(name: str) -> pd.DataFrame:
     """Compare the levels of each factor: means over the other factor, paired by fold."""
-    folds = pd.read_csv(HERE / f"folds_{name}.csv")
+    folds = folds_of(name)
     points = leaderboard(name)[["trial", "kernel", "stride"]]
     share = float((folds["n_test"] / folds["n_train"]).mean())
     scores = folds.merge(points, on="trial")
+    means = {
+        factor: scores.pivot_table("ap", ["repeat", "fold"], factor)
+        for factor in ("kernel", "stride")
+    }
+    return compared(name, means, share)
+
+
+def of_inputs() -> pd.DataFrame:
+    """Compare the two inputs on LUDB: means over all pairs, paired by fold."""
+    folds = {name: folds_of(name) for name in ("millivolts", "minmax")}
+    share = float((folds["minmax"]["n_test"] / folds["minmax"]["n_train"]).mean())
+    means = {name: of.groupby(["repeat", "fold"])["ap"].mean() for name, of in folds.items()}
+    return compared("both", {"input": pd.DataFrame(means)}, share)
+
+
+def compared(name: str, scores: dict[str, pd.DataFrame], share: float) -> pd.DataFrame:
+    """Compare the columns of each factor pair by pair, their rows are folds."""
     rows = []
-    for factor in ("kernel", "stride"):
-        means = scores.pivot_table("ap", ["repeat", "fold"], factor)
+    for factor, means in scores.items():
         for first, second in combinations(means.columns, 2):
             differences = (means[first] - means[second]).to_numpy()
             gain = corrected_interval(differences, share)
@@ -125,8 +146,10 @@ def main() -> None:
     rows.sort(key=lambda row: order.index(str(row["sweep"])))
     pd.DataFrame(rows).to_csv(path, index=False, float_format="%.4f")
     names = [name for name in TITLES if (HERE / f"leaderboard_{name}.csv").exists()]
-    factors = pd.concat([of_factors(name) for name in names if name != "free"])
-    factors.to_csv(HERE / "factors.csv", index=False, float_format="%.4f")
+    factors = [of_factors(name) for name in names if name != "free"]
+    if {"millivolts", "minmax"} <= {*names}:
+        factors.append(of_inputs())
+    pd.concat(factors).to_csv(HERE / "factors.csv", index=False, float_format="%.4f")
     n_rows = math.ceil(len(names) / 2)
     figure, all_axes = plt.subplots(
         n_rows, 2, figsize=(10.4, 3.6 * n_rows), layout="constrained", squeeze=False
