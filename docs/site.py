@@ -57,7 +57,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Make links of the repository those of the site; let a search find first what users ask."""
     if page.file.src_uri.startswith(("experiments/", "reference/")):
-        page.meta["search"] = {"boost": 0.5}
+        page.meta["search"] = {"boost": 0.25}
     elif page.file.src_uri in _ASKED_FOR:
         page.meta["search"] = {"boost": 2}
     return _links(markdown, page.file.src_uri)

@@ -125,7 +125,9 @@ def runs(uri: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
 def assert_one_tree(uri: str, n_points: int, n_folds: int) -> None:
     """One sweep, its configurations with their scores, their folds once each, all ended well."""
     found = runs(uri)
-    assert Counter(one.info.status for one in found) == {"FINISHED": 1 + n_points * (1 + n_folds)}
+    states = Counter((one.data.tags.get("level"), one.info.status) for one in found)
+    expected = {"sweep": 1, "configuration": n_points, "fold": n_points * n_folds}
+    assert states == {(level, "FINISHED"): n for level, n in expected.items()}, states
     of_level = {
         level: [one for one in found if one.data.tags["level"] == level]
         for level in ("sweep", "configuration", "fold")

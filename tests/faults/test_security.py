@@ -59,7 +59,7 @@ def assert_secret_nowhere(done: Done) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [FAST, ("-m", *FAST, "features=voltage,raw")])
+@pytest.mark.parametrize("arguments", [FAST, ("-m", *FAST, "seed=0,1")])
 def test_the_password_of_a_tracking_server_is_nowhere(tmp_path, arguments):
     """Neither where the server does not answer, nor where a configuration of a sweep fails."""
     done = command(*arguments, f"tracking.uri=http://user:{SECRET}@127.0.0.1:9", cwd=tmp_path)
