@@ -98,15 +98,15 @@ def _example(source: Any, data: "ExperimentData", description: Description) -> l
     is_array, unit = source.signals is not None, source.unit
     leads, cohort = tuple(map(lead_key, source.leads)), data.cohort
     part = ReadOptions(unit, source.fs, leads, source.start, source.seconds)
-    path, who = Path("RECORD.csv"), dict[str, str]()
+    path, who, name = Path("RECORD.csv"), dict[str, str](), data.features.records[0]
+    if description.needs_age_and_sex:
+        at = cohort.records.index(name)
+        who = {"age": f"{cohort.age[at]:g}", "sex": "male" if cohort.male[at] else "female"}
     if is_array:  # of which no part is a file: the user has records of one's own
         says_unit = str(source.signals).endswith(".npz")
         part = replace(part, fs=cohort.fs, leads=(), unit=unit or (None if says_unit else "mV"))
     else:
-        path = file_of(source, name := data.features.records[0])
-        if description.needs_age_and_sex:
-            at = cohort.records.index(name)
-            who = {"age": f"{cohort.age[at]:g}", "sex": "male" if cohort.male[at] else "female"}
+        path = file_of(source, name)
         try:
             read(path, leads=description.leads, options=part)
         except InputError:  # it says no unit, and the table takes mV

@@ -213,7 +213,7 @@ def _check_swept(space: Space) -> None:
     if not space.dimensions:
         raise InputError("expected something to sweep, such as kernel=250,400")
     for name in space.names:
-        alone = ("train.threads", "data.label", "external.label")
+        alone = ("train.threads", "data.label", "external.label", "cv.recalibrate", "cv.refits")
         if group_of(name) in _UNSWEPT or name.lstrip("+") in alone:
             raise InputError(
                 f"{name}: cannot be swept: it does not change the model, or it changes the "
