@@ -19,7 +19,7 @@ from lvh.config.command_line import CommandLine, read_arguments
 from lvh.config.composition import compose
 from lvh.config.groups import ENTRIES, param_name
 from lvh.config.run_settings import RunSettings, settings_from
-from lvh.config.sweep_space import PointSettings, one_point, space_of
+from lvh.config.sweep_space import one_point, point_settings, space_of
 from lvh.errors import InputError
 from lvh.models import MODELS, forms_of
 from lvh.search.space import Choice, Condition, Numbers
@@ -139,12 +139,12 @@ def test_a_point_trains_what_is_shown_without_m(typed, flags, data):
     expected = shown(*flags, *without_m)
     event("does not fit together" if expected is None else "trained")
     assert trained(command.at(point)) == expected
-    settings = PointSettings(command, space)
+    settings = point_settings(command, space)
     for other in (points[0], points[-1]):  # of which one may be composed for the others
         with suppress(InputError):
-            settings.at(other)
+            settings(other)
     try:
-        assert settings.at(drawn) == expected
+        assert settings(drawn) == expected
     except InputError:
         assert expected is None
 

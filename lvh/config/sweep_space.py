@@ -2,29 +2,27 @@
 
 import copy
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import islice
-from typing import Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, target
-from lvh.config.composition import compose, plain, recipe_params
+from lvh.config.composition import composed_from, recipe_params
 from lvh.config.groups import CONVOLUTION
 from lvh.config.messages import explained
-from lvh.config.run_settings import RunSettings, settings_from
+from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError, LvhError, excerpt
-from lvh.evaluation.results import Plain
-from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
+from lvh.search.space import Choice, Condition, Dimension, Numbers, Point, Space
 
 _MOST_VALUES = 100_000
 """Largest number of values of one dimension."""
 _MOST_PROBES = 1000
-_FOLLOWS = re.compile(r"\$\{(?!oc\.env:)")
 
 
 def space_of(command: CommandLine) -> Space:
@@ -44,67 +42,44 @@ def space_of(command: CommandLine) -> Space:
 def one_point(command: CommandLine) -> CommandLine:
     """Return the first point of a sweep whose settings are accepted; where none is, the first."""
     space = space_of(command)
-    settings = PointSettings(command, space)
+    settings_at = point_settings(command, space)
     for point in islice(space.probes(), _MOST_PROBES):
         with suppress(LvhError):
-            settings.at(point)
+            settings_at(point)
             return command.at(space.texts(point))
     return command.at(space.texts(next(space.probes())))
 
 
-class PointSettings:
-    """The settings of the points of a space.
+def point_settings(command: CommandLine, space: Space) -> Callable[[Point], RunSettings]:
+    """Return a function from a point to its settings; it raises what `compose` raises.
 
-    Hydra composes once for each combination of swept options, which takes 90 ms of a processor;
-    swept fields are set in what it composed, which takes 2 ms.
+    Hydra composes once for each combination of swept options, and sets swept fields in a copy.
     """
+    keys = {one.get_key_element(): one.key_or_group for one in command.parsed()}
+    # a mapping may set what is swept
+    is_plain = not any(isinstance(one.value(), dict) or target(one)[2] for one in command.parsed())
+    is_group = command.loader.get_group_options
+    fields = {name for name in space.names if is_plain and not is_group(keys[name])}
 
-    def __init__(self, command: CommandLine, space: Space) -> None:
-        """Take a command line and the space of its swept overrides."""
-        self._command, self._space, overrides = command, space, command.parsed()
-        keys = {one.get_key_element(): one.key_or_group for one in overrides}
-        # a mapping may set what is swept
-        is_plain = not any(isinstance(one.value(), dict) or target(one)[2] for one in overrides)
-        has_options = command.loader.get_group_options
-        fields = [name for name in space.names if "@" not in name and not has_options(keys[name])]
-        self._fields = {name: keys[name].split(".") for name in fields if is_plain}
-        self._configs: dict[frozenset[tuple[str, str]], dict[str, Any] | LvhError | None] = {}
-        self._values: dict[str, Any] = {}
+    @cache
+    def composed(options: frozenset[tuple[str, str]]) -> DictConfig:
+        return command.at(dict(options)).load()
 
-    def at(self, point: Mapping[str, Plain]) -> RunSettings:
-        """Return what `compose` does for the command line of a point; it raises the same."""
-        texts = self._space.texts(point)
-        options = frozenset(one for one in texts.items() if one[0] not in self._fields)
-        if options not in self._configs:
-            self._configs[options] = self._composed(texts)
-        config = copy.deepcopy(self._configs[options])
-        if isinstance(config, LvhError):
-            raise config
-        if config is None or any("${" in text for text in texts.values()):
-            return compose(self._command.at(texts)).settings
-        for name in self._fields.keys() & texts.keys():
-            *groups, field = self._fields[name]
-            node = config
-            for group in groups:
-                node = node[group]
-            node[field] = self._value(f"{name}={texts[name]}")
-        return settings_from(config)
-
-    def _composed(self, texts: Mapping[str, str]) -> dict[str, Any] | LvhError | None:
-        """Return a composed configuration; None for one in which a field follows others."""
-        command = self._command.at(texts)
+    def settings_at(point: Point) -> RunSettings:
+        texts = space.texts(point)
         try:
-            config = command.load()
-            resolved = plain(config)
+            config = copy.deepcopy(
+                composed(frozenset((k, texts[k]) for k in texts.keys() - fields))
+            )
+            typed = [f"{name}={texts[name]}" for name in texts.keys() & fields]
+            ConfigLoaderImpl._apply_overrides_to_config(
+                OverridesParser.create().parse_overrides(typed), config
+            )
+            return composed_from(config).settings
         except Exception as error:
-            return explained(error, command)
-        written = OmegaConf.to_yaml(OmegaConf.masked_copy(config, list(resolved)))
-        return None if _FOLLOWS.search(written) else resolved
+            raise explained(error, command.at(texts)) from None
 
-    def _value(self, override: str) -> Any:
-        if override not in self._values:
-            self._values[override] = OverridesParser.create().parse_override(override).value()
-        return self._values[override]
+    return settings_at
 
 
 def _space_of(command: CommandLine) -> Space:

@@ -20,6 +20,7 @@ from lvh.models.backends import check_installed
 from lvh.models.trainers import make_trainer
 from lvh.models.trainers import threads as threads_of_model
 from lvh.models.training import Trainer
+from lvh.validation.inner_splits import InnerFolds
 from lvh.validation.splits import CvSettings, Split, Threshold, external_split, splits
 from lvh.validation.thresholds import held_out
 
@@ -38,18 +39,13 @@ class ExperimentData:
 
 def load_data(settings: RunSettings) -> ExperimentData:
     """Load records, make features and split, with every check that needs no training."""
-    data = load_features(settings)
-    check_model(settings, data.features.input_shape)
-    return data
-
-
-def load_features(settings: RunSettings) -> ExperimentData:
-    """Load records, make features and split, for any settings of the model."""
     check_installed(settings.backend)
     sources = (settings.data, settings.external)
     states = tuple(one and SOURCES[one.name].state(one) for one in sources)
     ways = _ways(settings.model.name)
-    return _experiment_data(sources, states, settings.features, settings.cv, ways)
+    data = _experiment_data(sources, states, settings.features, settings.cv, ways)
+    _check_model(settings, data)
+    return data
 
 
 def _ways(model: str) -> tuple[tuple[str, str], ...]:
@@ -61,11 +57,19 @@ def _ways(model: str) -> tuple[tuple[str, str], ...]:
     return tuple(ways.items())
 
 
-def check_model(settings: RunSettings, input_shape: tuple[int, ...]) -> None:
-    """Raise InputError where a network does not fit to records of this shape."""
-    model = MODELS[settings.model.name]
+def _check_model(settings: RunSettings, data: ExperimentData) -> None:
+    """Raise InputError where a model does not fit to the records, or to those of a fold."""
+    model, features = MODELS[settings.model.name], data.features
     if not isinstance(model, Estimator):
-        model.check(settings.model, input_shape)
+        model.check(settings.model, features.input_shape)
+    elif f"model={settings.model.name}" not in settings.plugins:
+        for split in data.splits:
+            subjects, y = features.subjects[split.train], features.y[split.train]
+            built: Any = model.build(settings.model, features.names, 0, subjects)
+            parts = built.get_params() if hasattr(built, "get_params") else {}
+            for inner in (*parts.values(), getattr(built, "folds", None)):
+                if isinstance(inner, InnerFolds):
+                    next(inner.split(None, y))  # raises here what it would in a training
 
 
 def load_cohort(settings: RunSettings) -> Cohort:

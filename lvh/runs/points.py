@@ -2,30 +2,28 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import chain, islice, product, takewhile
-from typing import Any
+from dataclasses import replace
+from itertools import islice
 
 from lvh.config.command_line import CommandLine
 from lvh.config.run_settings import RunSettings
-from lvh.config.sweep_space import PointSettings
-from lvh.data.cohort import fingerprint
+from lvh.config.sweep_space import point_settings
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
-from lvh.runs.cache_key import deciding
-from lvh.runs.experiment_data import ExperimentData, check_model, load_data, load_features
+from lvh.runs.cache_key import run_key
+from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.search.plan import StudyPlan, decided
 from lvh.search.space import Choice, Point, Space
 
 RECORDS = ("data", "external")
 """Groups that decide which records there are."""
-_UNSWEPT = ("backend", "hydra", "resume", "search", "store", "tracking")
-_TRIED = 1000
-"""Points that are looked at to find one that can run; values of a dimension that are checked."""
-_PATIENCE = 2.0
-"""Seconds of a processor after which no further combination of values is checked."""
-_CORNERS = 64
-"""Combinations of first and last values that are checked before all others."""
+_UNSWEPT = (
+    *("backend", "hydra", "resume", "search", "store", "tracking"),
+    *("train.threads", "data.label", "external.label", "cv.recalibrate", "cv.refits"),
+)
+"""Groups and settings that do not change the model, or change the question."""
+_TRIED = 1000  # points that are looked at to find one that can run
+_PATIENCE = 4.0  # s of a processor, after which no further point is checked
 
 _Key = frozenset[tuple[str, Plain]]
 
@@ -33,15 +31,6 @@ _Key = frozenset[tuple[str, Plain]]
 def group_of(name: str) -> str:
     """Return the group of a swept override."""
     return name.lstrip("+~").partition(".")[0].partition("/")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class _Records:
-    """What the points need to know of records, their features and their splits."""
-
-    input_shape: tuple[int, ...]
-    label: str
-    digest: str
 
 
 class SweepPoints:
@@ -61,15 +50,12 @@ class SweepPoints:
             InputError: There is none, or a setting cannot be swept.
         """
         _check_swept(space)
-        self.space = space
-        self.settings_at = PointSettings(command, space).at
-        self._known: dict[Any, _Records | InputError] = {}
+        self.space, self.settings_at = space, point_settings(command, space)
         self._results: dict[_Key, str] = {}
-        self._label: str | None = None
+        self._label = ""
         refused: dict[str, Point] = {}
         for point in islice(space.probes(), _TRIED):
-            fault = self._fault(point)
-            if fault is None:
+            if (fault := self._fault(point)) is None:
                 break
             refused.setdefault(str(fault), point)
         else:
@@ -85,14 +71,26 @@ class SweepPoints:
     def check(self, done: Callable[[], Collection[Mapping[str, Plain]]] = list) -> str:
         """Return how many points can run; raise InputError where one cannot.
 
-        Of a grid each point is checked; of a large one each value, and then as many points as can
-        be in two seconds. In a space that is drawn from, each choice and both ends of a range have
-        to fit to some point. `done` gives the points that the study has: these have run already.
+        Of a grid each value is checked, and then as many points as can be in four seconds. In a
+        space that is drawn from, each choice and both ends of a range have to fit to some point.
+        `done` gives the points that the study has: these have run already.
         """
-        is_grid = self.plan.search.sampler == "grid"
-        refused, counted = self._refused_points() if is_grid else self._refused_values()
-        is_whole = is_grid and len(self._results) == self.plan.total == self.space.size
-        idle = self._idle() if is_whole else []
+        is_grid, total = self.plan.search.sampler == "grid", self.plan.total
+        faults: dict[_Key, InputError | None] = {}
+        ends_at = time.process_time() + _PATIENCE
+        for key, point in self._to_check(is_grid):
+            if key not in faults:
+                faults[key] = self._fault(point)
+                if faults[key] is not None and not is_grid and self._fits(key, ends_at):
+                    faults[key] = None
+            if time.process_time() > ends_at:
+                break
+        is_whole = is_grid and len(faults) == total
+        counted = f"{total} points" if is_grid else f"{len(faults)} values"
+        if is_grid and not is_whole:
+            counted = f"the {len(faults)} points that were checked, of {counted},"
+        refused = {key: fault for key, fault in faults.items() if fault is not None}
+        idle = self._idle() if is_whole and total == self.space.size else []
         known = {frozenset(point.items()) for point in done()} if refused or idle else set()
         if idle and not known:
             raise InputError(
@@ -112,21 +110,24 @@ class SweepPoints:
         return " ".join(f"{name}={value}" for name, value in places)
 
     def _fault(self, point: Point) -> InputError | None:
-        """Return why a point cannot run; what the data say is asked once for each data."""
+        """Return why a point cannot run."""
         try:
-            one = self.settings_at(point)
-            key = (one.data, one.external, one.features, one.cv, one.model.name)
-            if key not in self._known:
-                self._known[key] = _records_of(one)
-            if isinstance(known := self._known[key], InputError):
-                return known
-            check_model(one, known.input_shape)
-            check_label(known.label, self._label or known.label)
-            same = repr((deciding(one), known.digest, one.cv.permutations))
+            settings = self.settings_at(point)
+            data = load_data(settings)
+            check_label(data.cohort.label_name, self._label or data.cohort.label_name)
+            result = run_key(settings, data.cohort.fingerprint, data.splits)
         except InputError as error:
             return error
-        self._results[frozenset(point.items())] = same
+        self._results[frozenset(point.items())] = result
         return None
+
+    def _fits(self, value: _Key, ends_at: float) -> bool:
+        """Whether some point with a value can run; also if there is no time to find one."""
+        return any(
+            time.process_time() > ends_at or self._fault(point) is None
+            for point in islice(self.space.probes(), _TRIED)
+            if value <= point.items()
+        )
 
     def _idle(self) -> list[str]:
         """Return dimensions whose values all give the same results, whatever the others are."""
@@ -142,62 +143,22 @@ class SweepPoints:
                 idle.append(name)
         return idle
 
-    def _refused_points(self) -> tuple[dict[_Key, InputError], str]:
-        """Return the points of a grid that cannot run, and how many were checked."""
-        space, total, ends_at = self.space, self.plan.total, time.process_time() + _PATIENCE
-        values: Iterator[Point] = iter(())
-        points: Iterator[Point] = islice(space.points(), total)
-        if total == space.size:
-            values = (point for point, _ in self._each_value())
-            corners = product(*(one.ends() for one in space.dimensions.values()))
-            ends = (space.present(dict(zip(space.names, one, strict=True))) for one in corners)
-            points = chain(islice(ends, _CORNERS), points)
-        in_time = takewhile(lambda _: time.process_time() < ends_at, points)
-        faults: dict[_Key, InputError | None] = {}
-        for point in chain(values, in_time):
-            if (key := frozenset(point.items())) not in faults:
-                faults[key] = self._fault(point)
-        n, shown = len(faults), f"{total} points"
-        refused = {key: fault for key, fault in faults.items() if fault is not None}
-        return refused, shown if n == total else f"the {n} points that were checked, of {shown},"
+    def _to_check(self, is_grid: bool) -> Iterator[tuple[_Key, Point]]:
+        """Yield what is checked: points of a grid, or single values, each with a point that has it.
 
-    def _refused_values(self) -> tuple[dict[_Key, InputError], str]:
-        """Return values with which no point can run, and how many were checked."""
-        values, ends_at = [*self._each_value()], time.process_time() + _PATIENCE
-        refused: dict[_Key, InputError] = {}
-        for point, name in values:
-            fault = self._fault(point)
-            if fault is None:
-                continue
-            for number, other in enumerate(self.space.probes()):
-                has_ended = number > _TRIED or time.process_time() > ends_at
-                is_it = other.get(name) == point[name]
-                if has_ended or (is_it and self._fault(other) is None):
-                    break
-            else:
-                refused[frozenset({(name, point[name])})] = fault
-        return refused, f"{len(values)} values"
-
-    def _each_value(self) -> Iterator[tuple[Point, str]]:
-        """Yield a point for each choice and both ends of a range, and what it is that differs."""
-        probes = self.space.probes
-        usual = {name: one.ends()[0] for name, one in self.space.dimensions.items()} | self.first
-        for name, one in self.space.dimensions.items():
+        Each choice and both ends of a range come first, at the first point that can run.
+        """
+        space, total = self.space, self.plan.total
+        usual = {name: one.ends()[0] for name, one in space.dimensions.items()} | self.first
+        for name, one in space.dimensions.items() if not is_grid or total == space.size else ():
             start = usual
-            if name not in self.space.present(usual):  # it exists under other options
-                start = usual | next(probe for probe in probes() if name in probe)
-            for value in islice(one.values() if isinstance(one, Choice) else one.ends(), _TRIED):
-                yield self.space.present({**start, name: value}), name
-
-
-def _records_of(settings: RunSettings) -> _Records | InputError:
-    try:
-        data = load_features(settings)
-    except InputError as error:
-        return error
-    parts = [part.tolist() for one in data.splits for part in (one.train, one.validation, one.test)]
-    digest = fingerprint(data.cohort.fingerprint, parts)
-    return _Records(data.features.input_shape, data.cohort.label_name, digest)
+            if name not in space.present(usual):  # it exists under other options
+                start = usual | next(probe for probe in space.probes() if name in probe)
+            for value in one.values() if isinstance(one, Choice) else one.ends():
+                point = space.present({**start, name: value})
+                yield frozenset(point.items() if is_grid else {(name, value)}), point
+        for point in islice(space.points(), total) if is_grid else ():
+            yield frozenset(point.items()), point
 
 
 def check_label(received: str, expected: str) -> None:
@@ -213,8 +174,7 @@ def _check_swept(space: Space) -> None:
     if not space.dimensions:
         raise InputError("expected something to sweep, such as kernel=250,400")
     for name in space.names:
-        alone = ("train.threads", "data.label", "external.label", "cv.recalibrate", "cv.refits")
-        if group_of(name) in _UNSWEPT or name.lstrip("+") in alone:
+        if {group_of(name), name.lstrip("+")} & {*_UNSWEPT}:
             raise InputError(
                 f"{name}: cannot be swept: it does not change the model, or it changes the "
                 "question. Start one sweep for each value"
@@ -233,13 +193,7 @@ def _plan(space: Space, settings: RunSettings, data: ExperimentData) -> StudyPla
             "search.budget: halving decides the epochs. Expected train.epochs not to be swept"
         )
     swept = " x ".join(name.rpartition(".")[2] for name in space.names)
-    plan = StudyPlan(
-        space=space,
-        search=search,
-        title="",
-        note=data.cohort.note,
-        n_folds=len(data.splits),
-        label_name=data.cohort.label_name,
-    )
+    cohort = data.cohort
+    plan = StudyPlan(space, search, "", cohort.note, len(data.splits), cohort.label_name)
     runs = f"{plan.total} {'run' if plan.total == 1 else 'runs'}"
-    return replace(plan, title=f"{swept}, {runs} on {data.cohort.name}")
+    return replace(plan, title=f"{swept}, {runs} on {cohort.name}")
