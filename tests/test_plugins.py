@@ -150,7 +150,7 @@ class S:
 FITS = "class f:\n    def fit(self, X, y): pass\n    def predict_proba(self, X): return "
 REFUSED = {  # a part of the message, and the code
     "ZeroDivisionError: division by zero (": "def f():\n    return 1 / 0",
-    "has decision_function alone": "def f(): return svm.LinearSVC()",
+    "CalibratedClassifierCV": "def f(): return svm.LinearSVC()",
     "expected a classifier with fit and predict_proba": "def f(): return 3",
     "expected parameters of": "def f(data): pass",
     "(random_state)": "def f(random_state): pass",
@@ -159,7 +159,7 @@ REFUSED = {  # a part of the message, and the code
     "a new classifier for each fold": "def f(own=naive_bayes.GaussianNB()): return own",
     "one sigmoid output": "Dense(1)",
     "1 other losses": "Dense(2, activity_regularizer='l2'), Dense(1, activation='sigmoid')",
-    "of one strength": (
+    "of one strength. Received: [{": (
         "Dense(2, kernel_regularizer=keras.regularizers.L2(0.1)), "
         "Dense(1, activation='sigmoid', kernel_regularizer='l2')"
     ),
@@ -316,7 +316,7 @@ def test_the_code_of_files_next_to_it_counts():
     assert second.digest != first.digest
     with pytest.raises(InputError, match="its code changed since this command began"):
         ensure([first])
-    with pytest.raises(InputError, match=r"expected a file of Python. Received: 'gone\.py'"):
+    with pytest.raises(InputError, match=r"expected FILE.py, or .* Received: 'gone\.py'"):
         load(["gone.py"])
 
 

@@ -257,7 +257,7 @@ REFUSED = {  # what is given in place of SVC(), X and Y, and the message
         {"X": TABLE.assign(af=Y), "y": pd.Series(Y, name="af")},
         "X: .*a column af, the name of y",
     ),
-    "masked": ({"X": np.ma.masked_less(X, 0)}, "X: .*masked"),
+    "masked": ({"X": np.ma.masked_less(X, 0)}, "X: .*MaskedArray"),
     "frozen": ({"estimator": FROZEN}, "fitted or frozen .*FrozenEstimator"),
     "augmented table": ({"estimator": "dnn", "train": AUGMENTED}, r"train\.augment: expected sig"),
     "compiled": ({"estimator": partial(network, compiled=True)}, "a network that is not compiled"),

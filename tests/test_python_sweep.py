@@ -111,8 +111,8 @@ REFUSED = {
     "name": ({"gama": [1]}, "space: Invalid parameter 'gama'"),
     "name under an option": ({"kernel": {"rbf": {}, "poly": {"degre": [2]}}}, "parameter 'degre'"),
     "training": ({"train.epochs": [2]}, "train: expected None"),
-    "not a dict": ({"kernel": {"rbf": [1]}}, "a dict under kernel=rbf"),
-    "twice": ({"C": [1], "kernel": {"rbf": {"C": [1]}, "linear": {}}}, "expected C once"),
+    "not a dict": ({"kernel": {"rbf": [1]}}, "a dict under kernel='rbf'"),
+    "twice": ({"C": [1], "kernel": {"rbf": {"C": [1]}, "linear": {}}}, "each once. Received: .C."),
 }
 
 

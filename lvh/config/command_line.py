@@ -35,7 +35,6 @@ _GROUP = re.compile(
 _CONDITION = re.compile(r"""([+]*(?:data|external)\.where=)((?!['"]|choice\().*)""", re.DOTALL)
 _REFUSED = {
     r"[+~]*(?:[=@].*)?": "expected GROUP=OPTION or FIELD=VALUE",
-    r"[^=]{201}.*": "expected the name of a group or of a field",
     r"[+~]*hydra([./](callbacks|hydra_logging\.|job_logging\.).*)?=.*|.*(?<!\w)_target_(?!\w).*": (
         "expected a setting or an option, not one by which Hydra would run any code that it names"
     ),
@@ -48,14 +47,13 @@ _REFUSED = {
     r".*[\d_]{4300}.*": "expected numbers of fewer than 4300 digits",
 }
 """Overrides that Hydra would take, or refuse in words of its own, and what the message says."""
-_NO_OPTION = re.compile(r"[/\\]|\$\{|[\w.-]{200}")  # a path, an interpolation, no file's name
-_OF_NUMBERS = re.compile(r"\b(?:interval|range)\(")
+_NO_OPTION = re.compile(r"^\[|\b(?:interval|range)\(|[/\\]|\$\{|[\w.-]{200}")
+"""A list, a range, a path, an interpolation, or what is too long for the name of a file."""
 _NOT_A_WORD = re.compile(
     r"(?<![\w'\".+-])(?:[+-]?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf|nan)|null|true|false)(?![\w'\".])",
     re.IGNORECASE,
 )
 _ALIAS = re.compile(rf"(?<![\w.])({'|'.join(MODEL_ALIASES)})(?![\w.])")
-_OLD_MEMBER = re.compile(rf"[+]*model\.(?:members|candidates)=.*\b({'|'.join(MODEL_ALIASES)})\s.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +161,6 @@ def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:
         raise InputError("--experimental-rerun: a pickle may hold code. Type the command again")
     flags = list(arguments)
     for override in reversed(typed.overrides):
-        if member := _OLD_MEMBER.fullmatch(override):  # a part of a result's key: not replaced
-            current_name(member[1])
         del flags[len(flags) - 1 - flags[::-1].index(override)]
     command = CommandLine(
         overrides=tuple(typed.overrides),
@@ -187,33 +183,20 @@ def _checked(argument: str) -> str:
     if match is None or not match[2]:
         return argument
     group, options = match.groups()
-    if options.startswith("["):
-        raise InputError(
-            f"{group}: expected one option, or several in a sweep: "
-            f"-m {group}={options.strip('[]')}. Received: {options}"
-        )
-    if _OF_NUMBERS.search(options):
-        raise InputError(_no_range(group, options))
     if _NO_OPTION.search(options):
-        raise InputError(
-            f"{group}: expected an option, as --help lists them. Received: {excerpt(options)}"
+        names = in_order(hydra_loader(str(conf_dir()), None).get_group_options(group))
+        message = (
+            f"{group}: expected one of {', '.join(names)}, or several in a sweep: "
+            f"-m {group}={','.join(names[:2])}. Received: {excerpt(options)}"
         )
+        if "(" in options and (field := CONVOLUTION.get(group)):
+            message += f". A sweep over other numbers: -m {shlex.quote(f'{field}={options}')}"
+        raise InputError(message)
     # Hydra reads stride=10 as a number, which it refuses as the name of an option
     options = _NOT_A_WORD.sub(lambda word: f"'{word[0]}'", options)
     if group == "model":
         options = _ALIAS.sub(lambda alias: current_name(alias[0]), options)
     return argument[: match.start(2)] + options
-
-
-def _no_range(group: str, options: str) -> str:
-    names = in_order(hydra_loader(str(conf_dir()), None).get_group_options(group))
-    message = (
-        f"{group}: expected one of {', '.join(names)}, or several in a sweep: "
-        f"-m {group}={','.join(names[:2])}. Received: {options}"
-    )
-    if field := CONVOLUTION.get(group):
-        message += f". A sweep over other numbers: -m {shlex.quote(f'{field}={options}')}"
-    return message
 
 
 def _param(name: str, value: Any) -> str:

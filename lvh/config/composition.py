@@ -16,9 +16,6 @@ from lvh.config.plugins.loading import Plugin
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import masked
 
-_named: dict[str, RunSettings] = {}
-"""Settings that have named a folder, by their text; the run that follows takes them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Composed:
@@ -49,7 +46,7 @@ def settings_of(*overrides: str) -> RunSettings:
 def composed_from(config: DictConfig) -> Composed:
     """Check what Hydra composed."""
     resolved = plain(config)
-    settings = _named.pop(repr(resolved), None) or settings_from(resolved)
+    settings = settings_from(resolved)
     if plugins := settings.plugins:  # to be read, not to be loaded
         resolved["plugins"] = {option: asdict(plugin) for option, plugin in plugins.items()}
     return Composed(settings, masked(OmegaConf.to_yaml(OmegaConf.create(resolved))))
@@ -100,9 +97,7 @@ def _folder_name(kind: str, *, _root_: DictConfig) -> str:
     name = kind
     try:
         if kind == "run":
-            resolved = plain(_root_)
-            _named[repr(resolved)] = settings = settings_from(resolved)
-            name = settings.name
+            name = settings_from(plain(_root_)).name
         elif recipe := _root_.hydra.runtime.choices.get("experiment"):
             name = f"sweep-{recipe}"
         else:

@@ -1,13 +1,13 @@
 """The settings of one run: typed, checked and frozen."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.config.conflicts import conflicts, misplaced, search_conflicts
+from lvh.config.conflicts import model_rules, refuse, run_rules, search_rules
 from lvh.config.groups import ENTRIES, SETTINGS, SHORT_NAMES, defaults
 from lvh.config.messages import suggestion
 from lvh.config.plugins.loading import Plugin, check_origins, load_installed, origins
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lvh.evaluation.results import Plain
 
 _T = TypeVar("_T")
+_ADAPTER = cache(TypeAdapter)
 _UNNAMED = (
     *("cv.weights", "cv.epoch", "cv.allow_leakage", "cv.recalibrate", "cv.refits"),
     *("train.threads", "train.side_by_side"),
@@ -157,8 +158,15 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     model = config["model"]
     if isinstance(name := model.get("name"), str):
         config["model"] = model = {**model, "name": MODEL_ALIASES.get(name, name)}
-    types = {group: _chosen(group, config[group]) for group in ENTRIES if config[group] is not None}
-    _refuse(misplaced(model, config["features"]["name"], config["data"]))
+    types: dict[str, Any] = {}
+    for group in [group for group in ENTRIES if config[group] is not None]:
+        name, options = config[group].get("name"), ENTRIES[group]
+        if not isinstance(name, str) or name not in options:
+            raise InputError(
+                f"{group}.name: expected one of {', '.join(options)}. Received: {excerpt(name)}"
+            )
+        types[group] = options[name].settings
+    refuse(model_rules(model, config["features"]["name"]))
     values = asdict(parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
     values["external"] = None
     for group, settings in {**types, **SETTINGS}.items():
@@ -170,14 +178,14 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
     run_settings = RunSettings(**values)
     check_train(run_settings.train, run_settings.cv.validation, run_settings.is_network)
     check_protocol(run_settings.cv)
-    _refuse(conflicts(run_settings))
+    refuse(run_rules(run_settings))
     return run_settings
 
 
 def search_from(config: dict[str, Any]) -> SearchSettings:
     """Check the part of a configuration that says how a sweep searches."""
     search = parsed("search", config["search"], SearchSettings)
-    _refuse(search_conflicts(search))
+    refuse(search_rules(search))
     return search
 
 
@@ -193,31 +201,16 @@ def _check_plugins(recorded: Any) -> None:
     check_origins(sources, "plugins")
 
 
-def _chosen(group: str, node: dict[str, Any]) -> type:
-    name, options = node.get("name"), ENTRIES[group]
-    if not isinstance(name, str) or name not in options:
-        raise InputError(
-            f"{group}.name: expected one of {', '.join(options)}. Received: {excerpt(name)}"
-        )
-    settings: type = options[name].settings
-    return settings
-
-
 def parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
     """Build one settings dataclass; a fault names the field as `group.field`."""
     _check_keys(group, node, tuple(field.name for field in fields(of)))  # type: ignore[arg-type]
     try:
-        return cast(_T, _adapter(of).validate_python(node))  # type: ignore[arg-type] # of is a class
+        return cast(_T, _ADAPTER(of).validate_python(node))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (group, *first["loc"]) if part != "")
         expected = first["msg"].replace("Input should be", "expected")
         raise InputError(f"{place}: {expected}. Received: {excerpt(first['input'])}") from None
-
-
-@cache
-def _adapter(of: type) -> TypeAdapter[Any]:
-    return TypeAdapter(of)
 
 
 def _check_keys(group: str, node: dict[str, Any], names: tuple[str, ...]) -> None:
@@ -231,8 +224,3 @@ def _check_keys(group: str, node: dict[str, Any], names: tuple[str, ...]) -> Non
     for key in names:
         if node.get(key, "???") == "???":
             raise InputError(f"{prefix}{key}: expected a value. Received: none")
-
-
-def _refuse(found: Iterator[str]) -> None:
-    for conflict in found:
-        raise InputError(conflict)

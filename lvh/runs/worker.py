@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -20,7 +21,7 @@ from lvh.config.groups import param_name
 from lvh.config.plugins.loading import ensure
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
-from lvh.errors import EnvironmentFault, LvhError, as_lvh_error
+from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity
@@ -30,6 +31,7 @@ from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import begin, left_text
 from lvh.runs.points import check_label
 from lvh.runs.run import run_configuration
+from lvh.search import SearchSettings
 from lvh.search.results import OUTCOME_FORMAT, FoldScore, Outcome, objective_values
 from lvh.search.storage import Storage
 from lvh.search.study import OUTCOME, OpenTrial, Study
@@ -104,12 +106,8 @@ class Worker:
             composed = self._composed(plan.space.texts(trial.point))
             data = load_data(composed.settings)
             check_label(data.cohort.label_name, plan.label_name)
-        except EnvironmentFault:
-            raise
         except LvhError as error:
-            # a point that a user listed has failed; one that a sampler proposed was a bad one
-            state = "failed" if plan.search.sampler == "grid" else "stopped"
-            return Outcome(state, error=str(error))  # type: ignore[arg-type]
+            return ended_by(error, plan.search)
         place = _place(study, trial, composed.settings)
         epochs = composed.settings.train.epochs
         left, rungs = left_text(study, self.at_once, epochs), plan.search.rungs(epochs)
@@ -129,14 +127,12 @@ class Worker:
                 sweep=place,
                 makes_figures=partial(_is_best, study),
             )
-        except EnvironmentFault:
-            raise
         except Exception as error:
-            say(f"FAILED {place.name}: {as_lvh_error(error)}", style="red")
             key = run_key(composed.settings, data.cohort.fingerprint, data.splits)
             key += f"-{study.name}" if is_separate(study.name) else ""
-            scores = tuple(follower.scores)
-            return Outcome("failed", folds=scores, run_key=key, error=str(as_lvh_error(error)))
+            outcome = ended_by(error, plan.search, folds=tuple(follower.scores), run_key=key)
+            say(f"{outcome.state.upper()} {place.name}: {outcome.error}", style="red")
+            return outcome
         return _outcome(record, study, follower.scores)
 
     def _composed(self, point: dict[str, str]) -> Composed:
@@ -146,6 +142,17 @@ class Worker:
         # a study that was begun again has folds of its own; within it they are always resumed
         changed = replace(settings, train=train, resume=True, store=str(self.store))
         return replace(composed, settings=changed)
+
+
+def ended_by(error: Exception, search: SearchSettings, **known: Any) -> Outcome:
+    """Return the outcome of a trial that an error ended, unless every other would meet it too."""
+    if isinstance(error, EnvironmentFault):
+        raise error
+    # a point that a user listed has failed; one that a sampler proposed was a bad one
+    is_bad = isinstance(error, InputError) and search.sampler != "grid"
+    if isinstance(error, StopCrossValidation):
+        return Outcome("stopped", error=str(error), **known)
+    return Outcome("stopped" if is_bad else "failed", error=str(as_lvh_error(error)), **known)
 
 
 class Follower(Callback):

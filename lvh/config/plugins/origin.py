@@ -16,10 +16,6 @@ class Origin:
     what: str
     module: str
 
-    def __str__(self) -> str:
-        """Return what it is for."""
-        return self.what
-
     @property
     def name(self) -> str:
         """Name of the option."""
@@ -31,11 +27,7 @@ class Origin:
 
     @contextmanager
     def calling(self) -> Iterator[None]:
-        """Turn an error of the code into one line that names the line of code.
-
-        Raises:
-            LvhError: With exit code 1; those of lvh stay as they are.
-        """
+        """Turn an error of the code into an LvhError of one line that names the line of code."""
         try:
             yield
         except LvhError:

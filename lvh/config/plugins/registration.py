@@ -188,8 +188,7 @@ def _decorator(
     """Return what adds the entry of the decorated function or class to its registry."""
 
     def register(code: _F) -> _F:
-        entry = new(code, Origin(named(f"{group}={name}", code), module))
-        join(group, name, entry, module)
+        join(group, name, new(code, Origin(named(f"{group}={name}", code), module)), module)
         return code
 
     return register
@@ -237,30 +236,27 @@ def _settings(group: str, name: str, own: type | None, module: str) -> type:
             f"{group}: expected a name of small letters, digits and underscores, and no old "
             f"name of a model. Received: {excerpt(name)}"
         )
-    what, kept = f"{group}={name}: settings", list[Any]()
+    expected = f"{group}={name}: settings: expected a frozen dataclass of numbers, texts and tuples"
     if own and not (is_dataclass(own) and own.__dataclass_params__.frozen):  # type: ignore[attr-defined]
-        raise InputError(f"{what}: expected a frozen dataclass. Received: {own!r}")
+        raise InputError(f"{expected}. Received: {own!r}")
     hints = get_type_hints(own, include_extras=True) if own else {}
+    entries = list[Any]()
     for one in fields(own) if own else ():
         hint = hints[one.name]
         if one.name == "name" or not one.init or not _is_plain(hint):
-            raise InputError(
-                f"{what}: expected fields of numbers, texts or tuples, and none called name. "
-                f"Received: {one.name}: {hint}"
-            )
+            raise InputError(f"{expected}, none called name. Received: {one.name}: {hint}")
         if hint in (bool, int, float, str):
             hint = Annotated[hint, Strict()]  # true is no number, and 1 no text
         value = field(default=one.default, default_factory=one.default_factory)
-        kept.append((one.name, hint, value))
-    kept.append(("name", Literal[name], field(default=name)))
+        entries.append((one.name, hint, value))
+    entries.append(("name", Literal[name], field(default=name)))
     bases = (own,) if own is not None else ()
-    made = make_dataclass(f"{name}_settings", kept, bases=bases, frozen=True, kw_only=True)
+    made = make_dataclass(f"{name}_settings", entries, bases=bases, frozen=True, kw_only=True)
     made.__module__ = module  # of the code that they are of
     try:
         TypeAdapter(made)
     except Exception as error:  # of pydantic, of many kinds
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{what}: expected types that can be checked: {reason}") from None
+        raise InputError(f"{expected}. Received: {str(error).splitlines()[0]}") from None
     return made
 
 
