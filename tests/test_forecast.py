@@ -17,8 +17,6 @@ from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
 from lvh.search.racing import is_out, usual_shares
 from lvh.search.space import Choice, Space
-from lvh.search.storage import OWNER
-from lvh.search.study import OUTCOME
 
 N_FOLDS, EPOCHS = 7, 100
 ENDED = datetime(2026, 1, 1)
@@ -43,7 +41,6 @@ def ended(plan, place, seconds, overhead=0.5, n_scores=None):
         },
         value=0.5 if n_scores is None else None,
         intermediate_values=dict.fromkeys(range(n_scores or N_FOLDS), 0.5),
-        user_attrs={OUTCOME: {"folds": [{"seconds": seconds / 2}] * 2}, OWNER: "one process"},
     )
     trial.datetime_complete = ENDED + timedelta(hours=place)
     trial.datetime_start = trial.datetime_complete - timedelta(seconds=seconds + overhead)
@@ -93,7 +90,7 @@ def test_what_ran_last_says_how_fast_the_machine_is_now():
 def test_stored_folds_are_free_and_nothing_is_known_of_nothing():
     plan = planned({"stride": [1, 2]})
     assert math.isnan(left(plan, {}))
-    assert left(plan, {}, {"0": (10.0, 0.5), "1": (0.0, 0.0)}) == pytest.approx(5 + 2 * 0.5)
+    assert left(plan, {}, {"0": (10.0, 0.5), "1": (0.0, 0.0)}) == pytest.approx(5)
 
 
 def test_a_running_trial_has_less_left_the_longer_it_runs():
@@ -105,10 +102,10 @@ def test_a_running_trial_has_less_left_the_longer_it_runs():
         {},
         None,
     )
-    for seconds, most in ((0, 100.5), (60, 40.5), (300, 0)):
+    for seconds, most in ((0, 100), (60, 40), (300, 0)):
         running.datetime_start = datetime.now() - timedelta(seconds=seconds)
-        assert left(plan, {0: running}, costs) <= 100.5 + most
-        assert left(plan, {0: running}, costs) >= 100.5
+        assert left(plan, {0: running}, costs) <= 100 + most
+        assert left(plan, {0: running}, costs) >= 100
 
 
 def test_what_budgets_usually_save_is_what_recorded_curves_say():

@@ -4,7 +4,6 @@ Hydra imports every plugin at every start, so nothing heavy may be imported up h
 """
 
 import copy
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +14,19 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-
-@dataclass
-class SweeperConf:
-    """Hydra's configuration of the sweeper.
-
-    Attributes:
-        params: Swept overrides of a recipe; the command line goes before them.
-    """
-
-    _target_: str = "hydra_plugins.lvh_sweeper.sweeper.LvhSweeper"
-    params: dict[str, Any] = field(default_factory=dict)
-
-
-ConfigStore.instance().store(group="hydra/sweeper", name="lvh", node=SweeperConf)
+ConfigStore.instance().store(
+    group="hydra/sweeper",
+    name="lvh",
+    # params: swept overrides of a recipe; the command line goes before them
+    node={"_target_": "hydra_plugins.lvh_sweeper.sweeper.LvhSweeper", "params": {}},
+)
 
 
 class LvhSweeper(Sweeper):
     """Searches the space of the swept overrides."""
 
     def __init__(self, params: DictConfig) -> None:
-        """Take the swept overrides of a recipe."""
-        self._params = params
+        """Take what Hydra gives; `command_of` reads the swept overrides of a recipe."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig

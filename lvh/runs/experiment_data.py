@@ -42,19 +42,14 @@ def load_data(settings: RunSettings) -> ExperimentData:
     check_installed(settings.backend)
     sources = (settings.data, settings.external)
     states = tuple(one and SOURCES[one.name].state(one) for one in sources)
-    ways = _ways(settings.model.name)
-    data = _experiment_data(sources, states, settings.features, settings.cv, ways)
-    _check_model(settings, data)
-    return data
-
-
-def _ways(model: str) -> tuple[tuple[str, str], ...]:
-    """Return the forms of features, with what chooses a model for each; nothing for this model."""
-    ways = dict.fromkeys(forms_of(MODELS[model]), "")
+    # the forms of features that fit, with what chooses a model for the others
+    ways = dict.fromkeys(forms_of(MODELS[settings.model.name]), "")
     for name, entry in MODELS.items():
         for form in forms_of(entry):
             ways.setdefault(form, f"model={name}")
-    return tuple(ways.items())
+    data = _experiment_data(sources, states, settings.features, settings.cv, tuple(ways.items()))
+    _check_model(settings, data)
+    return data
 
 
 def _check_model(settings: RunSettings, data: ExperimentData) -> None:

@@ -21,8 +21,7 @@ from lvh.runs.experiment_data import ExperimentData, load_data, new_trainer
 from lvh.search.plan import StudyPlan
 from lvh.search.racing import Floats, share_trained, usual_shares
 from lvh.search.space import Point
-from lvh.search.storage import OWNER
-from lvh.search.study import OUTCOME, Study
+from lvh.search.study import Study
 from lvh.tracking.fold_store import FoldStore
 
 Kind = tuple[tuple[str, Plain], ...]
@@ -34,7 +33,6 @@ _TIMED = "timed"  # attribute of a study
 _MOST_TIMED, _MOST_POINTS = 12, 1000
 _SHARE, _LEAST = 0.05, 1.0  # of the expected time, and s, that timing may take
 _TRAINED = (TrialState.COMPLETE, TrialState.PRUNED)
-_OVERHEAD = 0.5  # s; of a configuration, apart from its training, until it is known
 _USUAL = 4  # trials: weight of what a budget usually saves, against what it has saved
 
 
@@ -131,10 +129,11 @@ def seconds_left(
     """
     rungs = plan.search.rungs(epochs)
     usual = usual_shares(plan.search, rungs, plan.n_folds, min(plan.total, _MOST_POINTS))
-    ended = [at for at, trial in trials.items() if trial.state in _TRAINED and _seconds(trial)]
+    shares = {at: share_trained(trial, rungs, plan.n_folds) for at, trial in trials.items()}
+    ended = [at for at in trials if trials[at].state in _TRAINED and trials[at].intermediate_values]
     ended.sort(key=lambda at: trials[at].datetime_complete or datetime.max)
     timed = {_kind(plan.space.at(int(place))): one for place, one in costs.items()}
-    share = np.array([share_trained(trials[at], rungs, plan.n_folds) for at in ended])
+    share = np.array([shares[at] for at in ended])
     known = _known(
         [_kind(trials[at].params) for at in ended],
         np.array([_seconds(trials[at]) for at in ended]) / share,
@@ -142,7 +141,7 @@ def seconds_left(
     )
     if not known:
         return math.nan
-    places = _places(plan)
+    places = range(0, plan.total, max(1, plan.total // _MOST_POINTS))
     each = np.full(len(places), np.mean([*known.values()]))  # of points that are unknown
     if plan.search.sampler == "grid":
         kinds = [_kind(plan.space.at(place)) for place in places]
@@ -152,20 +151,18 @@ def seconds_left(
         each = np.array([known[kind] * timed.get(kind, (0, of_others))[1] for kind in kinds])
     last = len(usual) - 1
     saved = (_USUAL + share.sum()) / (_USUAL + sum(usual[min(at, last)] for at in ended))
-    each = each * usual[np.minimum(places, last)] * saved + _overhead(trials, ended)
-    for at, trial in enumerate(map(trials.get, places)):
-        if trial is not None:
-            left = each[at] * (1 - share_trained(trial, rungs, plan.n_folds))
-            if trial.state == TrialState.RUNNING and trial.datetime_start:
-                passed = (datetime.now() - trial.datetime_start).total_seconds()
-                left = min(left, max(0.0, each[at] - passed))
-            each[at] = 0.0 if trial.state.is_finished() else left
+    each = each * usual[np.minimum(places, last)] * saved
+    for at, place in enumerate(places):
+        if (trial := trials.get(place)) is not None:
+            left = 0.0 if trial.state.is_finished() else each[at] * (1 - shares[place])
+            each[at] = max(0.0, min(left, each[at] - _seconds(trial)))
     return float(max(each.sum() * plan.total / len(places) / at_once, each.max()))
 
 
 def _seconds(trial: FrozenTrial) -> float:
-    folds = trial.user_attrs.get(OUTCOME, {}).get("folds", ())
-    return float(sum(fold["seconds"] for fold in folds))
+    """Return how long a trial took, or takes so far."""
+    start, end = trial.datetime_start, trial.datetime_complete or datetime.now()
+    return (end - start).total_seconds() if start else 0.0
 
 
 def _known(kinds: list[Kind], took: Floats, timed: Mapping[Kind, float]) -> dict[Kind, float]:
@@ -180,26 +177,10 @@ def _known(kinds: list[Kind], took: Floats, timed: Mapping[Kind, float]) -> dict
     return known | {kind: median(seconds[-5:]) for kind, seconds in of_kind.items()}
 
 
-def _overhead(trials: Mapping[int, FrozenTrial], ended: list[int]) -> float:
-    """Return seconds of a trial apart from its training; the first one of a process imports."""
-    seconds, seen = [], set[str]()
-    for trial in map(trials.__getitem__, ended):
-        owner = trial.user_attrs.get(OWNER, "")
-        if owner in seen and trial.duration:
-            seconds.append(max(0.0, trial.duration.total_seconds() - _seconds(trial)))
-        seen.add(owner)
-    return median(seconds) if seconds else _OVERHEAD
-
-
-def _places(plan: StudyPlan) -> range:
-    """Return the places of a study, or some of very many, evenly between."""
-    return range(0, plan.total, max(1, plan.total // _MOST_POINTS))
-
-
 def _examples(plan: StudyPlan) -> list[int]:
     """Return places of different kinds: the ends first, evenly between."""
     kinds: dict[Kind, int] = {}
-    for place in _places(plan):
+    for place in range(0, plan.total, max(1, plan.total // _MOST_POINTS)):
         kinds.setdefault(_kind(plan.space.at(place)), place)
     places = list(kinds.values())
     at = np.linspace(0, len(places) - 1, min(_MOST_TIMED, len(places))).round().astype(int)
@@ -214,22 +195,21 @@ def _kind(point: Mapping[str, Plain]) -> Kind:
 
 def _regressed(kinds: list[Kind], known: Mapping[Kind, float]) -> list[float]:
     """Return seconds of some kinds by a ridge regression over kinds that are known."""
-    if not kinds:
-        return []
     from sklearn.feature_extraction import DictVectorizer
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
 
     def inputs(kind: Kind) -> dict[str, float | str]:
-        values = dict([("", ""), *kind])
-        return {
+        return {"": ""} | {
             name: math.log(value) if isinstance(value, int) and value > 0 else str(value)
-            for name, value in values.items()
+            for name, value in kind
         }
 
     y = np.log(np.maximum([*known.values()], 1e-6))
-    model = make_pipeline(DictVectorizer(sparse=False), Ridge(alpha=0.01))
-    predicted = model.fit([*map(inputs, known)], y).predict([*map(inputs, kinds)])
+    model = make_pipeline(DictVectorizer(sparse=False), Ridge(alpha=0.01)).fit(
+        [*map(inputs, known)], y
+    )
+    predicted = model.predict([*map(inputs, kinds)]) if kinds else np.zeros(0)
     return [*np.exp(np.clip(predicted, y.mean() - 5, y.mean() + 5))]  # at most 150 times the mean
 
 

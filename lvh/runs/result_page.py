@@ -1,6 +1,7 @@
 """The page of a sweep or of runs, with what only the folder of the best run can find."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -48,11 +49,8 @@ def in_mlflow(tracking: TrackingSettings) -> TrackedAt | None:
     if uri.startswith("http"):
         from lvh.tracking.run_lookup import experiment_id
 
-        try:
+        with suppress(LvhError):
             start = f"{uri.rstrip('/')}/#/experiments/{experiment_id(tracking)}/runs?searchFilter="
-        except LvhError:
-            pass
-        else:
             return lambda key, folder: start + quote(f"tags.key = '{key}'")
     return lambda key, folder: typed(
         "ui", str(folder.absolute()), uri=uri, experiment=tracking.experiment

@@ -25,7 +25,7 @@ from lvh.files import write_text
 from lvh.reports import cv_figures
 from lvh.reports.progress import ProgressReporter, Verbosity
 from lvh.reports.terminal import say
-from lvh.runs.cache_key import changed_options, deciding, fold_keys, run_key_of
+from lvh.runs.cache_key import deciding, fold_keys, run_key_of
 from lvh.runs.experiment_data import (
     ExperimentData,
     baselines_of,
@@ -168,7 +168,6 @@ class _Run:
         store = FoldStore(Path(settings.store))
         store.check()
         self._yaml, self._data, self._folder = composed.yaml, data, folder
-        self._plugins = settings.plugins
         self.stages: list[_Stage] = []
         for epochs in rungs or (settings.train.epochs,):
             own = settings
@@ -209,8 +208,6 @@ class _Run:
     def start(self, splits: Sequence[Split]) -> None:
         """Find the folds that are stored already, and write the files that need no training."""
         settings = self.settings
-        for option in changed_options(self._plugins, settings.store):
-            say(f"{option}: its code changed since the stored folds: they are trained again")
         for stage in self.stages:
             stage.find(splits)
         versions = run_dir.versions(settings.backend, threads(settings))
@@ -282,8 +279,6 @@ class _Run:
         if status == "killed" and self._previous is not None and self._previous.mean:
             return  # it was complete before
         folds = self.last.folds
-        if len(self.last.known) < len(folds):
-            changed_options(self._plugins, self.settings.store, stored=True)
         spent = {fold.split.number: fold.seconds for one in self.stages for fold in one.folds}
         self.record = replace(
             self.record,

@@ -12,13 +12,7 @@ from lvh.tracking.run_record import RunRecord
 
 
 def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]]:
-    """Return one run, or several, as a study of which they are the trials.
-
-    Args:
-        folders: Of runs, as `python -m lvh.run` writes them.
-
-    Returns:
-        The study, and the folder of each trial by its number.
+    """Return the runs of folders as a study, and the folder of each trial by its number.
 
     Raises:
         InputError: A folder is of no finished run, or the runs have different labels.

@@ -55,11 +55,7 @@ class WorkerResult:
 
 @dataclass(frozen=True)
 class Worker:
-    """The task function that a launcher starts, in this process or in another one.
-
-    It gets the study and its storage by name and address, the command line of the sweep, the
-    folders of its files and of finished folds, and where runs are tracked.
-    """
+    """The task function that a launcher starts, in this process or in another one."""
 
     storage: str
     study: str
@@ -237,12 +233,12 @@ def _is_best(study: Study, record: RunRecord) -> bool:
     """
     sign = 1 if study.plan.objectives[0].maximize else -1
     complete = [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
-    others = [sign * trial.values[0] for trial in complete]
-    return not max(others, default=-math.inf) > sign * _values(record, study)[0]
+    best = max((sign * trial.values[0] for trial in complete), default=-math.inf)
+    return not best > sign * _values(record, study)[0]
 
 
 def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcome:
-    is_complete = record.status == "complete"
+    is_complete, leakage = record.status == "complete", record.tags.get("leakage")
     return Outcome(
         state="stopped" if record.status == "killed" else record.status,
         values=_values(record, study) if is_complete else (),
@@ -250,9 +246,7 @@ def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcom
         fold_keys=record.fold_keys,
         baselines=record.baselines if is_complete else {},
         run_key=record.path.stem,
-        error=f"not honest: {record.tags['leakage']}"
-        if record.status == "leaking"
-        else record.error,
+        error=f"not honest: {leakage}" if record.status == "leaking" else record.error,
     )
 
 
@@ -289,12 +283,6 @@ def tracked_as_they_end(study: Study, tracker: Tracker, store: Path) -> Iterator
     thread.start()
     try:
         yield
-    except BaseException:
-        with suppress(LvhError):
-            n_begun = sum(OUTCOME not in one.user_attrs for one in study.configurations().values())
-            if n_begun:
-                say(f"{n_begun} begun trials are not recorded; the same command continues them")
-        raise
     finally:
         ended.set()
         thread.join()
