@@ -39,7 +39,6 @@ def swept(*typed):
             ("model=cnn", "model.kernel_size=interval(9,6000)"),
             ("kernel_size=6000", "1 of 2 values"),
         ),
-        ((*SVM[3:], "train.epochs=5,9"), ("train.epochs: ", "all results are the same")),
         (
             ("data.records=18", "model=svm,logistic", "features=voltage", "cv.folds=2"),
             ("model=svm: expected 5 training subjects", "1 of 2 points"),
@@ -55,8 +54,6 @@ def test_a_point_that_cannot_run_is_named_and_counted(typed, parts):
 def test_points_that_fit_are_counted_and_those_that_ran_are_not_refused(monkeypatch):
     mixed = swept(*SMALL, "model=svm,cnn", "features=voltage,raw", "search.sampler=random")
     assert mixed.check() == "4 values"  # each fits to some point
-    lists = swept(*SMALL, "model=svm,dnn", "features=voltage", "train.epochs=5,9")
-    assert lists.check() == "4 points"
     folds = swept(*SVM, "cv.folds=3,29,40")
     assert folds.check(lambda: [{"cv.folds": 29}, {"cv.folds": 40}]) == "3 points"
     with pytest.raises(InputError, match=r"cv.folds=40: .* 1 of 3 points"):

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, read_plugins
@@ -91,21 +91,14 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def _folder_name(kind: str, *, _root_: DictConfig) -> str:
     """Return what the folder of a run or of a sweep is called, after the time.
 
-    A sweep has the name of its recipe, or of what it sweeps. What cannot be composed has the name
-    of its kind: the command ends with the reason soon after.
+    A sweep has the name of its recipe. What cannot be composed has the name of its kind: the
+    command ends with the reason soon after.
     """
     name = kind
-    try:
-        if kind == "run":
-            name = settings_from(plain(_root_)).name
-        elif recipe := _root_.hydra.runtime.choices.get("experiment"):
-            name = f"sweep-{recipe}"
-        else:
-            typed = OverridesParser.create().parse_overrides([*_root_.hydra.overrides.task])
-            swept = [one.key_or_group for one in typed if one.is_sweep_override()]
-            name = "-".join([kind, *(key.rpartition(".")[2] for key in swept)])
-    except Exception:  # a folder has to have some name
-        pass
+    with suppress(Exception):  # a folder has to have some name
+        recipe = _root_.hydra.runtime.choices.get("experiment")
+        name = f"{kind}-{recipe}" if recipe else kind
+        name = settings_from(plain(_root_)).name if kind == "run" else name
     return re.sub(r"[^\w.-]+", "-", name)[:80]
 
 

@@ -158,13 +158,9 @@ def _composed(command: CommandLine, point: Mapping[str, str]) -> DictConfig:
         return without_fields.load()
     except Exception as error:
         message = str(explained(error, without_fields))
-        parsed = command.parsed() if point else []
-        swept = {one.key_or_group for one in parsed if one.is_sweep_override()}
-        for override in parsed:
+        for override in command.parsed() if point else ():
             name, _, value = str(override.input_line).partition("=")
-            group = override.key_or_group.partition(".")[0]
-            varies = group in swept or (group == "features" and "model" in swept)
-            if varies and message.startswith(f"{name}: ") and not override.is_sweep_override():
+            if message.startswith(f"{name}: ") and not override.is_sweep_override():
                 message += f". In a sweep, {name}=choice({value}) sets it only where it exists"
         raise InputError(message) from None
 
@@ -174,9 +170,9 @@ def _check_recipes(command: CommandLine, recipes: Sequence[Mapping[str, object]]
     parsed = command.parsed()
     typed = {override.key_or_group for override in parsed}
     is_swept = any(one.key_or_group == "experiment" and one.is_sweep_override() for one in parsed)
-    swept = [{name.lstrip("+~") for name in recipe} for recipe in recipes]
-    for names in swept:
-        if names - typed and (is_swept or names != swept[0]):
+    for recipe in recipes:
+        names = {name.lstrip("+~") for name in recipe}
+        if names - typed and (is_swept or recipe.keys() != recipes[0].keys()):
             raise InputError(
                 f"experiment: one is the recipe of a sweep, of {', '.join(sorted(names))}, and "
                 "cannot be swept over. Start a sweep for each"

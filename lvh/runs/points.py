@@ -10,7 +10,6 @@ from lvh.config.run_settings import RunSettings
 from lvh.config.sweep_space import point_settings
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
-from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.search.plan import StudyPlan, decided
 from lvh.search.space import Choice, Point, Space
@@ -44,14 +43,9 @@ class SweepPoints:
     """
 
     def __init__(self, command: CommandLine, space: Space) -> None:
-        """Find the first point that can run.
-
-        Raises:
-            InputError: There is none, or a setting cannot be swept.
-        """
+        """Find the first point that can run; raise InputError where there is none."""
         _check_swept(space)
         self.space, self.settings_at = space, point_settings(command, space)
-        self._results: dict[_Key, str] = {}
         self._label = ""
         refused: dict[str, Point] = {}
         for point in islice(space.probes(), _TRIED):
@@ -85,18 +79,11 @@ class SweepPoints:
                     faults[key] = None
             if time.process_time() > ends_at:
                 break
-        is_whole = is_grid and len(faults) == total
         counted = f"{total} points" if is_grid else f"{len(faults)} values"
-        if is_grid and not is_whole:
+        if is_grid and len(faults) < total:
             counted = f"the {len(faults)} points that were checked, of {counted},"
         refused = {key: fault for key, fault in faults.items() if fault is not None}
-        idle = self._idle() if is_whole and total == self.space.size else []
-        known = {frozenset(point.items()) for point in done()} if refused or idle else set()
-        if idle and not known:
-            raise InputError(
-                f"{idle[0]}: expected a setting that changes the results of some point. Received: "
-                "values with which all results are the same"
-            )
+        known = {frozenset(point.items()) for point in done()} if refused else set()
         left = [key for key in refused if key not in known and (is_grid or not known)]
         if not left:
             return counted
@@ -112,13 +99,10 @@ class SweepPoints:
     def _fault(self, point: Point) -> InputError | None:
         """Return why a point cannot run."""
         try:
-            settings = self.settings_at(point)
-            data = load_data(settings)
+            data = load_data(self.settings_at(point))
             check_label(data.cohort.label_name, self._label or data.cohort.label_name)
-            result = run_key(settings, data.cohort.fingerprint, data.splits)
         except InputError as error:
             return error
-        self._results[frozenset(point.items())] = result
         return None
 
     def _fits(self, value: _Key, ends_at: float) -> bool:
@@ -128,20 +112,6 @@ class SweepPoints:
             for point in islice(self.space.probes(), _TRIED)
             if value <= point.items()
         )
-
-    def _idle(self) -> list[str]:
-        """Return dimensions whose values all give the same results, whatever the others are."""
-        idle = []
-        for name in self.space.names:
-            of_rest: dict[_Key, list[str]] = {}
-            for key, result in self._results.items():
-                rest = frozenset(one for one in key if one[0] != name)
-                if rest != key:
-                    of_rest.setdefault(rest, []).append(result)
-            several = [one for one in of_rest.values() if len(one) > 1]
-            if several and all(len({*one}) == 1 for one in several):
-                idle.append(name)
-        return idle
 
     def _to_check(self, is_grid: bool) -> Iterator[tuple[_Key, Point]]:
         """Yield what is checked: points of a grid, or single values, each with a point that has it.

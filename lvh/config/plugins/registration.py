@@ -66,7 +66,10 @@ def register_model(
 
     def new(build: Any, origin: Origin) -> Architecture | Estimator:
         if inspect.isclass(build) and inputs == "tabular":
-            return classifier_entry(origin, own, _of_fields(origin, build, settings))
+            names = [one.name for one in fields(settings)] if settings is not None else []
+            return classifier_entry(
+                origin, own, lambda settings, **_: build(**{n: getattr(settings, n) for n in names})
+            )
         is_network = callable(build) and "input_shape" in inspect.signature(build).parameters
         if not callable(build) or inputs not in ("signal" if is_network else "", "tabular"):
             raise origin.refused(
@@ -120,12 +123,14 @@ def register_features(
     """
 
     def new(extract: Any, origin: Origin) -> Form:
-        call = _taking(origin, extract, ("cohort", "settings"), settings, required="cohort")
-        if kind not in get_args(Kind) or (kind == "signal" and fill):
-            raise origin.refused("expected kind=tabular, or kind=signal without fill", (kind, fill))
-        if isinstance(needs, str) or {*needs} - {*get_args(Need)}:
-            known = ", ".join(get_args(Need))
-            raise origin.refused(f"needs: expected some of {known} in a list", excerpt(needs))
+        call = _taking(origin, extract, ("cohort", "settings"), settings)
+        is_odd = isinstance(needs, str) or {*needs} - {*get_args(Need)}
+        if is_odd or kind not in get_args(Kind) or (kind == "signal" and fill):
+            raise origin.refused(
+                f"expected kind=tabular, or kind=signal without fill; needs= a list of some of "
+                f"{', '.join(get_args(Need))}",
+                excerpt((kind, fill, needs)),
+            )
 
         def run(cohort: Cohort, chosen: Any) -> FeatureSet:
             def values(of: Cohort) -> Any:
@@ -194,23 +199,8 @@ def _decorator(
     return register
 
 
-def _of_fields(origin: Origin, build: type, settings: type | None) -> Callable[..., Any]:
-    """Return what calls a class with the fields of the settings as its arguments."""
-    names = [one.name for one in fields(settings)] if settings is not None else []
-    try:
-        inspect.signature(build).bind_partial(**dict.fromkeys(names))
-    except TypeError as error:
-        expected = f"expected fields of settings that are arguments of {build.__name__}"
-        raise origin.refused(expected, error) from None
-    return lambda settings, **_: build(**{one: getattr(settings, one) for one in names})
-
-
 def _taking(
-    origin: Origin,
-    function: Any,
-    known: Sequence[str],
-    settings: type | None,
-    required: str = "",
+    origin: Origin, function: Any, known: Sequence[str], settings: type | None
 ) -> Callable[..., Any]:
     """Return what calls a function with those of the known arguments that it names.
 
@@ -219,8 +209,7 @@ def _taking(
     parameters = inspect.signature(function).parameters
     wanted = [name for name in known if name in parameters]
     needed = {name for name, one in parameters.items() if one.default is one.empty}
-    is_missing = required not in ("", *wanted)
-    if needed - {*wanted} or is_missing or (settings is not None) != ("settings" in wanted):
+    if needed - {*wanted} or (settings is not None) != ("settings" in wanted):
         raise origin.refused(
             f"expected parameters of {', '.join(known)}, with settings where register_... gets a "
             "class settings=, and only there",

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -28,10 +28,6 @@ Metric = Callable[[Any, Any], float]
 """Takes labels and scores of the test records of a fold."""
 
 
-@overload
-def load_data(what: RunSettings, /) -> ExperimentData: ...
-@overload
-def load_data(what: str, /, *overrides: str, **fields: Any) -> Any: ...
 def load_data(what: RunSettings | str, /, *overrides: str, **fields: Any) -> Any:
     """Load records: a cohort by the name of a source, or all that an experiment needs.
 
