@@ -1,7 +1,7 @@
 """The settings of one run: typed, checked and frozen."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
@@ -64,10 +64,10 @@ class RunSettings:
     train: TrainSettings
     search: SearchSettings
     tracking: TrackingSettings
-    backend: str
-    seed: int
-    resume: bool
-    store: str
+    backend: Name
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)]
+    resume: Annotated[bool, Strict()]
+    store: Annotated[str, Field(min_length=1)]
 
     @property
     def base_name(self) -> str:
@@ -133,33 +133,30 @@ def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> "dict[str, Plain]":
     return flat
 
 
-@dataclass(frozen=True, slots=True)
-class _Ungrouped:
-    """The settings that belong to no group."""
-
-    backend: Name
-    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)]
-    resume: Annotated[bool, Strict()]
-    store: Annotated[str, Field(min_length=1)]
-
-
 def settings_from(config: dict[str, Any]) -> RunSettings:
     """Check a composed configuration, resolved, field by field and across groups."""
     load_installed()
     config = {"external": None, **config}
-    if recorded := config.pop("plugins", {}):
-        _check_plugins(recorded)
+    recorded = config.pop("plugins", None) or {}
+    named = recorded.values() if isinstance(recorded, dict) else [None]
+    if not all(isinstance(one, dict) and "source" in one for one in named):
+        raise InputError(
+            "plugins: code that a file names is not run. Expected plugins=[MODULE] or --plugin "
+            f"FILE.py on the command line. Received: {excerpt(recorded)}"
+        )
+    check_origins({option: str(one["source"]) for option, one in recorded.items()}, "plugins")
     _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
-    ungrouped = [field.name for field in fields(_Ungrouped)]
-    for group, node in config.items():
-        is_absent = group == "external" and node is None
-        if group not in ungrouped and not is_absent and not isinstance(node, dict):
-            raise InputError(f"{group}: expected an option. Received: {excerpt(node)}")
+    groups = [*ENTRIES, *SETTINGS]
+    if config["external"] is None:
+        groups.remove("external")
+    for group in groups:
+        if not isinstance(config[group], dict):
+            raise InputError(f"{group}: expected an option. Received: {excerpt(config[group])}")
     model = config["model"]
     if isinstance(name := model.get("name"), str):
         config["model"] = model = {**model, "name": MODEL_ALIASES.get(name, name)}
-    types: dict[str, Any] = {}
-    for group in [group for group in ENTRIES if config[group] is not None]:
+    types: dict[str, type[Any]] = dict(SETTINGS)
+    for group in [group for group in groups if group in ENTRIES]:
         name, options = config[group].get("name"), ENTRIES[group]
         if not isinstance(name, str) or name not in options:
             raise InputError(
@@ -167,19 +164,17 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
             )
         types[group] = options[name].settings
     refuse(model_rules(model, config["features"]["name"]))
-    values = asdict(parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
-    values["external"] = None
-    for group, settings in {**types, **SETTINGS}.items():
-        later = [one for one in fields(settings) if one.name in _LATER]
+    for group in groups:
+        later = [one for one in fields(types[group]) if one.name in _LATER]
         usual = {one.name: one.default for one in later if one.default is not MISSING}
-        values[group] = parsed(group, {**usual, **config[group]}, settings)
-    if isinstance(MODELS[model["name"]], Estimator):
-        values["backend"] = NO_BACKEND
-    run_settings = RunSettings(**values)
-    check_train(run_settings.train, run_settings.cv.validation, run_settings.is_network)
-    check_protocol(run_settings.cv)
-    refuse(run_rules(run_settings))
-    return run_settings
+        config[group] = parsed(group, {**usual, **config[group]}, types[group])
+    settings = parsed("", config, RunSettings)
+    if isinstance(MODELS[settings.model.name], Estimator):
+        settings = replace(settings, backend=NO_BACKEND)
+    check_train(settings.train, settings.cv.validation, settings.is_network)
+    check_protocol(settings.cv)
+    refuse(run_rules(settings))
+    return settings
 
 
 def search_from(config: dict[str, Any]) -> SearchSettings:
@@ -187,18 +182,6 @@ def search_from(config: dict[str, Any]) -> SearchSettings:
     search = parsed("search", config["search"], SearchSettings)
     refuse(search_rules(search))
     return search
-
-
-def _check_plugins(recorded: Any) -> None:
-    """Refuse plugins that a file names; those that the file of a run records must be loaded."""
-    try:
-        sources = {str(option): str(one["source"]) for option, one in recorded.items()}
-    except (AttributeError, KeyError, TypeError):
-        raise InputError(
-            "plugins: code that a file names is not run. Expected plugins=[MODULE] or --plugin "
-            f"FILE.py on the command line. Received: {excerpt(recorded)}"
-        ) from None
-    check_origins(sources, "plugins")
 
 
 def parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:

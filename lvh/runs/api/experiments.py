@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from lvh.config.composition import settings_of
 from lvh.config.messages import suggestion
 from lvh.config.plugins.loading import load_installed
 from lvh.config.run_settings import RunSettings
@@ -28,29 +27,25 @@ Metric = Callable[[Any, Any], float]
 """Takes labels and scores of the test records of a fold."""
 
 
-def load_data(what: RunSettings | str, /, *overrides: str, **fields: Any) -> Any:
+def load_data(what: RunSettings | str, **fields: Any) -> Any:
     """Load records: a cohort by the name of a source, or all that an experiment needs.
 
     Args:
-        what: Name of a source, such as `ludb`; an override, such as `data=ludb`; or settings.
-        *overrides: Further ones.
+        what: Name of a source, such as `ludb`; or the settings of an experiment.
         **fields: Settings of the source, such as `root="ludb"`.
 
     Returns:
-        A `Cohort` for the name of a source; for overrides and settings `ExperimentData`, which has
-        the cohort, its features and the splits.
+        A `Cohort` for the name of a source; for settings `ExperimentData`, which has the cohort,
+        its features and the splits.
 
     >>> lvh.load_data("synthetic", records=42).signals.shape  # records, samples, leads
     (42, 5000, 12)
-    >>> lvh.load_data("data=synthetic", "data.records=42", "features=voltage").features.X.shape
+    >>> settings = lvh.settings("data=synthetic", "data.records=42", "features=voltage")
+    >>> lvh.load_data(settings).features.X.shape
     (42, 71)
     """
     if isinstance(what, RunSettings):
         return data_of(what)
-    if overrides or "=" in what:
-        if fields:
-            raise InputError(f"load_data: expected overrides alone. Received: {excerpt(fields)}")
-        return data_of(settings_of(what, *overrides))
     load_installed()
     if what not in SOURCES:
         raise InputError(
