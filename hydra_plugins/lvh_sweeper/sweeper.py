@@ -39,11 +39,7 @@ class LvhSweeper(Sweeper):
         self._workers = _limit_workers(self._config)
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Search the space that the overrides span.
-
-        Raises:
-            LvhError: No point is valid, or some configuration failed.
-        """
+        """Search the space that the overrides span."""
         from lvh.config.composition import command_of
         from lvh.config.sweep_space import space_of
         from lvh.errors import masked
@@ -64,11 +60,7 @@ class LvhSweeper(Sweeper):
         run_sweep(Sweep(command, space, self._launch, self._workers, is_local, folder))
 
     def _launch(self, task: TaskFunction, n_processes: int) -> list[Any]:
-        """Start a task function in processes that the launcher makes.
-
-        The task brings all that it needs; Hydra composes a configuration for it without any
-        override, which is never read.
-        """
+        """Start a task function, which brings all that it needs, in processes of the launcher."""
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self._context, task_function=task, config=self._config
         )

@@ -58,11 +58,7 @@ _ALIAS = re.compile(rf"(?<![\w.])({'|'.join(MODEL_ALIASES)})(?![\w.])")
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """A command line as Hydra takes it; any process can compose it.
-
-    Options that are numbers are put in quotes; old names of models are replaced. Plugins are
-    loaded where it is composed; their code must be the same there.
-    """
+    """A command line as Hydra takes it, with quoted options; any process can compose it."""
 
     overrides: tuple[str, ...] = ()
     config_name: str = "config"
@@ -86,10 +82,7 @@ class CommandLine:
         return hydra_loader(self.config_path or str(conf_dir()), self.config_dir)
 
     def load(self) -> DictConfig:
-        """Compose, with Hydra's own node `hydra`, without any check of ours.
-
-        What Hydra and OmegaConf raise, `lvh.config.messages.explained` says in plain words.
-        """
+        """Compose, with Hydra's own node `hydra`; `explained` says its errors in plain words."""
         return self.loader.load_configuration(self.config_name, [*self.overrides], RunMode.RUN)
 
     def parsed(self) -> list[Override]:
@@ -97,10 +90,7 @@ class CommandLine:
         return OverridesParser.create(self.loader).parse_overrides([*self.overrides])
 
     def at(self, point: Mapping[str, str]) -> "CommandLine":
-        """Return the command line of one point of a sweep, as it is typed without `-m`.
-
-        A swept override that has no value in the point is left out.
-        """
+        """Return the command line of a point, as without `-m`, with the values that it has."""
         overrides = []
         for text, override in zip(self.overrides, self.parsed(), strict=True):
             name = override.get_key_element()
@@ -123,10 +113,7 @@ class CommandLine:
 
 
 def target(override: Override) -> tuple[str, str | None, bool]:
-    """Return what an override sets: name, package, and whether it merges fields into a group.
-
-    The later of two overrides with the same target is the one that counts.
-    """
+    """Return what an override sets: name, package, and whether it merges fields into a group."""
     value = override.value()
     values = value.list if isinstance(value, ChoiceSweep) else [value]
     return override.key_or_group, override.package, any(isinstance(value, dict) for value in values)

@@ -89,11 +89,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def _folder_name(kind: str, *, _root_: DictConfig) -> str:
-    """Return what the folder of a run or of a sweep is called, after the time.
-
-    A sweep has the name of its recipe. What cannot be composed has the name of its kind: the
-    command ends with the reason soon after.
-    """
+    """Return what the folder of a run or of a sweep is called, after the time."""
     name = kind
     with suppress(Exception):  # a folder has to have some name
         recipe = _root_.hydra.runtime.choices.get("experiment")

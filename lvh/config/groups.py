@@ -1,8 +1,4 @@
-"""The groups of the configuration and their options, from the registries and from conf/.
-
-An option whose values are the defaults of its dataclass needs no file: it is registered in
-Hydra's ConfigStore, those of plugins too. Files in conf/ say what differs from them.
-"""
+"""The groups of options: from registries and dataclasses, and files in conf/ that differ."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
@@ -94,10 +90,7 @@ def known_fields() -> tuple[str, ...]:
 
 
 def defaults(settings: type) -> dict[str, Any]:
-    """Return the defaults of a settings dataclass as plain containers.
-
-    A field without a default becomes `???`, Hydra's "to be given".
-    """
+    """Return the defaults of a dataclass; a field without one becomes `???`, as in Hydra."""
     values: dict[str, Any] = {}
     for field in fields(settings):
         value = field.default if field.default_factory is MISSING else field.default_factory()

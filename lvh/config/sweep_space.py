@@ -51,10 +51,7 @@ def one_point(command: CommandLine) -> CommandLine:
 
 
 def point_settings(command: CommandLine, space: Space) -> Callable[[Point], RunSettings]:
-    """Return a function from a point to its settings; it raises what `compose` raises.
-
-    Hydra composes once for each combination of swept options, and sets swept fields in a copy.
-    """
+    """Return a function from a point to its settings; it composes once for the same options."""
     keys = {one.get_key_element(): one.key_or_group for one in command.parsed()}
     # a mapping may set what is swept
     is_plain = not any(isinstance(one.value(), dict) or target(one)[2] for one in command.parsed())

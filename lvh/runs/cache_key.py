@@ -19,11 +19,7 @@ Folds in a store that were made under another number are trained again.
 
 
 def deciding(settings: RunSettings) -> dict[str, Any]:
-    """Return the settings that decide the result of a fold, apart from data and split.
-
-    Raises:
-        InputError: A model, form or source comes from code whose changes nobody can see.
-    """
+    """Return the settings that decide the result of a fold, apart from data and split."""
     groups = {"features": settings.features, "model": settings.model}
     if settings.is_network:
         # threads, and on a GPU the folds that are trained at once, may change the last digits of

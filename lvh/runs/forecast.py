@@ -36,10 +36,7 @@ _TRAINED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def timed_steps(settings: RunSettings, data: ExperimentData) -> float:
-    """Return about how many seconds the folds of a configuration train, from a few timed steps.
-
-    A classifier is fitted on one fold.
-    """
+    """Return about how many seconds the folds of a configuration train, from a few timed steps."""
 
     def seconds(epochs: int, splits: Iterable[object]) -> float:
         train = replace(settings.train, epochs=epochs, patience=None)
@@ -69,10 +66,7 @@ def timed_steps(settings: RunSettings, data: ExperimentData) -> float:
 
 
 def begin(study: Study, at_once: int, settings_at: Callable[[Point], RunSettings]) -> str:
-    """Time steps of some configurations, once in a study; return what the sweep will take.
-
-    Nothing is timed where that would take as long as the training.
-    """
+    """Time steps of some configurations, once in a study; return what the sweep will take."""
     plan = study.plan
     if study.attribute(_TIMED) is not None or plan.search.sampler != "grid":
         return ""

@@ -30,10 +30,7 @@ def say_next(name: str, *arguments: str | Path, **options: str | Path | None) ->
 
 
 def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> str:
-    """Return a command line of lvh that begins as the user began this one: `lvh NAME` or else.
-
-    An option that is None is left out; a command that needs the code of plugins gets it.
-    """
+    """Return a command line of lvh that begins as the user began this one: `lvh NAME` or else."""
     program = sys.argv[0]
     if program.endswith(".py") or program.startswith("python -m lvh"):
         start = [_callable(sys.executable), "-m", f"lvh.{name}"]

@@ -39,11 +39,7 @@ class Chosen(NamedTuple):
 
 
 def choose(run: str | None, storage: str | None, study: str | None) -> Chosen:
-    """Return a run by what `runs_named` takes, or the best of a sweep: of that name, or the latest.
-
-    Raises:
-        InputError: There is none.
-    """
+    """Return a run by what `runs_named` takes, or the best of a sweep, by default the latest."""
     named = study_named(run, storage) if run else ""
     if not run or named:
         return _best_of_sweep(storage, named or study)

@@ -114,10 +114,7 @@ class SweepPoints:
         )
 
     def _to_check(self, is_grid: bool) -> Iterator[tuple[_Key, Point]]:
-        """Yield what is checked: points of a grid, or single values, each with a point that has it.
-
-        Each choice and both ends of a range come first, at the first point that can run.
-        """
+        """Yield what is checked, points of a grid or single values, each with a point."""
         space, total = self.space, self.plan.total
         usual = {name: one.ends()[0] for name, one in space.dimensions.items()} | self.first
         for name, one in space.dimensions.items() if not is_grid or total == space.size else ():

@@ -17,10 +17,7 @@ from lvh.tracking.run_record import load_run
 
 
 def write_page(study: StudyResult, folder: Path, runs: Mapping[int, Path]) -> Path:
-    """Write the report of a study, with links to MLflow and the records that the best gets wrong.
-
-    See `lvh.reports.study_report.write`. What cannot be found is left out, and the page says why.
-    """
+    """Write the report of a study, with links to MLflow and the records that the best gets wrong."""
     best = runs.get(study.complete[0].number) if study.complete else None
     if best is None:
         return write(study, folder, runs)
@@ -39,10 +36,7 @@ def write_page(study: StudyResult, folder: Path, runs: Mapping[int, Path]) -> Pa
 
 
 def in_mlflow(tracking: TrackingSettings) -> TrackedAt | None:
-    """Return what gives a run's address in MLflow, or the command that shows it; None for `off`.
-
-    The function takes the key of a run and its folder. Of a server that is down it gives a command.
-    """
+    """Return what gives a run's address in MLflow, or the command that shows it; None for `off`."""
     if tracking.name == "off":
         return None
     uri = masked(resolved_uri(tracking))

@@ -91,10 +91,7 @@ def run_configuration(
 
 
 class _Stage(Callback):
-    """All folds of a run with a number of epochs, each of which is a result with a key of its own.
-
-    A further stage, with more epochs, continues where the folds of this one stand.
-    """
+    """All folds of a run with a number of epochs, each with a key of its own."""
 
     def __init__(self, settings: RunSettings, data: ExperimentData, store: FoldStore) -> None:
         self.settings, self._data, self._store = settings, data, store

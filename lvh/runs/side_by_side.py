@@ -12,11 +12,7 @@ from lvh.tracking.run_record import RunRecord
 
 
 def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]]:
-    """Return the runs of folders as a study, and the folder of each trial by its number.
-
-    Raises:
-        InputError: A folder is of no finished run, or the runs have different labels.
-    """
+    """Return the runs of folders as a study, and the folder of each trial by its number."""
     results, records = zip(*map(read_folder, folders), strict=True)
     labels = {record.data.label.casefold(): record.data.label for record in records}
     if len(labels) > 1:

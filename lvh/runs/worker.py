@@ -162,10 +162,7 @@ class Follower(Callback):
         result: WorkerResult,
         rungs: Sequence[int] = (0,),
     ) -> None:
-        """Take the trial, the names of all records, and the score that is reported.
-
-        `rungs` are the epochs at the end of each stage.
-        """
+        """Take the trial, the names of all records, and the score that is reported."""
         self._trial, self._objective, self._result = trial, objective, result
         self._records, self._rungs, self._stage = tuple(records), rungs, -1
         self.scores: list[FoldScore] = []
@@ -227,10 +224,7 @@ def _values(record: RunRecord, study: Study) -> tuple[float, ...]:
 
 
 def _is_best(study: Study, record: RunRecord) -> bool:
-    """Return whether no finished trial is better: figures of all take longer than their training.
-
-    `lvh report FOLDER` makes the page of any trial.
-    """
+    """Return whether no finished trial is better: figures take longer than a training."""
     sign = 1 if study.plan.objectives[0].maximize else -1
     complete = [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
     best = max((sign * trial.values[0] for trial in complete), default=-math.inf)

@@ -1,7 +1,4 @@
-"""What is checked of what a user's code returns: a wrong number is worse than an error.
-
-A plugin and `lvh.cross_validate` share the entries of a classifier and of a network.
-"""
+"""What is checked of what a user's code returns: a wrong number is worse than an error."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,17 +24,10 @@ _TESTED = 3  # records of which the inputs are made a second time, without the o
 
 
 class CheckedClassifier:
-    """A classifier of a user, with the random state of a fold, whose probabilities are checked.
-
-    Attributes:
-        fitted: The classifier itself.
-    """
+    """A classifier of a user, with the random state of a fold, whose probabilities are checked."""
 
     def __init__(self, origin: Origin, model: Any, random_state: int, *, margins: bool) -> None:
-        """Take a new classifier; each `random_state` in it that is None becomes the given one.
-
-        With `margins`, the logistic function of its `decision_function` is a probability.
-        """
+        """Take a new classifier; each `random_state` in it that is None becomes the given one."""
         self._origin, self.fitted = origin, model
         self._has_margins = margins and not hasattr(model, "predict_proba")
         scores = "decision_function" if self._has_margins else "predict_proba"
@@ -92,11 +82,7 @@ class CheckedClassifier:
 def classifier_entry(
     origin: Origin, settings: type, new: Callable[..., Any], *, is_given: bool = False
 ) -> Estimator:
-    """Return the entry of a classifier that `new` makes.
-
-    It gets `settings`, `names`, `random_state` and `subjects` by name. With `is_given` the
-    classifier gets inputs as they are, and may have margins only.
-    """
+    """Return the entry of a classifier that `new` makes, of arguments by their names."""
 
     def build(settings: Any, names: tuple[str, ...], random_state: int, subjects: Any) -> Any:
         with origin.calling():

@@ -55,13 +55,7 @@ _loading: set[str] = set()  # top packages whose digest was made right before th
 
 
 def load(names: Iterable[str]) -> tuple[Plugin, ...]:
-    """Import plugins by the paths of files, `FILE.py`, or the names of modules.
-
-    Raises:
-        InputError: There is no such file or module, it registers nothing, or two of the files have
-            one name.
-        LvhError: Its code fails; the message names the line.
-    """
+    """Import plugins by the paths of files, `FILE.py`, or the names of modules."""
     paths = dict.fromkeys(map(_path, names))
     if len({_top(path) for path in paths if os.sep in path}) < sum(os.sep in one for one in paths):
         raise InputError(f"--plugin: expected files of different names. Received: {[*paths]}")
@@ -106,10 +100,7 @@ def origins(chosen: Iterable[tuple[str, str]]) -> dict[str, Plugin]:
 
 
 def check_origins(recorded: Mapping[str, str], of: str) -> None:
-    """Refuse options whose code is missing here; what a file records is never loaded.
-
-    `recorded` has the source of each option, such as `model=mine`, of what `of` names.
-    """
+    """Refuse options whose code is missing here; what a file records is never loaded."""
     for option, source in recorded.items():
         group, _, name = option.partition("=")
         if name not in REGISTRIES.get(group, {}):

@@ -1,7 +1,4 @@
-"""What a plugin calls: `register_model`, `register_features` and `register_source`.
-
-Each is a decorator of a function or class, whose parameters are found by their names.
-"""
+"""What a plugin calls: `register_model`, `register_features` and `register_source`."""
 
 import inspect
 import re
@@ -202,10 +199,7 @@ def _decorator(
 def _taking(
     origin: Origin, function: Any, known: Sequence[str], settings: type | None
 ) -> Callable[..., Any]:
-    """Return what calls a function with those of the known arguments that it names.
-
-    It must name settings exactly if it has some, else the settings would do nothing.
-    """
+    """Return what calls a function with those arguments that it names."""
     parameters = inspect.signature(function).parameters
     wanted = [name for name in known if name in parameters]
     needed = {name for name, one in parameters.items() if one.default is one.empty}

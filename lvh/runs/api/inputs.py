@@ -42,11 +42,7 @@ class TrainingData:
 
 
 def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any) -> CVResult:
-    """Train and score every fold; `more` is of `lvh.evaluation.cross_validation`.
-
-    Raises:
-        InputError: The training has settings that would do nothing, or nothing sensible.
-    """
+    """Train and score every fold; `more` is of `lvh.evaluation.cross_validation`."""
     train, n_validation = learner.train, min(len(one.validation) for one in data.splits)
     check_train(train, n_validation, learner.is_network)
     is_signal, leakage = data.features.kind == "signal", data.cv.protocol.leakage

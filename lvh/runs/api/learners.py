@@ -29,12 +29,7 @@ Train = TrainSettings | Mapping[str, Any] | None
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """Something to train: an entry of a registry, or one like it, and its settings.
-
-    Attributes:
-        name: Short, for messages.
-        backend: Of a network; None for the one in use, or TensorFlow.
-    """
+    """Something to train: an entry of a registry, or one like it, and its settings."""
 
     name: str
     entry: Architecture | Estimator

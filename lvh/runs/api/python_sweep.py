@@ -195,13 +195,7 @@ def _plan(space: Space, data: TrainingData, search: dict[str, Any]) -> StudyPlan
 def space_from(
     space: Any, estimators: Mapping[str, Any] | None = None
 ) -> tuple[Space, dict[str, Mapping[Plain, Any]]]:
-    """Read a space, see `sweep`, and what the values of its choices stand for.
-
-    Of several `estimators` it has a space for each, whose names get the estimator's before them.
-
-    Raises:
-        InputError: A value is none of these, or a name stands there twice.
-    """
+    """Read a space, see `sweep`, and what the values of its choices stand for."""
     dimensions: dict[str, Dimension] = {}
     conditions: dict[str, tuple[Condition, ...]] = {}
     objects: dict[str, Mapping[Plain, Any]] = {}
