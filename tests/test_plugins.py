@@ -17,8 +17,7 @@ from lvh.cli import export
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
 from lvh.config.plugins import checks, loading
-from lvh.config.plugins.loading import ensure, load
-from lvh.config.plugins.origin import Origin
+from lvh.config.plugins.loading import Origin, ensure, load
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.data.cohort import part_of
 from lvh.data.lazy_array import LazyArray

@@ -90,7 +90,7 @@ def begin(study: Study, at_once: int, settings_at: Callable[[Point], RunSettings
     if not any(cost for cost, _ in costs.values()):
         return ""
     left = seconds_left(plan, study.configurations(), costs, epochs=epochs, at_once=at_once)
-    text = f"training takes about {duration(left)}, less where trials are stopped"
+    text = f"training takes about {_duration(left)}, less where trials are stopped"
     text = text if plan.search.may_stop else text.partition(",")[0]
     return f"{text} (timed steps of {len(costs)} of {plan.total} configurations)"
 
@@ -99,7 +99,7 @@ def left_text(study: Study, at_once: int, epochs: int) -> str:
     """Return how much time a study takes from now, with a comma before it, if that is known."""
     costs = study.attribute(_TIMED) or {}
     left = seconds_left(study.plan, study.configurations(), costs, epochs=epochs, at_once=at_once)
-    return "" if math.isnan(left) else f", about {duration(left)} left"
+    return "" if math.isnan(left) else f", about {_duration(left)} left"
 
 
 def seconds_left(
@@ -197,8 +197,7 @@ def _regressed(kinds: list[Kind], known: Mapping[Kind, float]) -> list[float]:
     return [*np.exp(np.clip(predicted, y.mean() - 5, y.mean() + 5))]  # at most 150 times the mean
 
 
-def duration(seconds: float) -> str:
-    """Return seconds as a user reads them."""
+def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

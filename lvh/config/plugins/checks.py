@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.config.plugins.origin import Origin
+from lvh.config.plugins.loading import Origin
 from lvh.data.cohort import Cohort, fingerprint, part_of
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.lazy_array import LazyArray

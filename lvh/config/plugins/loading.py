@@ -8,8 +8,9 @@ import ast
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import import_module, metadata
@@ -18,10 +19,9 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from lvh.config.plugins.origin import Origin
 from lvh.data import SOURCES
 from lvh.data.cohort import fingerprint
-from lvh.errors import InputError, excerpt
+from lvh.errors import InputError, LvhError, excerpt
 from lvh.features import FORMS
 from lvh.models import MODELS
 
@@ -52,6 +52,46 @@ _plugins: dict[str, Plugin] = {}  # by the top package of their module
 _modules: dict[tuple[str, str], str] = {}  # top package by group and option
 _installed: set[str] = set()  # top packages that every process finds, by their entry points
 _loading: set[str] = set()  # top packages whose digest was made right before their import
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What some code is for, such as `model=lda: lda`, and the module that it is in."""
+
+    what: str
+    module: str
+
+    @property
+    def name(self) -> str:
+        """Name of the option."""
+        return self.what.partition(":")[0].rpartition("=")[2]
+
+    def refused(self, expected: str, received: object) -> InputError:
+        """Return the error for a result that cannot be used."""
+        return InputError(f"{self.what}: {expected}. Received: {received}")
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Turn an error of the code into an LvhError of one line that names the line of code."""
+        try:
+            yield
+        except LvhError:
+            raise
+        except (Exception, SystemExit) as error:  # an exit code of 0 would be no result
+            text = next(iter(str(error).strip().splitlines()), "")
+            if isinstance(error, SyntaxError):
+                text, place = str(error.msg), f" ({error.filename}:{error.lineno})"
+            else:
+                top, place = self.module.partition(".")[0], ""
+                for frame, line in traceback.walk_tb(error.__traceback__):
+                    if str(frame.f_globals.get("__name__")).partition(".")[0] == top:
+                        place = f" ({frame.f_code.co_filename}:{line})"
+            raise LvhError(f"{self.what}: {type(error).__name__}: {text}{place}") from error
+
+
+def named(what: str, code: Any) -> str:
+    """Return what some code is for, with its own name."""
+    return f"{what}: {getattr(code, '__name__', type(code).__name__)}"
 
 
 def load(names: Iterable[str]) -> tuple[Plugin, ...]:

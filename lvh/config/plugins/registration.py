@@ -16,8 +16,7 @@ from lvh.config.plugins.checks import (
     classifier_entry,
     network_entry,
 )
-from lvh.config.plugins.loading import join
-from lvh.config.plugins.origin import Origin, named
+from lvh.config.plugins.loading import Origin, join, named
 from lvh.data import Source
 from lvh.data.cohort import Cohort, SourceMetadata
 from lvh.errors import InputError, excerpt
@@ -61,7 +60,7 @@ def register_model(
     'bayes-voltage'
     """
 
-    def new(build: Any, origin: Origin) -> Architecture | Estimator:
+    def new(build: Any, origin: Origin, own: type) -> Architecture | Estimator:
         if inspect.isclass(build) and inputs == "tabular":
             names = [one.name for one in fields(settings)] if settings is not None else []
             return classifier_entry(
@@ -80,8 +79,7 @@ def register_model(
         known = ("settings", "names", "random_state", "subjects")
         return classifier_entry(origin, own, _taking(origin, build, known, settings))
 
-    own = _settings("model", name, settings, _caller())
-    return _decorator("model", name, _caller(), new)
+    return _registering("model", name, settings, new)
 
 
 def register_features(
@@ -119,7 +117,7 @@ def register_features(
     (42, 12)
     """
 
-    def new(extract: Any, origin: Origin) -> Form:
+    def new(extract: Any, origin: Origin, own: type) -> Form:
         call = _taking(origin, extract, ("cohort", "settings"), settings)
         is_odd = isinstance(needs, str) or {*needs} - {*get_args(Need)}
         if is_odd or kind not in get_args(Kind) or (kind == "signal" and fill):
@@ -138,8 +136,7 @@ def register_features(
 
         return Form(own, run, kind, **{f"needs_{one}": one in needs for one in get_args(Need)})
 
-    own = _settings("features", name, settings, _caller())
-    return _decorator("features", name, _caller(), new)
+    return _registering("features", name, settings, new)
 
 
 def register_source(
@@ -165,7 +162,7 @@ def register_source(
     42
     """
 
-    def new(load: Any, origin: Origin) -> Source:
+    def new(load: Any, origin: Origin, own: type) -> Source:
         call = _taking(origin, load, ("settings",), settings)
 
         def run(chosen: Any) -> Cohort:
@@ -175,22 +172,18 @@ def register_source(
         about = SourceMetadata(f"The plugin {origin.module}.", "not known", "Not described.")
         return Source(own, run, metadata or about)
 
-    own = _settings("data", name, settings, _caller())
-    return _decorator("data", name, _caller(), new)
+    return _registering("data", name, settings, new)
 
 
-def _caller() -> str:
-    """Return the module that calls the function that calls this one."""
-    return str(sys._getframe(2).f_globals.get("__name__", "__main__"))
-
-
-def _decorator(
-    group: str, name: str, module: str, new: Callable[[Any, Origin], Any]
+def _registering(
+    group: str, name: str, settings: type | None, new: Callable[[Any, Origin, type], Any]
 ) -> Callable[[_F], _F]:
     """Return what adds the entry of the decorated function or class to its registry."""
+    module = str(sys._getframe(2).f_globals.get("__name__", "__main__"))
+    own = _settings(group, name, settings, module)
 
     def register(code: _F) -> _F:
-        join(group, name, new(code, Origin(named(f"{group}={name}", code), module)), module)
+        join(group, name, new(code, Origin(named(f"{group}={name}", code), module), own), module)
         return code
 
     return register

@@ -13,8 +13,7 @@ import numpy as np
 from lvh.config.groups import defaults
 from lvh.config.messages import suggestion
 from lvh.config.plugins.checks import classifier_entry, network_entry
-from lvh.config.plugins.loading import load_installed
-from lvh.config.plugins.origin import Origin, named
+from lvh.config.plugins.loading import Origin, load_installed, named
 from lvh.config.run_settings import parsed
 from lvh.errors import InputError, excerpt
 from lvh.features import FeatureSet
