@@ -128,14 +128,12 @@ def test_names_of_plugins_work_from_python(cohort):
     features = form.extract(cohort, form.settings())
     same = lvh.cross_validate("ridge", features, cv=2)
     np.testing.assert_array_equal(result.y_score, same.y_score)
-    study = lvh.sweep("ridge", features, space={"alpha": [0.5, 1.0]}, cv=2)
-    assert study.complete[0].values[0] >= result.scores.mean.ap
     trained = [
-        lvh.cross_validate("net", features, cv=2, train={"epochs": 2}, **more)
-        for more in ({}, {}, {"seed": 1})
+        lvh.cross_validate("net", features, cv=2, train={"epochs": 2}, seed=seed).y_score
+        for seed in (0, 0, 1)
     ]
-    np.testing.assert_array_equal(trained[0].y_score, trained[1].y_score)
-    assert (trained[0].y_score != trained[2].y_score).any()
+    np.testing.assert_array_equal(trained[0], trained[1])
+    assert (trained[0] != trained[2]).any()
 
 
 BEGIN = """from dataclasses import dataclass
@@ -180,6 +178,7 @@ def test_what_would_give_wrong_numbers_is_refused(expected):
 
 
 FEATURES = {
+    "exit": "__import__('sys').exit(0)",
     "mean over records": "cohort.age[:, None] - cohort.age.mean()",
     "label": "cohort.label[:, None] * 1.0",
     "chance": "np.random.default_rng().normal(size=(len(cohort.records), 2))",
@@ -198,8 +197,10 @@ def test_features_that_leak_or_do_not_fit_are_refused(case):
         "import numpy as np\nimport lvh\n@lvh.register_features('own')\n"
         f"def f(cohort):\n    return {FEATURES[case]}"
     )
-    said = run("model=svm", "features=own", code=2)
-    assert "features=own: f: expected" in said
+    said = run("model=svm", "features=own", code=1 if case == "exit" else 2)
+    assert (
+        "features=own: f: SystemExit: 0" if case == "exit" else "features=own: f: expec"
+    ) in said
 
 
 @given(
@@ -247,22 +248,16 @@ def test_fields_are_settings_and_part_of_the_key_which_results_without_plugins_k
     def of(**model: object) -> RunSettings:
         return settings_from({**composed, "model": {"name": "ridge", **model}})
 
-    @given(
-        st.floats(allow_nan=False, allow_infinity=False),
-        st.text(st.characters(codec="utf-8")),
-        st.one_of(st.booleans(), st.text(), st.none(), st.lists(st.integers())),
-    )
-    @settings(max_examples=40)
-    def check(alpha, kind, wrong):
-        own, default = of(alpha=alpha, kind=kind), of(alpha=1, kind="l2")
+    default = of(alpha=1, kind="l2")
+    for alpha, kind in ((1, "l2"), (2.0, "l2"), (1.0, "l1"), (0.1, "é ' {")):
+        own = of(alpha=alpha, kind=kind)
         assert (own.model.alpha, own.model.kind) == (alpha, kind)
         assert (deciding(own) == deciding(default)) == ((alpha, kind) == (1, "l2"))
+    for wrong in (True, "1", None, [1]):
         with pytest.raises(InputError, match=r"model\.alpha: "):
-            of(alpha=wrong, kind=kind)
-        with pytest.raises(InputError, match=r"model\.beta: no such setting"):
-            of(alpha=alpha, kind=kind, beta=1)
-
-    check()
+            of(alpha=wrong)
+    with pytest.raises(InputError, match=r"model\.beta: no such setting"):
+        of(beta=1)
 
 
 def test_no_file_names_code_that_is_run():
@@ -290,9 +285,6 @@ def test_an_own_experiment_of_another_folder_runs_with_a_plugin():
         "  - override /features: spread\nmodel: {alpha: 0.5}\n"
     )
     assert "ridge-spread" in run("--config-dir", "own", "experiment=mine")
-    loading._forget("lvh_plugin_mine")
-    code, _, err = in_process("--config-path", str(Path("run").absolute()))
-    assert (code, "Add --plugin" in err) == (2, True), err
 
 
 def test_the_code_of_files_next_to_it_counts():
@@ -331,8 +323,7 @@ def test_a_source_gets_a_fingerprint_of_all_that_it_holds(cohort):
         chosen = ("data=ours", "features=raw", "model=cnn", *typed)
         return lvh.load_data(compose(CommandLine(chosen, plugins=plugins)).settings).cohort
 
-    prints = {loaded(f"data.years={years}").fingerprint for years in (0.0, 0.5, 1.0)}
-    assert len(prints) == 3
+    assert loaded("data.years=0.0").fingerprint != loaded("data.years=0.5").fingerprint
     write(Path("mine.py").read_text().replace("age=made.age", "label=made.label"))
     plugins = load(["mine.py"])
     with pytest.raises(InputError, match="data=ours: ours: y: expected 0 or 1"):
@@ -389,16 +380,3 @@ def test_processes_of_a_sweep_know_the_plugins(tmp_path):
     write(PLUGIN.replace("C=1 /", "C=2 /"))
     changed = command(*arguments, cwd=tmp_path)
     assert "4 folds trained now" in changed.out, changed.out + changed.err
-
-
-def test_no_function_of_features_sees_a_label_and_no_exit_is_a_success():
-    write("import sys; sys.exit(0)")
-    assert "SystemExit: 0" in run("model=svm", code=1)
-    write(
-        "import lvh\n@lvh.register_features('x')\ndef x(cohort):\n"
-        "    if len(cohort.records) > 3:\n        return cohort.label[:, None] + 0.0\n"
-        "    return 1 - cohort.label[:, None]\n"
-    )
-    data = lvh.load_data(lvh.settings(*DATA, "features=x", "model=svm", "plugins=[mine.py]"))
-    assert not data.features.X.any()
-    assert data.features.y.any()

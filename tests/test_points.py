@@ -37,7 +37,7 @@ def swept(*typed):
         ((*SVM[3:], "model.C=1,-1"), ("model.C=-1: model.C", "1 of 2 points")),
         (
             ("model=cnn", "model.kernel_size=interval(9,6000)"),
-            ("kernel_size=6000", "1 of 2 values"),
+            ("kernel_size=6000", "1 of 2 ends of ranges"),
         ),
         (
             ("data.records=18", "model=svm,logistic", "features=voltage", "cv.folds=2"),
@@ -53,7 +53,7 @@ def test_a_point_that_cannot_run_is_named_and_counted(typed, parts):
 
 def test_points_that_fit_are_counted_and_those_that_ran_are_not_refused(monkeypatch):
     mixed = swept(*SMALL, "model=svm,cnn", "features=voltage,raw", "search.sampler=random")
-    assert mixed.check() == "4 values"  # each fits to some point
+    assert mixed.check() == "0 ends of ranges"  # each fits to some point
     folds = swept(*SVM, "cv.folds=3,29,40")
     assert folds.check(lambda: [{"cv.folds": 29}, {"cv.folds": 40}]) == "3 points"
     with pytest.raises(InputError, match=r"cv.folds=40: .* 1 of 3 points"):

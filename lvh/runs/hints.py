@@ -3,7 +3,6 @@
 import math
 import os
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,24 +30,14 @@ def say_next(name: str, *arguments: str | Path, **options: str | Path | None) ->
 
 def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> str:
     """Return a command line of lvh that begins as the user began this one: `lvh NAME` or else."""
-    program = sys.argv[0]
-    if program.endswith(".py") or program.startswith("python -m lvh"):
-        start = [_callable(sys.executable), "-m", f"lvh.{name}"]
-    else:
-        start = [_callable(program.rpartition(" ")[0] or "lvh"), name]
+    is_module = sys.argv[0].endswith(".py") or sys.argv[0].startswith("python -m lvh")
+    start = ["python", "-m", f"lvh.{name}"] if is_module else ["lvh", name]
     plugins = loaded() if name in _OF_PLUGINS and "--plugin" not in arguments else []
     code = [word for one in plugins for word in ("--plugin", Path(one) if os.sep in one else one)]
     words = [*start, *arguments, *code]
     for flag, value in options.items():
         words += [] if value is None else [f"--{flag}", value]
     return shlex.join(str(_near(one)) if isinstance(one, Path) else one for one in words)
-
-
-def _callable(program: str) -> str:
-    """Return the name of a program where a shell finds it by that, else its path."""
-    path = Path(program)
-    is_near = Path(shutil.which(path.name) or "").parent == path.parent
-    return path.name if is_near or os.sep not in program else str(_near(path.absolute()))
 
 
 def _near(path: Path) -> Path:

@@ -65,21 +65,19 @@ class SweepPoints:
     def check(self, done: Callable[[], Collection[Mapping[str, Plain]]] = list) -> str:
         """Return how many points can run; raise InputError where one cannot.
 
-        Of a grid each value is checked, and then as many points as can be in four seconds. In a
-        space that is drawn from, each choice and both ends of a range have to fit to some point.
+        Of a grid each value is checked, and then as many points as can be in four seconds; of a
+        space that is drawn from, both ends of each range.
         `done` gives the points that the study has: these have run already.
         """
         is_grid, total = self.plan.search.sampler == "grid", self.plan.total
         faults: dict[_Key, InputError | None] = {}
         ends_at = time.process_time() + _PATIENCE
-        for key, point in self._to_check(is_grid):
-            if key not in faults:
+        for point in self._to_check(is_grid):
+            if (key := frozenset(point.items())) not in faults:
                 faults[key] = self._fault(point)
-                if faults[key] is not None and not is_grid and self._fits(key, ends_at):
-                    faults[key] = None
             if time.process_time() > ends_at:
                 break
-        counted = f"{total} points" if is_grid else f"{len(faults)} values"
+        counted = f"{total} points" if is_grid else f"{len(faults)} ends of ranges"
         if is_grid and len(faults) < total:
             counted = f"the {len(faults)} points that were checked, of {counted},"
         refused = {key: fault for key, fault in faults.items() if fault is not None}
@@ -105,27 +103,18 @@ class SweepPoints:
             return error
         return None
 
-    def _fits(self, value: _Key, ends_at: float) -> bool:
-        """Whether some point with a value can run; also if there is no time to find one."""
-        return any(
-            time.process_time() > ends_at or self._fault(point) is None
-            for point in islice(self.space.probes(), _TRIED)
-            if value <= point.items()
-        )
-
-    def _to_check(self, is_grid: bool) -> Iterator[tuple[_Key, Point]]:
-        """Yield what is checked, points of a grid or single values, each with a point."""
+    def _to_check(self, is_grid: bool) -> Iterator[Point]:
+        """Yield each value at the first point that can run, and all points of a grid."""
         space, total = self.space, self.plan.total
         usual = {name: one.ends()[0] for name, one in space.dimensions.items()} | self.first
-        for name, one in space.dimensions.items() if not is_grid or total == space.size else ():
+        for name, one in space.dimensions.items() if total == space.size or not is_grid else ():
             start = usual
             if name not in space.present(usual):  # it exists under other options
                 start = usual | next(probe for probe in space.probes() if name in probe)
-            for value in one.values() if isinstance(one, Choice) else one.ends():
-                point = space.present({**start, name: value})
-                yield frozenset(point.items() if is_grid else {(name, value)}), point
-        for point in islice(space.points(), total) if is_grid else ():
-            yield frozenset(point.items()), point
+            choices = one.values() if is_grid else ()  # others may fit to a choice elsewhere
+            for value in choices if isinstance(one, Choice) else one.ends():
+                yield space.present({**start, name: value})
+        yield from islice(space.points(), total) if is_grid else ()
 
 
 def check_label(received: str, expected: str) -> None:

@@ -68,8 +68,9 @@ def run_configuration(
     splits = data.splits if order is None else order
     run = _Run(composed, data, folder, sweep=sweep, rungs=rungs)
     show = partial(ProgressReporter, verbosity=verbosity, title=title + run.record.name)
+    is_alone = sweep is None and settings.resume  # else its folds are its own
     shown = [show(one.settings, data.cohort, features, one.trainer) for one in run.stages]
-    with _locked(settings, run.record.key) if sweep is None else nullcontext():
+    with _locked(settings, run.record.key) if is_alone else nullcontext():
         run.start(splits)
         with run.recorded(tracker):
             for stage, progress in zip(run.stages, shown, strict=True):
@@ -309,22 +310,17 @@ def _placed(record: RunRecord, sweep: SweepLink | None) -> RunRecord:
 def _locked(settings: RunSettings, key: str) -> Iterator[None]:
     """Let one process train a run; the system frees the lock when the process ends."""
     path = Path(settings.store) / "running" / f"{key}.lock"
-    lock = FileLock(path, timeout=0)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if settings.resume:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
+        lock = FileLock(path, timeout=0).acquire()
     except Timeout:
         raise InputError(
             "resume: another process trains this very run now. Wait until it ends, or use "
             "resume=false to train it a second time"
         ) from None
-    try:
+    with lock:
         yield
-    finally:
-        if lock.is_locked:
-            path.unlink(missing_ok=True)
-            lock.release()
+        path.unlink(missing_ok=True)
 
 
 @cache
