@@ -74,15 +74,6 @@ def test_a_law_of_costs_is_seen_after_a_quarter(constant, pace, is_timed, seed):
     assert left(plan, trials, costs) == pytest.approx(truth, rel=0.25)
 
 
-def test_what_ran_last_says_how_fast_the_machine_is_now():
-    plan = planned({"stride": list(range(1, 13))})
-    costs = {str(at): (10.0, 1.0) for at in range(12)}
-    trials = {at: ended(plan, at, 10 if at < 2 else 30, 0) for at in range(6)}
-    assert left(plan, trials, costs) == pytest.approx(6 * 30)
-    slow = {at: ended(plan, at, 30, 0) for at in range(6)}
-    assert left(plan, slow, costs) == pytest.approx(left(plan, trials, costs))
-
-
 def test_stored_folds_are_free_and_nothing_is_known_of_nothing():
     plan = planned({"stride": [1, 2]})
     assert math.isnan(left(plan, {}))

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-import conftest
 import numpy as np
 import pytest
 from conftest import python
@@ -42,10 +41,8 @@ def called(monkeypatch):
     ("typed", "module", "arguments"),
     [
         ("run model=cnn", "run", "model=cnn"),
-        ("model=cnn stride=10", "run", "model=cnn stride=10"),
         ("~budget", "run", "~budget"),
         ("sweep model=cnn stride=10,50", "run", "-m model=cnn stride=10,50"),
-        ("report --list", "report", "--list"),
         ("select FOLDER", "select", "FOLDER"),
     ],
 )
@@ -57,19 +54,6 @@ def test_a_command_is_called_with_its_arguments(called, typed, module, arguments
 def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
     assert main(["raport"]) == 2
     assert "Did you mean report? Received: 'raport'" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("module", "typed", "code", "printed"),
-    [
-        ("lvh", "--version", 0, lvh.__version__),
-        ("lvh.run", "model=trees --cfg job", 0, "lvh: model=trees is called model=extra_trees now"),
-    ],
-)
-def test_a_command_line_has_its_output_and_exit_code(tmp_path, module, typed, code, printed):
-    done = conftest.command(*typed.split(), cwd=tmp_path, module=module)
-    assert done.code == code, done.err
-    assert printed in done.out + done.err
 
 
 @pytest.fixture
@@ -117,12 +101,10 @@ def words(line: str) -> list[str]:
         ("", {"run", "sweep", "report", "compare", "doctor"}),
         ("run --pl", {"--plugin"}),
         ("run --plugin mine.py model=", {"model=cnn", "model=svm"}),
-        ("ru", {"run"}),
         ("model=c", {"model=cnn", "model=criteria"}),
         ("run -m model=cnn model.", {"model.kernel_size=", "model.filters."}),
         ("run model=cnn kernel=400 stride=5,1", {"stride=5,10", "stride=5,125"}),
         ("explore cv", {"cv=", "cv."}),
-        ("run --c", {"--cfg", "--config-dir"}),
         ("completion ", set(SCRIPTS)),
         ("run data.root=/tm", set()),  # files are the shell's
     ],
@@ -173,18 +155,6 @@ def test_an_interruption_that_a_library_swallows_ends_it_all_the_same(instead):
     assert (process.returncode, err) == (130, "lvh: interrupted by SIGINT\n")
 
 
-def test_what_an_interruption_leaves_to_do_is_done_in_peace():
-    lines = (
-        "try: print('ready', flush=True); signal.pause()",
-        "finally: signal.pause(); print('written', flush=True)",
-    )
-    process = script("\n    ".join(lines))
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "written\n", "lvh: interrupted by SIGINT\n")
-
-
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
@@ -198,10 +168,8 @@ def test_an_error_is_a_line_without_passwords_and_a_code(error, code, line, caps
         raise error
 
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    before = signal.getsignal(signal.SIGINT)
     assert exit_code_of(body) == code
     assert capsys.readouterr().err == line
-    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_a_working_directory_that_is_gone_is_a_fault_of_the_environment(tmp_path):

@@ -1,10 +1,8 @@
 """A sweep as a user types it: every point once, one table, the report as often as it is asked."""
 
 import contextlib
-import json
 import re
 import shutil
-import sqlite3
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +42,6 @@ def test_every_point_is_a_row_the_best_first_and_the_report_is_made_again(tmp_pa
     for name in ("leaderboard.csv", "folds.csv", "comparisons.csv"):
         assert (tmp_path / "later" / name).read_bytes() == (first / name).read_bytes()
     with contextlib.chdir(tmp_path):
-        _forget_a_score()
         resumed = Path("outputs/resumed")  # the folder of a command that had nothing to train
         resumed.mkdir()
         shutil.copy(first.parent / STUDY, resumed)
@@ -57,20 +54,6 @@ def test_every_point_is_a_row_the_best_first_and_the_report_is_made_again(tmp_pa
     assert {key: float(mean) for key, mean in side.items()} == pytest.approx(
         {row["kernel"]: float(row["mean"]) for row in rows}
     )
-
-
-def _forget_a_score():
-    """Make the trials of `studies.db` older than the score `brier`."""
-    with contextlib.closing(sqlite3.connect("studies.db")) as database, database:
-        select = "select trial_user_attribute_id, value_json from trial_user_attributes"
-        for row, text in database.execute(f"{select} where key = 'outcome'").fetchall():
-            outcome = json.loads(text)
-            for fold in outcome["folds"]:
-                del fold["metrics"]["brier"]
-            database.execute(
-                "update trial_user_attributes set value_json = ? where trial_user_attribute_id = ?",
-                (json.dumps(outcome), row),
-            )
 
 
 @pytest.mark.slow

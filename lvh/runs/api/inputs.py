@@ -11,7 +11,6 @@ import pandas as pd
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
-from lvh.config.conflicts import refuse
 from lvh.config.messages import explained
 from lvh.config.plugins.loading import REGISTRIES, load_installed
 from lvh.config.run_settings import parsed
@@ -45,20 +44,14 @@ def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any
     """Train and score every fold; `more` is of `lvh.evaluation.cross_validation`."""
     train, n_validation = learner.train, min(len(one.validation) for one in data.splits)
     check_train(train, n_validation, learner.is_network)
-    is_signal, leakage = data.features.kind == "signal", data.cv.protocol.leakage
-    expected = "cv.weights and cv.epoch: expected an honest protocol with a model without epochs"
+    is_signal = data.features.kind == "signal"
     scaled = f"{data.features.kind} inputs{', scaled' if data.is_scaled else ''}"
     is_wrong = not is_signal or (data.is_scaled and train.augment.is_in_mv)
-    augmented = (
-        "train.augment: expected signals; for noise, wander and amplitude those of a form with "
-        "features.scaling=none, in mV"
-    )
-    refuse(
-        [
-            (bool(leakage) and not learner.is_network, expected, leakage),
-            (train.augment.is_on and is_wrong, augmented, scaled),
-        ]
-    )
+    if train.augment.is_on and is_wrong:
+        raise InputError(
+            "train.augment: expected signals; for noise, wander and amplitude those of a form with "
+            f"features.scaling=none, in mV. Received: {scaled}"
+        )
     return cross_validation.cross_validate(
         data.features,
         more.pop("splits", data.splits),
@@ -137,10 +130,10 @@ def _splits(cv: Any, features: FeatureSet, groups: Any) -> tuple[tuple[Split, ..
     given = asdict(cv) if isinstance(cv, CvSettings) else dict(cv)
     settings: CvSettings = parsed("cv", {**asdict(CvSettings()), **given}, CvSettings)
     check_protocol(settings)
-    if settings.permutations or settings.scheme == "external":
+    if settings.permutations or settings.scheme == "external" or settings.protocol.leaks:
         raise InputError(
-            "cv: expected no permutations and no external records here; python -m lvh.run has "
-            f"both. Received: {excerpt(cv)}"
+            "cv: expected no permutations, no external records and an honest protocol; "
+            f"python -m lvh.run has the others. Received: {excerpt(cv)}"
         )
     return folds_of(features, settings, y), settings
 
