@@ -85,7 +85,7 @@ def test_the_old_name_of_a_race_warns_and_is_a_race():
     X, y = np.arange(160.0).reshape(80, 2), np.tile([0, 1], 40)
     swept = partial(lvh.sweep, "logistic", X, y, space={"C": [0.1, 1.0]}, cv=3)
     warns = pytest.warns(RenamedWarning, match='race=True is called budget="race" now')
-    with warns, pytest.raises(InputError, match="the old name of search"):
+    with warns, pytest.raises(InputError, match="expected no halving"):
         swept(race=True, budget="both")  # refused before any training
     assert SearchSettings(race=True).races
     assert SearchSettings(budget="race").races

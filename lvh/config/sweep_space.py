@@ -3,9 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import cache
-from itertools import islice
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,26 +11,19 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, target
-from lvh.config.composition import composed_from, recipe_params
+from lvh.config.composition import plain, recipe_params
 from lvh.config.groups import CONVOLUTION
 from lvh.config.messages import explained
-from lvh.config.run_settings import RunSettings
-from lvh.errors import InputError, LvhError, excerpt
+from lvh.config.run_settings import RunSettings, settings_from
+from lvh.errors import InputError, excerpt
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Point, Space
 
 _MOST_VALUES = 100_000
 """Largest number of values of one dimension."""
-_MOST_PROBES = 1000
 
 
 def space_of(command: CommandLine) -> Space:
-    """Return the space that the swept overrides of a command line span.
-
-    A range of whole numbers keeps its order and distance; an interval is of whole numbers where
-    the field is one, and contains both ends. A setting that only some options of a swept group
-    have gets the condition that one of them is chosen. All options are composed, so a wrong one
-    is refused here.
-    """
+    """Return the space that the swept overrides span; each option is composed, so it is right."""
     try:
         return _space_of(command)
     except Exception as error:
@@ -40,13 +31,8 @@ def space_of(command: CommandLine) -> Space:
 
 
 def one_point(command: CommandLine) -> CommandLine:
-    """Return the first point of a sweep whose settings are accepted; where none is, the first."""
+    """Return the first point of a sweep."""
     space = space_of(command)
-    settings_at = point_settings(command, space)
-    for point in islice(space.probes(), _MOST_PROBES):
-        with suppress(LvhError):
-            settings_at(point)
-            return command.at(space.texts(point))
     return command.at(space.texts(next(space.probes())))
 
 
@@ -72,7 +58,7 @@ def point_settings(command: CommandLine, space: Space) -> Callable[[Point], RunS
             ConfigLoaderImpl._apply_overrides_to_config(
                 OverridesParser.create().parse_overrides(typed), config
             )
-            return composed_from(config).settings
+            return settings_from(plain(config))
         except Exception as error:
             raise explained(error, command.at(texts)) from None
 

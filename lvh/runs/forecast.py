@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -16,20 +15,18 @@ from optuna.trial import FrozenTrial, TrialState
 from lvh.config.run_settings import RunSettings
 from lvh.evaluation.fold_training import train_folds
 from lvh.evaluation.results import Plain
-from lvh.runs.cache_key import deciding, fold_keys
 from lvh.runs.experiment_data import ExperimentData, load_data, new_trainer
 from lvh.search.plan import StudyPlan
 from lvh.search.racing import Floats, share_trained
 from lvh.search.space import Point
 from lvh.search.study import Study
-from lvh.tracking.fold_store import FoldStore
 
 Kind = tuple[tuple[str, Plain], ...]
 """What decides the cost of a configuration: its values that are whole numbers or words."""
-Timed = Mapping[str, tuple[float, float]]
-"""By the place of a configuration: s of all its folds, and the share of them that is not stored."""
+Timed = Mapping[str, float]
+"""By the place of a configuration: s of all its folds."""
 
-_TIMED = "timed"  # attribute of a study
+_TIMED = "timed_steps"  # attribute of a study
 _MOST_TIMED, _MOST_POINTS = 12, 1000
 _SHARE, _LEAST = 0.05, 1.0  # of the expected time, and s, that timing may take
 _TRAINED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -71,23 +68,20 @@ def begin(study: Study, at_once: int, settings_at: Callable[[Point], RunSettings
     if study.attribute(_TIMED) is not None or plan.search.sampler != "grid":
         return ""
     study.set_attribute(_TIMED, {})  # one that kills its process is not timed again
-    costs, started, epochs = dict[str, tuple[float, float]](), time.perf_counter(), 1
+    costs, started, epochs = dict[str, float](), time.perf_counter(), 1
     for place in _examples(plan):
         with suppress(Exception):  # its trial reports it
             settings = settings_at(plan.space.at(place))
             data, epochs = load_data(settings), settings.train.epochs
             if not settings.is_network and plan.total * len(data.splits) < 40:
                 break
-            keys = fold_keys(deciding(settings), data.cohort.fingerprint, data.splits)
-            n_stored = FoldStore(Path(settings.store)).count_of(list(keys.values()))
-            left = 1 - n_stored / len(keys) if settings.resume else 1.0
-            costs[str(place)] = (timed_steps(settings, data) if left else 0.0), left
-        expected = sum(cost for cost, _ in costs.values()) / max(1, len(costs)) * plan.total
+            costs[str(place)] = timed_steps(settings, data)
+        expected = sum(costs.values()) / max(1, len(costs)) * plan.total
         spent = time.perf_counter() - started
         if len(costs) > 1 and spent > max(_LEAST, _SHARE * expected):  # both ends, at least
             break
     study.set_attribute(_TIMED, costs)
-    if not any(cost for cost, _ in costs.values()):
+    if not any(costs.values()):
         return ""
     left = seconds_left(plan, study.configurations(), costs, epochs=epochs, at_once=at_once)
     text = f"training takes about {_duration(left)}, less where trials are stopped"
@@ -112,18 +106,18 @@ def seconds_left(
     regression of the logarithm of the cost on the logarithms of the swept numbers says. Under a
     budget it takes the share of that which trials have had so far.
 
-    `trials` are those that have begun, by their place; one that is not stopped has all `epochs`.
+    `trials` are those that have begun, by their place.
     """
     rungs = plan.search.rungs(epochs)
     shares = {at: share_trained(trial, rungs, plan.n_folds) for at, trial in trials.items()}
     ended = [at for at in trials if trials[at].state in _TRAINED and trials[at].intermediate_values]
     ended.sort(key=lambda at: trials[at].datetime_complete or datetime.max)
-    timed = {_kind(plan.space.at(int(place))): one for place, one in costs.items()}
+    timed = {_kind(plan.space.at(int(place))): cost for place, cost in costs.items() if cost}
     share = np.array([shares[at] for at in ended])
     known = _known(
         [_kind(trials[at].params) for at in ended],
         np.array([_seconds(trials[at]) for at in ended]) / share,
-        {kind: cost for kind, (cost, _) in timed.items() if cost},
+        timed,
     )
     if not known:
         return math.nan
@@ -133,8 +127,7 @@ def seconds_left(
         kinds = [_kind(plan.space.at(place)) for place in places]
         unknown = [kind for kind in dict.fromkeys(kinds) if kind not in known]
         known |= zip(unknown, _regressed(unknown, known), strict=True)
-        of_others = np.mean([left for _, left in timed.values()] or [1.0])
-        each = np.array([known[kind] * timed.get(kind, (0, of_others))[1] for kind in kinds])
+        each = np.array([known[kind] for kind in kinds])
     each = each * (1 + share.sum()) / (1 + len(ended))
     for at, place in enumerate(places):
         if (trial := trials.get(place)) is not None:
@@ -162,14 +155,9 @@ def _known(kinds: list[Kind], took: Floats, timed: Mapping[Kind, float]) -> dict
 
 
 def _examples(plan: StudyPlan) -> list[int]:
-    """Return places of different kinds: the ends first, evenly between."""
-    kinds: dict[Kind, int] = {}
-    for place in range(0, plan.total, max(1, plan.total // _MOST_POINTS)):
-        kinds.setdefault(_kind(plan.space.at(place)), place)
-    places = list(kinds.values())
-    at = np.linspace(0, len(places) - 1, min(_MOST_TIMED, len(places))).round().astype(int)
-    first, *between = (places[number] for number in at)
-    return [first, *between[-1:], *between[:-1]]
+    """Return places to time: the ends first, then evenly between."""
+    places = sorted({*np.linspace(0, plan.total - 1, _MOST_TIMED).round().astype(int).tolist()})
+    return [places[0], *places[1:][-1:], *places[1:-1]]
 
 
 def _kind(point: Mapping[str, Plain]) -> Kind:

@@ -26,11 +26,7 @@ _MAX_CONFIG_BYTES = 1024 * 1024
 
 
 class Chosen(NamedTuple):
-    """A run, and the sweep that it was chosen from.
-
-    `study` is empty if a user named the run. Else the run is the best of `n_candidates` by
-    `score`, among them those that were stopped early.
-    """
+    """A run, and the sweep, if any, of which it is the best of `n_candidates` by `score`."""
 
     run: str
     study: str = ""
@@ -66,9 +62,6 @@ def runs_named(
     It is the folder of a run; a sweep, by its folder or its name, for all its complete runs;
     `SWEEP/NUMBER`, for one trial of it; or the name or the ID that MLflow shows of a run. `latest`
     is the newest of `outputs`.
-
-    Raises:
-        InputError: There is no such run, or there are several of that name.
     """
     path, (sweep, _, number) = _path(name), name.rpartition("/")
     study, trial = study_named(name, storage), ""

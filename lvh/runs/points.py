@@ -63,12 +63,7 @@ class SweepPoints:
         self.plan = _plan(space, self.settings, self.data)
 
     def check(self, done: Callable[[], Collection[Mapping[str, Plain]]] = list) -> str:
-        """Return how many points can run; raise InputError where one cannot.
-
-        Of a grid each value is checked, and then as many points as can be in four seconds; of a
-        space that is drawn from, both ends of each range.
-        `done` gives the points that the study has: these have run already.
-        """
+        """Return how many points can run; raise InputError where one cannot that is not `done`."""
         is_grid, total = self.plan.search.sampler == "grid", self.plan.total
         faults: dict[_Key, InputError | None] = {}
         ends_at = time.process_time() + _PATIENCE

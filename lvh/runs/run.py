@@ -55,14 +55,13 @@ def run_configuration(
     title: str = "",
     sweep: SweepLink | None = None,
     rungs: Sequence[int] = (),
-    makes_figures: Callable[[RunRecord], bool] = lambda record: True,
 ) -> RunRecord:
     """Cross-validate a configuration, write its files and its record, and have it tracked.
 
     `callbacks` follow the folds, in their `order`, after each has been stored, and may stop the run
     after some (`check_after`). A run that is no part of a sweep is trained by one process at once.
     `rungs` are numbers of epochs, the last one that of the settings: all folds have the epochs of
-    one before any has those of the next. `makes_figures` decides by the scores.
+    one before any has those of the next.
     """
     settings, features = composed.settings, data.features
     splits = data.splits if order is None else order
@@ -78,7 +77,7 @@ def run_configuration(
                     result = stage.train(splits, [progress, *callbacks], check_after)
                     if stage is run.last:
                         result = run.permutation_test(result, progress.on_shuffle)
-            run.write(result, makes_figures)
+            run.write(result)
     shown[-1].show(run.result, folder, run.record.error)
     if run.result is not None and settings.external is not None:
         from lvh.reports.external_validation import write_external  # needs pandas
@@ -178,6 +177,7 @@ class _Run:
         self.last = self.stages[-1]
         self._previous: RunRecord | None = None
         self.result: CVResult | None = None
+        self._draws = sweep is None  # figures of each trial take longer than its training
         self.record = self._begin(sweep)
 
     def _begin(self, sweep: SweepLink | None) -> RunRecord:
@@ -216,7 +216,7 @@ class _Run:
             tags |= self._previous.tags  # the version of the code that trained it
         self.record = replace(self.record, tags=tags)
 
-    def write(self, result: CVResult, makes_figures: Callable[[RunRecord], bool]) -> None:
+    def write(self, result: CVResult) -> None:
         """Write the files of a finished run, and add its scores to the record."""
         features, record, summary = self._data.features, self.record, result.scores
         self.result = result
@@ -229,7 +229,7 @@ class _Run:
             baselines={name: one.as_baseline() for name, one in result.baselines.items()},
             p_values=dict(result.p_values),
         )
-        if makes_figures(self.record):
+        if self._draws:
             title = f"{record.name} on {record.data.name}"
             cv_figures.draw_all(result, features, title=title, folder=self._folder)
 

@@ -109,11 +109,7 @@ def _done(name: str, settings: RunSettings) -> list[Mapping[str, Plain]]:
 
 
 def _study_name(points: SweepPoints) -> str:
-    """Return the name of the study: equal for equal questions, and for no others.
-
-    The number of trials or processes, and the places of study and data, do not change it. The file
-    of an option may change while its name stays, and so may records: each is looked at.
-    """
+    """Return the name of the study: equal for equal questions, and for no others."""
     search, data, space = points.plan.search, points.data, points.space
     probed = [points.first]
     for name, dimension in space.dimensions.items():
@@ -168,11 +164,7 @@ def _announce(study: Study, workers: int | None, data: CohortSummary) -> None:
 def _train(
     sweep: Sweep, study: Study, settings: RunSettings, *, tracker: Tracker, store: Path
 ) -> list[WorkerResult]:
-    """Let processes train until nothing is left; start them again if some of them die.
-
-    After a death what was being trained is trained alone, so that a trial that takes its process
-    with it takes no other trial with it again.
-    """
+    """Let processes train until nothing is left; start them again if some of them die."""
     if study.finished:
         say("nothing to train: all trials of this study are done (resume=false starts another)")
         return []
@@ -200,7 +192,7 @@ def _train(
     has_died = False
     for _ in range(_RELAUNCHES):
         try:
-            if has_died:
+            if has_died:  # alone, for it may take its process with it again
                 results += sweep.launch(replace(worker, only_retries=True), 1)
                 has_died = False
             return results + sweep.launch(worker, n_workers)

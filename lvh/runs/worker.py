@@ -13,7 +13,6 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from optuna.trial import TrialState
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
@@ -121,7 +120,6 @@ class Worker:
                 verbosity=self.verbosity,
                 title=f"trial {trial.number} of {plan.total}{left}: ",
                 sweep=place,
-                makes_figures=partial(_is_best, study),
             )
         except Exception as error:
             key = run_key(composed.settings, data.cohort.fingerprint, data.splits)
@@ -213,29 +211,20 @@ def _place(study: Study, trial: OpenTrial, settings: RunSettings) -> SweepLink:
     )
 
 
-def _values(record: RunRecord, study: Study) -> tuple[float, ...]:
-    return objective_values(
-        [objective.name for objective in study.plan.objectives],
-        mean=record.mean,
-        std=record.std,
-        pooled={name: value for name, (value, _, _) in record.pooled.items()},
-        seconds=record.seconds,
-    )
-
-
-def _is_best(study: Study, record: RunRecord) -> bool:
-    """Return whether no finished trial is better: figures take longer than a training."""
-    sign = 1 if study.plan.objectives[0].maximize else -1
-    complete = [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
-    best = max((sign * trial.values[0] for trial in complete), default=-math.inf)
-    return not best > sign * _values(record, study)[0]
-
-
 def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcome:
     is_complete, leakage = record.status == "complete", record.tags.get("leakage")
+    values: tuple[float, ...] = ()
+    if is_complete:
+        values = objective_values(
+            study.plan.search.objectives,
+            mean=record.mean,
+            std=record.std,
+            pooled={name: value for name, (value, _, _) in record.pooled.items()},
+            seconds=record.seconds,
+        )
     return Outcome(
         state="stopped" if record.status == "killed" else record.status,
-        values=_values(record, study) if is_complete else (),
+        values=values,
         folds=tuple(scores),
         fold_keys=record.fold_keys,
         baselines=record.baselines if is_complete else {},

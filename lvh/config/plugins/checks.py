@@ -110,10 +110,7 @@ def network_entry(
 
 
 def check_network(origin: Origin, model: Any, input_shape: tuple[int, ...]) -> None:
-    """Refuse a network that would not be trained as its layers say.
-
-    Training knows one penalty: L2 on kernels, of one strength; see `lvh.models.backends`.
-    """
+    """Refuse a network that would not be trained as its layers say: see `lvh.models.backends`."""
     import keras
 
     if not (isinstance(model, keras.Model) and hasattr(model, "outputs")):

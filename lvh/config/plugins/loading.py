@@ -39,9 +39,8 @@ class Plugin:
 
     Attributes:
         source: Absolute path of a file, or name of a module.
-        digest: SHA-256 of its source: of a file and of the files next to it that it imports, or of
-            every file of a package and its version. Empty for code that is in no file of its own,
-            such as a notebook's.
+        digest: Of a file and those next to it that it imports, or of a package; empty for code
+            that is in no file of its own, such as a notebook's.
     """
 
     source: str

@@ -1,6 +1,6 @@
 """A sweep from Python: a space as a dict, the samplers of the command, and nothing on disk."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
@@ -10,7 +10,7 @@ from typing import Any
 
 from lvh.config.run_settings import search_from
 from lvh.errors import InputError, LvhError, excerpt, warn_renamed
-from lvh.evaluation.cv_result import CVResult, baseline_summaries
+from lvh.evaluation.cv_result import CVResult, Summary, baseline_summaries
 from lvh.evaluation.results import Plain
 from lvh.reports.result_views import StudyResult, predictions_of
 from lvh.runs.api.inputs import TrainingData, cross_validated, training_data
@@ -18,7 +18,7 @@ from lvh.runs.api.learners import Learner, Train, check_scores, learner_of
 from lvh.runs.worker import Follower, WorkerResult, ended_by
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan, decided
-from lvh.search.results import FoldScore, Outcome, objective_values
+from lvh.search.results import Outcome, objective_values
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, open_study, result_of
@@ -41,8 +41,7 @@ def sweep(
     """Cross-validate the points of a space, and rank them; nothing is stored.
 
     Args:
-        estimator: As of `cross_validate`; or several by name, such as
-            `{"svm": SVC(), "forest": RandomForestClassifier()}`, of which `space` has a dict each.
+        estimator: As of `cross_validate`.
         X: As, with all that is not named below, of `cross_validate`.
         y: See X.
         groups: See X.
@@ -71,23 +70,19 @@ def sweep(
     >>> study.dimensions, [trial.state for trial in study.trials]
     (('C',), ['complete', 'complete'])
     """
-    candidates = _Candidates(estimator, train, space)
-    cv = list(cv) if isinstance(cv, Iterator) else cv
-    data = {
-        name: training_data(one, X, y, groups, features=features, cv=cv)
-        for name, one in candidates.learners.items()
-    }
-    first = next(iter(data.values()))
-    # a splitter without a seed would draw other folds for each
-    data = {name: replace(one, splits=first.splits) for name, one in data.items()}
-    plan = _plan(candidates.space, first, {**search, "n_trials": n_trials})
-    for learner in candidates.learners.values():
-        check_scores(learner, plan.search.objectives)
-    baselines = {
-        name: cache(partial(baseline_summaries, one.features, one.splits, one.cv.threshold))
-        for name, one in data.items()
-    }
-    training = _Training(plan, candidates, data, baselines, seed)
+    own_space, objects = space_from(space)
+
+    def learner_at(point: Mapping[str, Plain]) -> Learner:
+        return learner_of(estimator, train, params_of(point, objects))
+
+    for name in own_space.names:  # each is refused before any training
+        learner_at(next(point for point in own_space.probes() if name in point))
+    learner = learner_of(estimator, train)
+    data = training_data(learner, X, y, groups, features=features, cv=cv)
+    plan = _plan(own_space, data, {**search, "n_trials": n_trials})
+    check_scores(learner, plan.search.objectives)
+    baselines = cache(partial(baseline_summaries, data.features, data.splits, data.cv.threshold))
+    training = _Training(plan, learner_at, data, baselines, seed)
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory())
         storage = Storage(f"sqlite:///{folder}/studies.db")
@@ -103,52 +98,25 @@ def sweep(
     return StudyResult.of(found, predictions=predictions)
 
 
-class _Candidates:
-    """One estimator, under no name, or several, and the space of their parameters."""
-
-    def __init__(self, estimator: Any, train: Train, space: Any) -> None:
-        several = estimator if isinstance(estimator, Mapping) else None
-        named: Mapping[str, Any] = {"": estimator} if several is None else several
-        networks = [name for name, one in named.items() if learner_of(one).is_network]
-        if train is not None and not networks:
-            raise InputError("train: expected None, for no estimator is a network")
-        self._of = {
-            name: partial(learner_of, one, train if name in networks else None)
-            for name, one in named.items()
-        }
-        self.learners = {name: of() for name, of in self._of.items()}
-        self.space, self._objects = space_from(space, several)
-        for name in self.space.names:  # each is refused before any training
-            self.at(next(point for point in self.space.probes() if name in point))
-
-    def at(self, point: Mapping[str, Plain]) -> tuple[str, Learner]:
-        """Return the estimator of a point, by name and with its parameters."""
-        params = params_of(point, self._objects)
-        name = "" if "" in self.learners else params.pop("model")
-        own = {one.removeprefix(f"{name}."): value for one, value in params.items()}
-        return name, self._of[name](own)
-
-
 @dataclass(frozen=True, slots=True)
 class _Training:
     """Trains one trial of a study after the other, and keeps the results of complete ones."""
 
     plan: StudyPlan
-    candidates: _Candidates
-    data: Mapping[str, TrainingData]
-    baselines: Mapping[str, Callable[[], Any]]
+    learner_at: Callable[[Mapping[str, Plain]], Learner]
+    data: TrainingData
+    baselines: Callable[[], Mapping[str, Summary]]
     seed: int
     results: dict[int, CVResult] = field(default_factory=dict)
 
     def __call__(self, trial: OpenTrial) -> Outcome:
         """Train a trial; its failure is its own."""
-        search, scores = self.plan.search, list[FoldScore]()
+        search, data = self.plan.search, self.data
+        follower = Follower(trial, data.features.records, search.objectives[0], WorkerResult())
+        scores = follower.scores
         try:
-            name, learner = self.candidates.at(trial.point)
+            learner = self.learner_at(trial.point)
             check_scores(learner, search.objectives)
-            data = self.data[name]
-            follower = Follower(trial, data.features.records, search.objectives[0], WorkerResult())
-            scores = follower.scores
             result = cross_validated(
                 learner,
                 data,
@@ -156,7 +124,7 @@ class _Training:
                 splits=[data.splits[at] for at in self.plan.fold_order(len(data.splits))],
                 callbacks=[follower],
                 check_after=search.burn_in if search.may_stop else None,
-                baselines=self.baselines[name],
+                baselines=self.baselines,
             )
         except Exception as error:
             return ended_by(error, search, folds=tuple(scores))
@@ -192,41 +160,27 @@ def _plan(space: Space, data: TrainingData, search: dict[str, Any]) -> StudyPlan
     return replace(plan, title=f"{names}, {plan.total} {'run' if plan.total == 1 else 'runs'}")
 
 
-def space_from(
-    space: Any, estimators: Mapping[str, Any] | None = None
-) -> tuple[Space, dict[str, Mapping[Plain, Any]]]:
+def space_from(space: Any) -> tuple[Space, dict[str, Mapping[Plain, Any]]]:
     """Read a space, see `sweep`, and what the values of its choices stand for."""
     dimensions: dict[str, Dimension] = {}
     conditions: dict[str, tuple[Condition, ...]] = {}
     objects: dict[str, Mapping[Plain, Any]] = {}
 
-    def read(inner: Any, prefix: str, under: tuple[Condition, ...]) -> None:
+    def read(inner: Any, under: tuple[Condition, ...]) -> None:
         place = "".join(f" under {one.parent}={one.texts[0]}" for one in under)
         if not isinstance(inner, Mapping):
             raise InputError(f"space: expected a dict{place}. Received: {excerpt(inner)}")
-        for key, value in inner.items():
-            name = f"{prefix}{key}"
-            if not isinstance(key, str) or name in dimensions:
-                raise InputError(f"space: expected names, each once. Received: {excerpt(key)}")
+        for name, value in inner.items():
+            if not isinstance(name, str) or name in dimensions:
+                raise InputError(f"space: expected names, each once. Received: {excerpt(name)}")
             options = value if isinstance(value, Mapping) else {}
             dimensions[name], objects[name] = _dimension(name, [*value] if options else value)
             if under:
                 conditions[name] = under
             for option, of in options.items():
-                read(of, prefix, (*under, Condition(name, (repr(option),))))
+                read(of, (*under, Condition(name, (repr(option),))))
 
-    if estimators is not None:
-        given = space if isinstance(space, Mapping) else {}
-        if len(estimators) < 2 or {*given} - {*estimators} or space is not given:
-            raise InputError(
-                "estimator and space: expected two names or more in a dict, and a dict with a "
-                f"space for each. Received: {excerpt([*estimators])} and {excerpt(space)}"
-            )
-        dimensions["model"], objects["model"] = _dimension("model", [*estimators])
-        for name in estimators:
-            read(given.get(name, {}), f"{name}.", (Condition("model", (repr(name),)),))
-    else:
-        read(space, "", ())
+    read(space, ())
     if not dimensions:
         raise InputError("space: expected one parameter or more. Received: none")
     return Space(dimensions, conditions), objects
@@ -247,8 +201,6 @@ def _dimension(name: str, value: Any) -> tuple[Dimension, Mapping[Plain, Any]]:
             if isinstance(low, Integral) and isinstance(high, Integral):
                 return Numbers(int(low), int(high), 1, log=bool(value[2:])), {}
             return Numbers(float(low), float(high), log=bool(value[2:])), {}
-    if isinstance(value, range) and len(value) and value.step > 0:
-        return Numbers(value[0], value[-1], value.step, is_listed=True), {}
     if isinstance(value, list) and value:
         choice = Choice(tuple(repr(one) for one in value))
         if len({*choice.texts}) == len(choice.values()) == len(value):
