@@ -4,11 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from conftest import python
 
@@ -21,7 +19,6 @@ from lvh.cli.main import main
 from lvh.errors import EnvironmentFault, InputError, RenamedWarning, warn_renamed
 from lvh.models import MODEL_ALIASES
 from lvh.runs.cache_key import run_key
-from lvh.search import SearchSettings
 
 
 @pytest.fixture
@@ -78,17 +75,6 @@ def test_the_old_name_of_export_warns_and_exports(monkeypatch):
     monkeypatch.setattr(select.export, "main", lambda: 7)
     with pytest.warns(RenamedWarning, match="lvh select is called lvh export now"):
         assert select.main() == 7
-
-
-@pytest.mark.usefixtures("not_warned_yet")
-def test_the_old_name_of_a_race_warns_and_is_a_race():
-    X, y = np.arange(160.0).reshape(80, 2), np.tile([0, 1], 40)
-    swept = partial(lvh.sweep, "logistic", X, y, space={"C": [0.1, 1.0]}, cv=3)
-    warns = pytest.warns(RenamedWarning, match='race=True is called budget="race" now')
-    with warns, pytest.raises(InputError, match="expected no halving"):
-        swept(race=True, budget="both")  # refused before any training
-    assert SearchSettings(race=True).races
-    assert SearchSettings(budget="race").races
 
 
 def words(line: str) -> list[str]:

@@ -34,7 +34,6 @@ _UNNAMED = (
 """What the name of a run leaves out: it is in the protocol, or changes no result."""
 _LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits", "precise_bn")
 """Settings that a run of an earlier version did not have: their defaults mean what it did."""
-_MOST_NAMED = 6  # settings in the name of a run
 Rule = tuple[bool, str, object]
 """Whether settings do not go together; which fields, with what is expected; what was received."""
 
@@ -92,9 +91,7 @@ class RunSettings:
             if name not in _UNNAMED and value not in (usual.get(name), "external")
         }
         changed |= {"seed": self.seed} if self.seed else {}
-        shown = dict(list(changed.items())[:_MOST_NAMED])
-        more = len(changed) - len(shown)
-        return run_name(self.base_name, shown) + (f" and {more} more" if more else "")
+        return run_name(self.base_name, changed)
 
     @cached_property
     def is_network(self) -> bool:

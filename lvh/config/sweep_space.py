@@ -77,7 +77,10 @@ def _space_of(command: CommandLine) -> Space:
         for name, choice in choices.items()
         if swept[name].key_or_group not in CONVOLUTION
     }
-    composed = _each_option(command, options)
+    # every option once, where all other groups have their first
+    first = {name: texts[0] for name, texts in options.items()}
+    points = [first | {name: text} for name, texts in options.items() for text in texts[1:]]
+    composed = [(point, _composed(command, point)) for point in (first, *points)]
     _check_recipes(command, [recipe_params(config.hydra) for _, config in composed])
     dimensions: dict[str, Dimension] = {}
     conditions: dict[str, tuple[Condition, ...]] = {}
@@ -96,27 +99,20 @@ def _space_of(command: CommandLine) -> Space:
     return Space(dimensions, conditions)
 
 
-def _each_option(
-    command: CommandLine, options: Mapping[str, Sequence[str]]
-) -> list[tuple[dict[str, str], DictConfig]]:
-    """Compose every option of swept groups once, where all other groups have their first."""
-    first = {name: texts[0] for name, texts in options.items()}
-    points = [first]
-    points += [first | {name: text} for name, texts in options.items() for text in texts[1:]]
-    return [(point, _composed(command, point)) for point in points]
-
-
 def _conditions(
     options: Mapping[str, Sequence[str]], having: Sequence[Mapping[str, str]]
 ) -> tuple[Condition, ...]:
     """Return which option of which group a setting needs, from the points that have it."""
     first = {name: texts[0] for name, texts in options.items()}
-    conditions = []
-    for group, texts in options.items():
-        needed = tuple(text for text in texts if first | {group: text} in having)
-        if 0 < len(needed) < len(texts):
-            conditions.append(Condition(group, needed))
-    return tuple(conditions)
+    needed = {
+        group: tuple(text for text in texts if first | {group: text} in having)
+        for group, texts in options.items()
+    }
+    return tuple(
+        Condition(group, texts)
+        for group, texts in needed.items()
+        if 0 < len(texts) < len(options[group])
+    )
 
 
 def _swept(command: CommandLine) -> dict[str, Override]:

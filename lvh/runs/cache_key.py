@@ -57,8 +57,8 @@ def fold_keys(
 ) -> dict[tuple[int, int], str]:
     """Return the keys of folds, by repeat and fold.
 
-    A key does not contain how many folds or repeats there are: a fold is the same in a longer
-    cross-validation. Where weights are carried, those before it `among` all folds decide it too.
+    A fold is the same in a longer cross-validation. Where weights are carried, those before it
+    `among` all folds decide it too.
     """
     protocol, among = Protocol(**decisions["protocol"]), splits if among is None else among
     chains = {split.number: [split, *before(split, among, protocol)] for split in splits}

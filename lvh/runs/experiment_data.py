@@ -69,11 +69,11 @@ def _check_model(settings: RunSettings, data: ExperimentData) -> None:
 
 def load_cohort(settings: RunSettings) -> Cohort:
     """Load the records of a configuration, without features."""
-    groups = {"data": settings.data, "external": settings.external}
-    cohorts = [
-        _cohort(one, SOURCES[one.name].state(one), group) for group, one in groups.items() if one
-    ]
-    return join(*cohorts) if len(cohorts) > 1 else cohorts[0]
+    data, external = settings.data, settings.external
+    cohort = _cohort(data, SOURCES[data.name].state(data), "data")
+    if external is None:
+        return cohort
+    return join(cohort, _cohort(external, SOURCES[external.name].state(external), "external"))
 
 
 @lru_cache(maxsize=_LOADED)

@@ -101,12 +101,9 @@ def seconds_left(
 ) -> float:
     """Return about how many seconds a study takes from now; NaN where nothing is known.
 
-    A configuration with all its folds and epochs costs what equal ones took last; else its timed
-    steps, multiplied by taken/timed in the later half of the training so far; else what a
-    regression of the logarithm of the cost on the logarithms of the swept numbers says. Under a
-    budget it takes the share of that which trials have had so far.
-
-    `trials` are those that have begun, by their place.
+    A configuration costs what equal ones took last; else its timed steps, by taken/timed in the
+    later half of the training so far; else what a regression on the logarithms of the swept numbers
+    says. Under a budget it takes the share of that which trials have had so far.
     """
     rungs = plan.search.rungs(epochs)
     shares = {at: share_trained(trial, rungs, plan.n_folds) for at, trial in trials.items()}

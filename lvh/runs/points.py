@@ -134,14 +134,12 @@ def _check_swept(space: Space) -> None:
 
 def _plan(space: Space, settings: RunSettings, data: ExperimentData) -> StudyPlan:
     search = decided(settings.search, space)
-    if search.may_stop and any(group_of(name) in ("cv", *RECORDS) for name in space.names):
+    unequal = {name for name in space.names if group_of(name) in ("cv", *RECORDS)}
+    unequal |= {"train.epochs"} & {*space.names} if search.halves else set()
+    if search.may_stop and unequal:
         raise InputError(
-            "search.budget and search.pruner compare trials fold by fold: they cannot be used "
-            "where folds or data are swept"
-        )
-    if search.halves and "train.epochs" in space.names:
-        raise InputError(
-            "search.budget: halving decides the epochs. Expected train.epochs not to be swept"
+            "search.budget and search.pruner: expected trials of the same folds, data and epochs. "
+            f"Received: a sweep of {', '.join(sorted(unequal))}"
         )
     swept = " x ".join(name.rpartition(".")[2] for name in space.names)
     cohort = data.cohort

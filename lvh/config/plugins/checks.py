@@ -166,8 +166,6 @@ def checked_features(
         parts = [made(part_of(cohort, at, at + _BLOCK), 0) for at in range(0, n, _BLOCK)]
     else:
         parts = [made(cohort, 0)]
-    if len({(part.shape[1:], names) for part, names in parts}) > 1:
-        raise origin.refused("expected the same inputs of all records", "different")
     X, names = np.concatenate([part for part, _ in parts]), parts[0][1]
     is_usable = np.isfinite(X) | (np.isnan(X) & bool(fill))
     if not is_usable.all():

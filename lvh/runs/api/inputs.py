@@ -44,13 +44,11 @@ def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any
     """Train and score every fold; `more` is of `lvh.evaluation.cross_validation`."""
     train, n_validation = learner.train, min(len(one.validation) for one in data.splits)
     check_train(train, n_validation, learner.is_network)
-    is_signal = data.features.kind == "signal"
-    scaled = f"{data.features.kind} inputs{', scaled' if data.is_scaled else ''}"
-    is_wrong = not is_signal or (data.is_scaled and train.augment.is_in_mv)
+    is_wrong = data.features.kind != "signal" or (data.is_scaled and train.augment.is_in_mv)
     if train.augment.is_on and is_wrong:
         raise InputError(
             "train.augment: expected signals; for noise, wander and amplitude those of a form with "
-            f"features.scaling=none, in mV. Received: {scaled}"
+            f"features.scaling=none, in mV. Received: {data.features.kind} inputs"
         )
     return cross_validation.cross_validate(
         data.features,

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lvh.config.run_settings import search_from
-from lvh.errors import InputError, LvhError, excerpt, warn_renamed
+from lvh.errors import InputError, LvhError, excerpt
 from lvh.evaluation.cv_result import CVResult, Summary, baseline_summaries
 from lvh.evaluation.results import Plain
 from lvh.reports.result_views import StudyResult, predictions_of
@@ -143,8 +143,6 @@ class _Training:
 
 
 def _plan(space: Space, data: TrainingData, search: dict[str, Any]) -> StudyPlan:
-    if search.get("race"):
-        warn_renamed("race=True", 'budget="race"')
     objectives = search.get("objectives", SearchSettings().objectives)
     search["objectives"] = [objectives] if isinstance(objectives, str) else objectives
     checked = search_from({"search": {**asdict(SearchSettings()), **search}})
