@@ -38,7 +38,6 @@ def called(monkeypatch):
     ("typed", "module", "arguments"),
     [
         ("run model=cnn", "run", "model=cnn"),
-        ("~budget", "run", "~budget"),
         ("sweep model=cnn stride=10,50", "run", "-m model=cnn stride=10,50"),
         ("select FOLDER", "select", "FOLDER"),
     ],
@@ -85,12 +84,10 @@ def words(line: str) -> list[str]:
     ("typed", "some"),
     [
         ("", {"run", "sweep", "report", "compare", "doctor"}),
-        ("run --pl", {"--plugin"}),
         ("run --plugin mine.py model=", {"model=cnn", "model=svm"}),
         ("model=c", {"model=cnn", "model=criteria"}),
         ("run -m model=cnn model.", {"model.kernel_size=", "model.filters."}),
         ("run model=cnn kernel=400 stride=5,1", {"stride=5,10", "stride=5,125"}),
-        ("explore cv", {"cv=", "cv."}),
         ("completion ", set(SCRIPTS)),
         ("run data.root=/tm", set()),  # files are the shell's
     ],

@@ -1,25 +1,20 @@
 """Own models, features and sources: loaded by the command line, checked, part of a result's key."""
 
 import os
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import command, csv_rows, exit_code, in_process, python
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 import lvh
 from lvh.cli import export
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
 from lvh.config.plugins import checks, loading
-from lvh.config.plugins.loading import Origin, ensure, load
+from lvh.config.plugins.loading import ensure, load
 from lvh.config.run_settings import RunSettings, settings_from
-from lvh.data.cohort import part_of
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError
 from lvh.features import FORMS
@@ -128,12 +123,6 @@ def test_names_of_plugins_work_from_python(cohort):
     features = form.extract(cohort, form.settings())
     same = lvh.cross_validate("ridge", features, cv=2)
     np.testing.assert_array_equal(result.y_score, same.y_score)
-    trained = [
-        lvh.cross_validate("net", features, cv=2, train={"epochs": 2}, seed=seed).y_score
-        for seed in (0, 0, 1)
-    ]
-    np.testing.assert_array_equal(trained[0], trained[1])
-    assert (trained[0] != trained[2]).any()
 
 
 BEGIN = """from dataclasses import dataclass
@@ -158,7 +147,6 @@ REFUSED = {  # a part of the message, and the code
         "Dense(2, kernel_regularizer=keras.regularizers.L2(0.1)), "
         "Dense(1, activation='sigmoid', kernel_regularizer='l2')"
     ),
-    "constraints of [": "Dense(2, kernel_constraint='non_neg'), Dense(1, activation='sigmoid')",
 }
 
 
@@ -183,9 +171,7 @@ FEATURES = {
     "label": "cohort.label[:, None] * 1.0",
     "chance": "np.random.default_rng().normal(size=(len(cohort.records), 2))",
     "too few rows": "cohort.age[1:, None]",
-    "not finite": "cohort.age[:, None] / 0",
     "text": "np.array([cohort.records]).T",
-    "one axis": "cohort.age",
     "names": "cohort.age[:, None], ['a', 'b']",
 }
 
@@ -201,27 +187,6 @@ def test_features_that_leak_or_do_not_fit_are_refused(case):
     assert (
         "features=own: f: SystemExit: 0" if case == "exit" else "features=own: f: expec"
     ) in said
-
-
-@given(
-    arrays.arrays(
-        st.sampled_from([np.float64, np.float32, np.int64, np.bool_, object, "U2", np.complex64]),
-        arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5),
-    ),
-    st.sampled_from([None, "mean", "zero"]),
-    st.sampled_from(["tabular", "signal"]),
-)
-@settings(max_examples=60)
-def test_any_array_gives_usable_inputs_or_is_refused(cohort, values, fill, kind):
-    few = part_of(cohort, 0, 3)
-    with suppress(InputError):
-        features = checks.checked_features(
-            Origin("features=x: f", ""), few, lambda of: values, kind=kind, fill=fill
-        )
-        assert len(features.X) == 3
-        assert features.X.dtype == np.float32
-        assert np.isfinite(features.X).all() or (fill and not np.isinf(features.X).any())
-        assert len({*features.names}) == features.X.shape[-1]
 
 
 def test_features_of_records_that_are_read_when_needed_are_the_same(cohort, monkeypatch):
@@ -274,17 +239,6 @@ def test_no_file_names_code_that_is_run():
     assert (code, "is not run" in err) == (2, True), err
     with pytest.raises(InputError, match="is not run"):
         CommandLine(("+plugins=[evil]",))
-
-
-def test_an_own_experiment_of_another_folder_runs_with_a_plugin():
-    write(PLUGIN)
-    folder = Path("own/experiment")
-    folder.mkdir(parents=True)
-    (folder / "mine.yaml").write_text(
-        "# @package _global_\ndefaults:\n  - override /model: ridge\n"
-        "  - override /features: spread\nmodel: {alpha: 0.5}\n"
-    )
-    assert "ridge-spread" in run("--config-dir", "own", "experiment=mine")
 
 
 def test_the_code_of_files_next_to_it_counts():
@@ -377,6 +331,3 @@ def test_processes_of_a_sweep_know_the_plugins(tmp_path):
     assert "4 folds trained now" in first.out
     again = command(*arguments, cwd=tmp_path)
     assert (again.code, "0 folds trained now" in again.out) == (0, True), again.out + again.err
-    write(PLUGIN.replace("C=1 /", "C=2 /"))
-    changed = command(*arguments, cwd=tmp_path)
-    assert "4 folds trained now" in changed.out, changed.out + changed.err

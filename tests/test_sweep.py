@@ -3,13 +3,11 @@
 import contextlib
 import re
 import shutil
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from beginnings import runs
 from conftest import command, csv_rows
 from record_files import write_data_set
 
@@ -51,21 +49,6 @@ def test_every_point_is_a_row_the_best_first_and_the_report_is_made_again(tmp_pa
     assert {key: float(mean) for key, mean in side.items()} == pytest.approx(
         {row["kernel"]: float(row["mean"]) for row in rows}
     )
-
-
-@pytest.mark.slow
-def test_runs_of_two_local_workers_are_tracked_once_by_the_command(begin, tmp_path):
-    """Each worker would import MLflow; the command is the only one that has to."""
-    cwd = tmp_path / "work"
-    given = ("-m", "data=synthetic", "data.records=40", "cv.folds=2", "model=svm")
-    swept = ("model.C=0.1,1,10,100", "model.gamma=0.01,0.1,1")
-    sweep = begin(cwd, *given, *swept, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    assert (sweep.ended(), sweep.err) == (0, "")
-    levels = Counter(
-        (run.data.tags["level"], run.info.status) for run in runs(f"sqlite:///{cwd}/mlflow.db")
-    )
-    counts = {"sweep": 1, "configuration": 12, "fold": 24}
-    assert levels == {(level, "FINISHED"): count for level, count in counts.items()}
 
 
 TAIL = 40
