@@ -47,11 +47,6 @@ def test_a_command_is_called_with_its_arguments(called, typed, module, arguments
     assert called == [(f"lvh.cli.{module}", *arguments.split())]
 
 
-def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
-    assert main(["raport"]) == 2
-    assert "Did you mean report? Received: 'raport'" in capsys.readouterr().err
-
-
 @pytest.fixture
 def not_warned_yet():
     warn_renamed.cache_clear()

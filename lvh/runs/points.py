@@ -33,14 +33,7 @@ def group_of(name: str) -> str:
 
 
 class SweepPoints:
-    """The points of a sweep.
-
-    Attributes:
-        space: What they span.
-        settings_at: Returns the settings of a point; it raises InputError if they are refused.
-        first: The first point that can run, with its `settings` and `data`.
-        plan: The plan of the study.
-    """
+    """The points of a sweep: the `first` that can run, with its `settings` and `data`."""
 
     def __init__(self, command: CommandLine, space: Space) -> None:
         """Find the first point that can run; raise InputError where there is none."""

@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from lvh.data.cohort import Cohort
 from lvh.errors import InputError, LvhError, masked
-from lvh.evaluation.cv_result import CVResult
 from lvh.reports.result_views import fold_scores, predictions_of
 from lvh.reports.study_report import TrackedAt, write
 from lvh.runs.experiment_data import load_cohort
@@ -16,7 +15,7 @@ from lvh.runs.lookup import settings_of
 from lvh.search.results import Objective, StudyResult, Trial
 from lvh.tracking import TrackingSettings, resolved_uri
 from lvh.tracking.finished_run import read_folder
-from lvh.tracking.run_record import RunRecord, load_run
+from lvh.tracking.run_record import load_run
 
 
 def write_page(study: StudyResult, folder: Path, runs: Mapping[int, Path]) -> Path:
@@ -65,7 +64,16 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
     # null says no more than a setting that a model does not have
     differing = [key for key in keys if len({one.params.get(key) for one in records}) > 1]
     trials = tuple(
-        _trial(number, result, record, differing)
+        Trial(
+            number=number,
+            params={name: record.params[name] for name in differing if name in record.params},
+            state="complete" if record.status == "complete" else "leaking",
+            values=(record.mean["ap"],) if record.status == "complete" else (),
+            folds=fold_scores(result, record.data.fingerprint),
+            baselines=record.baselines if record.status == "complete" else {},
+            error=record.tags.get("leakage", record.error),
+            run_key=record.key,
+        )
         for number, (result, record) in enumerate(zip(results, records, strict=True))
     )
     names = dict.fromkeys(f"{record.name} on {record.data.name}" for record in records)
@@ -81,17 +89,3 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
         label_name=records[0].data.label,
     )
     return study, dict(enumerate(folders))
-
-
-def _trial(number: int, result: CVResult, record: RunRecord, names: Sequence[str]) -> Trial:
-    is_complete = record.status == "complete"
-    return Trial(
-        number=number,
-        params={name: record.params[name] for name in names if name in record.params},
-        state="complete" if is_complete else "leaking",
-        values=(record.mean["ap"],) if is_complete else (),
-        folds=fold_scores(result, record.data.fingerprint),
-        baselines=record.baselines if is_complete else {},
-        error=record.tags.get("leakage", record.error),
-        run_key=record.key,
-    )

@@ -58,10 +58,8 @@ def run_configuration(
 ) -> RunRecord:
     """Cross-validate a configuration, write its files and its record, and have it tracked.
 
-    `callbacks` follow the folds, in their `order`, after each has been stored, and may stop the run
-    after some (`check_after`). A run that is no part of a sweep is trained by one process at once.
-    `rungs` are numbers of epochs, the last one that of the settings: all folds have the epochs of
-    one before any has those of the next.
+    `callbacks` follow the folds, in their `order`, and may stop the run after some (`check_after`).
+    `rungs` are numbers of epochs: all folds have those of one before any has those of the next.
     """
     settings, features = composed.settings, data.features
     splits = data.splits if order is None else order

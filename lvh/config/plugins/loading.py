@@ -35,13 +35,7 @@ _OF_FILE = "lvh_plugin_"
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """The code that options come from.
-
-    Attributes:
-        source: Absolute path of a file, or name of a module.
-        digest: Of a file and those next to it that it imports, or of a package; empty for code
-            that is in no file of its own, such as a notebook's.
-    """
+    """The code that options come from: a path or a module; without a digest, a notebook's."""
 
     source: str
     digest: str
