@@ -2,7 +2,8 @@
 
     python experiments/speed/layers.py
 
-One thread and 32 records; a figure is the least of five calls. Writes layers.csv and a table of README.md.
+One thread and 32 records; a figure is the least of five calls. Writes layers.csv and a table of the
+README.md here.
 """
 
 import time
