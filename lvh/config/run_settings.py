@@ -34,7 +34,7 @@ _UNNAMED = (
 """What the name of a run leaves out: it is in the protocol, or changes no result."""
 _LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits", "precise_bn")
 """Settings that a run of an earlier version did not have: their defaults mean what it did."""
-Rule = tuple[bool, str, object]
+Rule = tuple[object, str, object]
 """Whether settings do not go together; which fields, with what is expected; what was received."""
 
 _FEWEST_REFITS = 40  # of which each end of a 95 % interval has one beyond it
@@ -167,7 +167,7 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
         config[group] = parsed(group, {**usual, **config[group]}, types[group])
     settings = parsed("", config, RunSettings)
     if isinstance(MODELS[settings.model.name], Estimator):
-        settings = replace(settings, backend=NO_BACKEND)
+        settings = replace(settings, backend=cast(Any, NO_BACKEND))
     check_train(settings.train, settings.cv.validation, settings.is_network)
     check_protocol(settings.cv)
     refuse(run_rules(settings))
@@ -185,7 +185,7 @@ def parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
     """Build one settings dataclass; a fault names the field as `group.field`."""
     _check_keys(group, node, tuple(field.name for field in fields(of)))  # type: ignore[arg-type]
     try:
-        return cast(_T, _ADAPTER(of).validate_python(node))
+        return cast(_T, _ADAPTER(cast(Any, of)).validate_python(node))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (group, *first["loc"]) if part != "")
@@ -279,7 +279,7 @@ def _external_rules(settings: RunSettings) -> Iterator[Rule]:
     yield is_same, "external: expected other records than those of data", f"{data.name} twice"
     expected = "cv.repeats: expected 1 with cv=external, which has one split"
     yield external is not None and cv.repeats > 1, expected, cv.repeats
-    is_off = cv.refits and (settings.is_network or cv.refits < _FEWEST_REFITS)
+    is_off = cv.refits > 0 and (settings.is_network or cv.refits < _FEWEST_REFITS)
     is_off |= external is None and (cv.refits > 0 or cv.recalibrate != "none")
     expected = (
         "cv.refits and cv.recalibrate: expected external=SOURCE, and 0 refits, or "

@@ -25,7 +25,7 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
         # threads, and on a GPU the folds that are trained at once, may change the last digits of
         # a fold; a run that continues with fewer is still the same run
         groups["train"] = replace(settings.train, threads=None, side_by_side=None)
-    alone = {"seed": settings.seed, "backend": settings.backend}
+    alone: dict[str, Any] = {"seed": settings.seed, "backend": settings.backend}
     if settings.cv.threshold != "fixed":
         alone["threshold"] = settings.cv.threshold
     groups["protocol"] = settings.cv.protocol

@@ -99,8 +99,10 @@ class SweepPoints:
             start = usual
             if name not in space.present(usual):  # it exists under other options
                 start = usual | next(probe for probe in space.probes() if name in probe)
-            choices = one.values() if is_grid else ()  # others may fit to a choice elsewhere
-            for value in choices if isinstance(one, Choice) else one.ends():
+            values: Iterable[Plain] = one.ends()
+            if isinstance(one, Choice):  # others may fit to a choice elsewhere
+                values = one.values() if is_grid else ()
+            for value in values:
                 yield space.present({**start, name: value})
         yield from islice(space.points(), total) if is_grid else ()
 

@@ -184,7 +184,8 @@ def _load_file(path: str) -> Plugin:
             del sys.modules[name]
     loader = SourceFileLoader(top, path)
     # Python's own cache may hold an earlier version than the text that was digested
-    loader.get_code = lambda _: loader.source_to_code(files[Path(path)], path)  # type: ignore[method-assign, assignment]
+    text = files[Path(path)]
+    loader.get_code = lambda fullname: loader.source_to_code(text, path)  # type: ignore[method-assign]
     spec = spec_from_file_location(top, path, loader=loader)
     assert spec is not None
     sys.modules[top] = module = module_from_spec(spec)
