@@ -220,9 +220,9 @@ def test_fields_are_settings_and_part_of_the_key_which_results_without_plugins_k
         assert (deciding(own) == deciding(default)) == ((alpha, kind) == (1, "l2"))
     for wrong in (True, "1", None, [1]):
         with pytest.raises(InputError, match=r"model\.alpha: "):
-            of(alpha=wrong)
+            of(alpha=wrong, kind="l2")
     with pytest.raises(InputError, match=r"model\.beta: no such setting"):
-        of(beta=1)
+        of(alpha=1, kind="l2", beta=1)
 
 
 def test_no_file_names_code_that_is_run():
