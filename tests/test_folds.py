@@ -138,7 +138,7 @@ def test_a_protocol_that_leaks_is_named_and_refused_unless_it_is_allowed(changes
     check_protocol(REPORT)
     settings = replace(REPORT, **changes)
     assert (settings.protocol.name, bool(settings.protocol.leakage)) == (*changes.values(), True)
-    with pytest.raises(InputError, match=rf"cv\.{next(iter(changes))}: .* leaks, for .*allow_leak"):
+    with pytest.raises(InputError, match=rf"cv\.{next(iter(changes))}: .*allow_leak.* leaks"):
         check_protocol(settings)
     check_protocol(replace(settings, allow_leakage=True))
     with pytest.raises(InputError, match=r"cv\.(weights|validation)"):  # it means nothing there
@@ -148,7 +148,6 @@ def test_a_protocol_that_leaks_is_named_and_refused_unless_it_is_allowed(changes
 FAULTS = {
     "one class": ((0, 20), {}, "20 records, 0 of them positive"),
     "one class, holdout": ((20, 0), {"scheme": "holdout"}, "20 records, 20 of them positive"),
-    "fewer records than folds": ((3, 3), {}, "7 folds, 6 subjects"),
     "fewer positives": ((6, 30), {"scheme": "stratified"}, "7 folds, 6 positive subjects"),
     "fewer negatives": ((30, 2), {}, "7 folds, 2 negative subjects"),
     "nothing to train": ((20, 20), {"scheme": "holdout", "test_size": 0.99}, "cv.test_size: "),

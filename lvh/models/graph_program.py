@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from lvh.data.lazy_array import Inputs, read
+from lvh.data.lazy_array import Inputs
 from lvh.models.fast_layers import BatchNormalization
-from lvh.models.network_program import Floats, Labels, Program, Scores
+from lvh.models.network_program import Floats, Labels, Program, Scores, assign
 from lvh.validation.metrics import EPSILON, THRESHOLD
 
 _ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7}  # Keras's
@@ -32,10 +32,7 @@ class GraphProgram(Program):
     n_networks = 0
 
     def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
-        """Draw weights by a seed a network, and clear the optimizer.
-
-        A weight penalty of None is that of the build.
-        """
+        """Draw weights by a seed a network, clear the optimizer; an l2 of None is the build's."""
         if self.n_networks < len(seeds):
             started = time.perf_counter()
             self.n_networks = len(seeds)
@@ -43,9 +40,8 @@ class GraphProgram(Program):
             self.setup_seconds += time.perf_counter() - started
         for at in range(self.n_networks):
             seed = seeds[min(at, len(seeds) - 1)]  # of a network without a training, the last
-            self.assign(at, self.initial_weights(seed))
-        for variable in self._adam:
-            variable.assign(tf.zeros_like(variable))
+            assign(self.network(at), self.initial_weights(seed))
+        assign(self._adam, [tf.zeros_like(variable) for variable in self._adam])
         self._l2 = self._built_l2 if l2 is None else l2
 
     def optimizer(self, at: int) -> Sequence[Any]:
@@ -58,9 +54,8 @@ class GraphProgram(Program):
         return X, np.concatenate([y for _, y in parts]), [len(y) for _, y in parts]
 
     def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs on `data` from `place`, by Adam.
+        """Train some epochs on `data` from `place`, in orders of (n_epochs, n_records) a network.
 
-        `orders` of the records in each epoch have the shape (n_epochs, n_records), one a network.
         Return sums over the records of losses (with penalties) and right answers in training mode,
         shape (n_networks, n_epochs, 2).
         """
@@ -83,9 +78,9 @@ class GraphProgram(Program):
         return [y_score[at, : len(part)] for at, part in enumerate(parts)]
 
     def _steps(self, sizes: Sequence[int], orders: Sequence[Labels]) -> tuple[Labels, Floats]:
-        """Return the rows of each step, and 1 for those that are records, 0 for those that fill up.
+        """Return the rows of each step, shape (n_epochs * n_steps, n_networks, batch_size).
 
-        Both have the shape (n_epochs * n_steps, n_networks, batch_size). A network without a
+        Return also 1 for those that are records, 0 for those that fill up. A network without a
         training is trained as the last one.
         """
         n_epochs, n_steps = len(orders[0]), -(-max(sizes) // self._batch_size)
@@ -98,7 +93,7 @@ class GraphProgram(Program):
         return np.maximum(by_step, 0), (by_step >= 0).astype(np.float32)
 
     def _trace(self) -> None:
-        """Trace training and scoring for so many networks as there are."""
+        """Trace training and scoring for as many networks as there are."""
         shape, n, batch_size = self._model.input_shape[1:], self.n_networks, self._batch_size
         self._held = {id(one): self._make_variable(one) for one in self._variables}
         self._trained = [self._held[id(one)] for one in self._model.trainable_variables]
@@ -118,10 +113,7 @@ class GraphProgram(Program):
         self._score(X)
 
     def _run_steps(self, X: Any, y: Any, rows: Any, shares: Any, rate: Any, l2: Any) -> Any:
-        """Take all steps, and return the losses and scores of each.
-
-        It is written with while_loop: to convert Python's `for` takes longer than tracing the rest.
-        """
+        """Take all steps, and return the losses and scores of each."""
 
         def body(at: Any, losses: Any, scores: Any) -> Any:
             own = rows[at], shares[at]
@@ -141,7 +133,7 @@ class GraphProgram(Program):
         return losses.stack(), scores.stack()
 
     def _move(self, gradients: Sequence[Any], rate: Any) -> None:
-        """Move what is trained by TensorFlow's own Adam: one operation, where Keras has a dozen."""
+        """Move what is trained by TensorFlow's Adam: one operation, where Keras has a dozen."""
         step = self._adam[0].assign_add(1.0)
         powers = {f"{name}_power": tf.pow(_ADAM[name], step) for name in ("beta1", "beta2")}
         n = len(self._trained)
@@ -159,8 +151,7 @@ class GraphProgram(Program):
     def _forward(self, X: Any, shares: Any = None) -> tuple[Any, Any]:
         """Return scores, shape (n_networks, n_rows), and sums of squares of what has a penalty.
 
-        In training mode with the shares of each row in a mean, shape (n_networks, 1, batch_size);
-        a row that only fills up the batch has the share 0. Else in inference mode.
+        In training mode with `shares` of the rows in a mean, shape (n_networks, 1, batch_size).
         """
         if shares is None:
             return self._model(X[0], training=False)[None, :, 0], None
@@ -189,23 +180,9 @@ class StackProgram(GraphProgram):
         """Return the number of steps, which all have, and the moments of one network."""
         return [self._adam[0], *(variable[at] for variable in self._adam[1:])]
 
-    def estimate_statistics(self, parts: Sequence[Inputs]) -> None:
-        """Take the statistics of batch normalization from all records of each network at once."""
-        X = np.zeros((self.n_networks, max(map(len, parts)), *parts[0].shape[1:]), np.float32)
-        shares = np.zeros((self.n_networks, 1, X.shape[1]), np.float32)
-        for at in range(self.n_networks):
-            part = read(parts[min(at, len(parts) - 1)])
-            X[at, : len(part)], shares[at, 0, : len(part)] = part, 1 / len(part)
-        moving = [
-            (self._held[id(variable)], np.float32(1 - layer.momentum))
-            for layer in self._model.layers
-            for variable in layer.non_trainable_weights
-        ]
-        for variable, _ in moving:
-            variable.assign(tf.zeros_like(variable))
-        self._forward(tf.constant(X), tf.constant(shares))
-        for variable, share in moving:
-            variable.assign(variable / share)
+    def estimate_statistics(self, parts: Sequence[Inputs], at_once: int | None = None) -> None:
+        """Take them from all records of each network at once."""
+        super().estimate_statistics(parts, max(map(len, parts)))
 
     def _make_variable(self, variable: Any) -> Any:
         return tf.Variable(tf.zeros([self.n_networks, *variable.shape]))

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
 from lvh.models.augment import augmented
-from lvh.models.network_program import FitProgram, Floats, Labels, Scores, Weights
+from lvh.models.network_program import FitProgram, Floats, Labels, Scores, Weights, assign, copies
 from lvh.models.training import (
     Checkpoint,
     FitJob,
@@ -21,11 +21,6 @@ from lvh.models.training import (
     TrainSettings,
     loss_and_accuracy,
 )
-
-if TYPE_CHECKING:
-    from lvh.models.graph_program import GraphProgram
-
-    AnyProgram = GraphProgram | FitProgram
 
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
 _SCORED_AT_ONCE = 32  # records; bounds the activations of the widest convolution
@@ -38,27 +33,20 @@ class KerasTrainer:
 
     def __init__(
         self,
-        program: "AnyProgram",
+        program: Any,
         settings: TrainSettings,
         *,
         l2: float | None = None,
         fs: float = 1.0,
         setup_seconds: float = 0.0,
     ) -> None:
-        """Take a program, which may be shared, and how it is trained.
-
-        A penalty of None is that of the build; fs, in Hz, is that of signals that are augmented;
-        the seconds were spent on the program before.
-        """
+        """Take a program, which may be shared; an l2 of None is the build's, fs is in Hz."""
         self._program, self._settings, self._l2, self._fs = program, settings, l2, fs
         self._augments, self.setup_seconds = settings.augment.is_on, setup_seconds
         self.n_parameters, self.max_parallel = program.n_parameters, program.max_parallel
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
-        """Train from new weights; a warm job, alone, continues from those of the last job.
-
-        There are at most `max_parallel` jobs. LvhError is raised if a loss is no longer finite.
-        """
+        """Train at most `max_parallel` jobs, or a warm one; LvhError if a loss is not finite."""
         settings, program = self._settings, self._program
         trainings = [_Training(job, settings, self._fs) for job in jobs]
         seeds = [one.seed for one in trainings]
@@ -71,7 +59,8 @@ class KerasTrainer:
             self.setup_seconds += program.setup_seconds - before
         for at, job in enumerate(jobs):
             if job.start is not None:
-                program.restore(at, job.start.variables, job.start.optimizer)
+                assign(program.network(at), job.start.variables)
+                assign(program.optimizer(at), job.start.optimizer)
         self._n_jobs = len(jobs)
         done, at_once = min(len(one.epochs) for one in trainings), 1
         while done < settings.epochs and not all(one.has_stopped for one in trainings):
@@ -90,10 +79,10 @@ class KerasTrainer:
         self._checkpoints = []
         for at, training in enumerate(trainings):
             if training.job.keep_checkpoint:
-                state = program.values(at), program.moments(at)
-                self._checkpoints.append(training.checkpoint(state[0], state[1]))
+                moments = copies(program.optimizer(at))
+                self._checkpoints.append(training.checkpoint(program.values(at), moments))
             if training.weights is not None:
-                program.assign(at, training.weights)
+                assign(program.network(at), training.weights)
         if settings.precise_bn:
             program.estimate_statistics([job.X for job in jobs])
         return [training.history() for training in trainings]
@@ -172,7 +161,7 @@ class _Training:
         return np.stack([self._order.permutation(len(self.job.y)) for _ in range(n_epochs)])
 
     def records(self, rows: Labels) -> tuple[Floats, Labels]:
-        """Read some records, and change them where the settings ask for it."""
+        """Read some records, and change them."""
         X = read(self.job.X[rows])
         if self._settings.augment.is_on:
             X = augmented(X, self._settings.augment, self._fs, self._changes)
@@ -226,11 +215,8 @@ def new_program(
     batch_size: int,
     precision: str,
     side_by_side: int | None = None,
-) -> "AnyProgram":
-    """Build a model with one sigmoid output, and what trains it on the backend that was started.
-
-    The other arguments are fields of `lvh.models.training.TrainSettings`.
-    """
+) -> Any:
+    """Build a model with one sigmoid output, and what trains it on the backend that was started."""
     policy = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")

@@ -4,9 +4,7 @@ On TensorFlow that is `lvh.models.graph_program`; on JAX and PyTorch Keras's own
 """
 
 import random
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import keras
@@ -22,10 +20,8 @@ Scores = npt.NDArray[np.float64]
 Weights = list[npt.NDArray[Any]]
 """The value of each variable of a model, in the order of `model.variables`."""
 
-Arrays = Sequence[npt.NDArray[Any]]
 
-
-class Program(ABC):
+class Program:
     """A Keras model with what trains and scores it, for all folds and settings of its shape.
 
     It may hold several networks side by side; lists that go in and out have a part for each.
@@ -38,7 +34,7 @@ class Program(ABC):
         """Take a new model with one sigmoid output, and the records a step."""
         self._model, self._batch_size = model, batch_size
         self._variables = list(model.variables)  # compiled, a model has others behind them
-        self._blank = _copies(self._variables)
+        self._blank = copies(self._variables)
         self._penalized = [one for one in model.layers if getattr(one, "kernel_regularizer", None)]
         self._built_l2 = float(self._penalized[0].kernel_regularizer.l2) if self._penalized else 0.0
         self.n_parameters = int(model.count_params())
@@ -52,26 +48,13 @@ class Program(ABC):
         """Return the variables of one network, in the order of its model."""
         return self._variables
 
-    @abstractmethod
     def optimizer(self, at: int) -> Sequence[Any]:
-        """Return the variables of the optimizer of one network."""
+        """Return the variables of the optimizer of one network; here of Keras's Adam."""
+        return list(self._model.optimizer.variables)
 
     def values(self, at: int) -> Weights:
         """Return copies of all variables of one network."""
-        return _copies(self.network(at))
-
-    def moments(self, at: int) -> Weights:
-        """Return copies of what the optimizer holds of one network."""
-        return _copies(self.optimizer(at))
-
-    def assign(self, at: int, values: Arrays) -> None:
-        """Give one network what `values` returned."""
-        _assign(self.network(at), values)
-
-    def restore(self, at: int, values: Arrays, moments: Arrays) -> None:
-        """Continue, after a reset, where `values` and `moments` were taken."""
-        self.assign(at, values)
-        _assign(self.optimizer(at), moments)
+        return copies(self.network(at))
 
     def initial_weights(self, seed: np.random.SeedSequence) -> Weights:
         """Draw the weights that a new network begins with; each layer has draws of its own."""
@@ -87,7 +70,7 @@ class Program(ABC):
                     "expected a new network, with new layers, at each call of the function that "
                     "builds it. Received: trainable weights of the one before"
                 )
-            return _copies(new.variables)
+            return copies(new.variables)
         values = list(self._blank)
         number_of = {id(variable): number for number, variable in enumerate(self._variables)}
         draws = iter(seed.generate_state(2 * len(self._model.layers)))
@@ -102,44 +85,35 @@ class Program(ABC):
                 values[number] = np.array([of_dropout, 0], np.uint32).astype(values[number].dtype)
         return values
 
-    def estimate_statistics(self, parts: Sequence[Inputs]) -> None:
-        """Take the statistics of batch normalization from records, and no moving averages.
+    def estimate_statistics(self, parts: Sequence[Inputs], at_once: int | None = None) -> None:
+        """Take the statistics of batch normalization from all records, not moving averages.
 
-        They are means over batches, without dropout, by Wu and Johnson, `Rethinking "Batch" in
-        BatchNorm`, 2021, arXiv:2105.07576.
+        They are means over batches (`at_once`), without dropout: Wu and Johnson, `Rethinking
+        "Batch" in BatchNorm`, 2021, arXiv:2105.07576.
         """
-        layers = [one for one in self._model.layers if hasattr(one, "moving_variance")]
-        moving = [(one.moving_mean, one.moving_variance) for one in layers]
-        dropouts = [(one, one.rate) for one in self._model.layers if hasattr(one, "rate")]
-        if not layers:
-            return
-        (X,) = parts
-        sums = [[0.0, 0.0] for _ in layers]
-        for layer, _ in dropouts:
-            layer.rate = 0.0
-        for start in range(0, len(X), self._batch_size):
-            batch = read(X[start : start + self._batch_size])
-            for pair in moving:
-                _assign(pair, [keras.ops.zeros_like(one.value) for one in pair])
-            self._model(batch, training=True)
-            for number, layer in enumerate(layers):
-                share = len(batch) / len(X) / (1 - layer.momentum)
-                for at, value in enumerate(_copies(moving[number])):
-                    sums[number][at] += share * value.astype(np.float64)
-        for layer, rate in dropouts:
-            layer.rate = rate
-        for pair, values in zip(moving, sums, strict=True):
-            _assign(pair, values)
+        layers = self._model.layers
+        normalizations = [one for one in layers if hasattr(one, "moving_variance")]
+        before = [(one, "momentum", one.momentum) for one in normalizations]
+        before += [(one, "rate", one.rate) for one in layers if hasattr(one, "rate")]
+        for layer, name, _ in before:
+            setattr(layer, name, 0.0)
+        for at, X in enumerate(parts):
+            assign(self._variables, self.values(at))
+            n = at_once or self._batch_size
+            for start in range(0, len(X) if normalizations else 0, n):
+                batch = read(X[start : start + n])
+                for layer in normalizations:  # so that it averages all batches so far
+                    layer.momentum = start / (start + len(batch))
+                self._model(batch, training=True)
+            assign(self.network(at), copies(self._variables))
+        for layer, name, value in before:
+            setattr(layer, name, value)
 
 
 class FitProgram(Program):
     """One network that Keras's `compile`, `fit` and `predict` train and score."""
 
     _l2 = -1.0
-
-    def optimizer(self, at: int) -> Sequence[Any]:
-        """Return the variables of Keras's Adam."""
-        return list(self._model.optimizer.variables)
 
     def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
         """Begin a training; see `GraphProgram.reset`."""
@@ -152,8 +126,8 @@ class FitProgram(Program):
             self._model.compile(adam, "binary_crossentropy", metrics=["accuracy"])
             adam.build(self._model.trainable_variables)
             self._l2 = l2
-        _assign(self.optimizer(0), [keras.ops.zeros_like(one.value) for one in self.optimizer(0)])
-        self.assign(0, self.initial_weights(seed))
+        assign(self.optimizer(0), [keras.ops.zeros_like(one.value) for one in self.optimizer(0)])
+        assign(self._variables, self.initial_weights(seed))
         keras.utils.set_random_seed(int(seed.generate_state(1)[0]))  # of dropout, on PyTorch
 
     def place(self, parts: Sequence[tuple[Floats, Labels]]) -> tuple[Floats, Labels]:
@@ -164,20 +138,25 @@ class FitProgram(Program):
         """Train some epochs; see `GraphProgram.train`."""
         X, y = data
         self._model.optimizer.learning_rate.assign(learning_rate)
-        fit = partial(self._model.fit, batch_size=self._batch_size, shuffle=False, verbose=0)
-        logs = [fit(X[order], y[order]).history for order in orders[0]]
-        return np.array([[(one["loss"][0], one["accuracy"][0]) for one in logs]], "f") * len(y)
+        sums = []
+        for order in orders[0]:
+            logs = self._model.fit(
+                X[order], y[order], batch_size=self._batch_size, shuffle=False, verbose=0
+            ).history
+            sums.append((logs["loss"][0], logs["accuracy"][0]))
+        return np.array([sums], np.float32) * len(y)
 
     def scores(self, parts: Sequence[Floats]) -> list[Scores]:
         """Return P(label = 1) in inference mode, of some records."""
         return [self._model.predict_on_batch(parts[0])[:, 0].astype(np.float64)]
 
 
-def _copies(variables: Sequence[Any]) -> Weights:
-    # copied: a converted variable may share memory with one that changes in place
+def copies(variables: Sequence[Any]) -> Weights:
+    """Return the values of variables, which may share memory with what changes in place."""
     return [np.asarray(variable).copy() for variable in variables]
 
 
-def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+def assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    """Give variables their values."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

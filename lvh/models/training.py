@@ -13,7 +13,7 @@ from lvh.errors import InputError
 from lvh.models.augment import AugmentSettings
 from lvh.models.backends import Precision
 from lvh.validation.bounds import Count, Positive, Processes
-from lvh.validation.metrics import THRESHOLD, Floats, Labels, binary_cross_entropy
+from lvh.validation.metrics import THRESHOLD, Floats, Labels, cross_entropies
 
 OnEpoch = Callable[[int, int], None]
 """Takes the number of the job, from 0, and how many of its epochs are done."""
@@ -151,7 +151,7 @@ class Trainer(Protocol):
 
 def loss_and_accuracy(y: Labels, y_score: Floats) -> tuple[float, float]:
     """Return the mean cross-entropy and the accuracy at .5."""
-    return binary_cross_entropy(y, y_score), float(np.mean((y_score > THRESHOLD) == y))
+    return float(cross_entropies(y, y_score).mean()), float(np.mean((y_score > THRESHOLD) == y))
 
 
 def check_train(settings: TrainSettings, validation: float, has_epochs: bool) -> None:

@@ -41,9 +41,7 @@ def corrected_interval(
 def corrected_t(differences: Sequence[float] | Floats, test_share: float) -> tuple[float, float]:
     """Test whether paired differences have mean 0, for dependent folds.
 
-    Without any spread there is no t. If all differences are 0, p = 1. If all are the same and not
-    0, p is its limit, 0: a rule moves every fold by the same amount, and the difference is certain
-    on these folds.
+    If all differences are 0, p = 1. If all are the same and not 0, p is its limit, 0.
 
     Args:
         differences: One for each fold that both configurations have; NaN does not count.

@@ -14,13 +14,8 @@ def given_splits(
 ) -> tuple[Split, ...]:
     """Return the splits of a splitter, such as `StratifiedGroupKFold(5)`, or of pairs.
 
-    A record that is tested a second time begins the next repeat.
-
-    Args:
-        cv: An object with scikit-learn's `split(X, y, groups)`, or pairs of positions.
-        y: Labels, shape (n_records,).
-        subjects: Subject of each record, shape (n_records,).
-        groups: The same as a user gave them, whose order a splitter may use; None for none.
+    A record that is tested a second time begins the next repeat. `groups` are the subjects as a
+    user gave them, whose order a splitter may use; None for none.
 
     Raises:
         InputError: There are no folds, a subject is in both parts of a fold, or the training part

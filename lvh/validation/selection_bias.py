@@ -62,47 +62,30 @@ def bias_corrected(
         resamples: Of the subjects.
         seed: Of the resampling.
     """
-    scores = np.concatenate(
-        [
-            _out_of_bag(predictions, metric, maximize, counts)
-            for counts in resampled(predictions.subject, resamples, seed)
-        ]
-    )
-    defined = scores[~np.isnan(scores)]
+
+    def score(position: int, weights: Floats) -> Floats:
+        y_score, threshold = predictions.y_score[position], predictions.threshold[position]
+        return weighted_scores(predictions.y_true, y_score, weights, threshold)[NAMES.index(metric)]
+
+    def ranking(weights: Floats) -> Floats:
+        """Score all, shape (n_configurations, n_weightings), so that more is better."""
+        scores = np.array(
+            [score(position, weights) for position in range(len(predictions.y_score))]
+        )
+        return np.where(np.isnan(scores), -np.inf, scores if maximize else -scores)
+
+    parts = []
+    for counts in resampled(predictions.subject, resamples, seed):
+        in_bag, scores = ranking(counts), np.full(len(counts), np.nan)
+        chosen = np.where(np.isfinite(in_bag).any(axis=0), in_bag.argmax(axis=0), -1)
+        for position in np.unique(chosen[chosen >= 0]):
+            bags = chosen == position
+            scores[bags] = score(position, (counts[bags] == 0).astype(np.float64))
+        parts.append(scores[~np.isnan(scores)])
+    defined = np.concatenate(parts)
     estimate = Interval(np.nan, np.nan, np.nan)
     if defined.size:
         low, high = np.quantile(defined, [0.025, 0.975])
         estimate = Interval(float(defined.mean()), float(low), float(high))
-    pooled = _scores(predictions, metric, np.ones((1, len(predictions.y_true))))[:, 0]
-    return BiasCorrected(estimate, float(pooled[np.argmax(_ranking(pooled, maximize))]))
-
-
-def _out_of_bag(predictions: Predictions, metric: str, maximize: bool, counts: Floats) -> Floats:
-    """Choose a configuration in each bag and score it out of the bag, shape (n_bags,).
-
-    Counts are how often each row is in each bag, shape (n_bags, n_rows).
-    """
-    in_bag = _ranking(_scores(predictions, metric, counts), maximize)
-    chosen = np.where(np.isfinite(in_bag).any(axis=0), in_bag.argmax(axis=0), -1)
-    out_of_bag = (counts == 0).astype(np.float64)
-    scores = np.full(len(counts), np.nan)
-    for position in np.unique(chosen[chosen >= 0]):
-        bags = chosen == position
-        scores[bags] = _score(predictions, position, metric, out_of_bag[bags])
-    return scores
-
-
-def _scores(predictions: Predictions, metric: str, weights: Floats) -> Floats:
-    """Score every configuration under every weighting, shape (n_configurations, n_weightings)."""
-    positions = range(len(predictions.y_score))
-    return np.array([_score(predictions, position, metric, weights) for position in positions])
-
-
-def _score(predictions: Predictions, position: int, metric: str, weights: Floats) -> Floats:
-    y_score, threshold = predictions.y_score[position], predictions.threshold[position]
-    return weighted_scores(predictions.y_true, y_score, weights, threshold)[NAMES.index(metric)]
-
-
-def _ranking(scores: Floats, maximize: bool) -> Floats:
-    """Turn scores so that more is better and an undefined one is never chosen."""
-    return np.where(np.isnan(scores), -np.inf, scores if maximize else -scores)
+    once = np.ones((1, len(predictions.y_true)))
+    return BiasCorrected(estimate, float(score(int(ranking(once)[:, 0].argmax()), once)[0]))
