@@ -197,7 +197,7 @@ def test_subjects_are_kept_together_so_that_none_is_known_again():
     settings = classifiers.SvmSettings("svm", 10.0, 0.3)
 
     def sureness(subjects: np.ndarray) -> float:
-        model = classifiers.build_svm(settings, (), 0, subjects).fit(X, y)
+        model = classifiers.build(settings, (), 0, subjects).fit(X, y)
         return float(np.abs(model.predict_proba(X)[:, 1] - 0.5).mean())
 
     assert sureness(np.repeat(np.arange(30).astype(str), 4)) < 0.2

@@ -119,17 +119,11 @@ class TestResnet:
         with pytest.raises(InputError, match=message):
             MODELS["resnet"].check(resnet_settings(filters=(12, 8)), (5000, 4))
 
-    @pytest.mark.parametrize(
-        ("n_samples", "changes", "message"),
-        [
-            (6, {}, r"model\.kernel: expected at most the 6 samples .* Received: 7"),
-            (48, {}, r"model\.filters: .* its 7 steps. Received: 2 stages, which leave 6 of 48"),
-            (350, {"filters": (4,) * 5}, r"model\.filters: .* 5 stages, which leave 6 of 350"),
-        ],
-    )
-    def test_inputs_that_are_too_short_are_refused(self, n_samples, changes, message):
-        with pytest.raises(InputError, match=f"^{message}"):
-            MODELS["resnet"].check(resnet_settings(**changes), (n_samples, 2))
+    @pytest.mark.parametrize(("n_samples", "n_stages"), [(48, 2), (350, 5)])
+    def test_inputs_that_are_too_short_are_refused(self, n_samples, n_stages):
+        message = rf"^model\.kernel: expected at most the 6 of {n_samples} samples .* Received: 7"
+        with pytest.raises(InputError, match=message):
+            MODELS["resnet"].check(resnet_settings(filters=(4,) * n_stages), (n_samples, 2))
 
 
 def of_two_inputs() -> keras.Model:

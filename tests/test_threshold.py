@@ -16,7 +16,7 @@ from lvh.evaluation.cross_validation import cross_validate
 from lvh.evaluation.cv_result import CVResult
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
-from lvh.models.classifiers import LogisticSettings, build_logistic
+from lvh.models.classifiers import LogisticSettings, build
 from lvh.models.trainers import EstimatorTrainer
 from lvh.validation.splits import CvSettings, splits
 from lvh.validation.thresholds import held_out
@@ -39,7 +39,7 @@ class Memory(Fake):
 
 def logistic() -> EstimatorTrainer:
     settings = LogisticSettings(C=1.0)
-    return EstimatorTrainer(lambda *given: build_logistic(settings, (), *given), 1)
+    return EstimatorTrainer(lambda *given: build(settings, (), *given), 1)
 
 
 def features(n: int = 120, a_subject: int = 1, effect: float = 1.0) -> FeatureSet:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,7 @@ class Summary:
         return asdict(self.mean) | ends
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class CVResult:
     """A cross-validation.
 
@@ -82,15 +83,12 @@ class CVResult:
         folds: In order of repeat and fold.
         scores: Of all folds.
         baselines: Summary of each baseline on the same folds, by name.
-        null: Mean scores under shuffled labels, one mapping for each shuffle; empty without a
-            permutation test.
-        p_values: Of the scores in it, by name.
         records: Names of all records; positions in a split count in them.
         subjects: Subject of each of them, shape (n_records,).
         y_true: Labels of the test records, in the order of `test`.
-        test: Positions of the test records, fold after fold.
-        y_score: Out-of-fold scores in the order of `test`.
-        y_pred: Out-of-fold predictions in the order of `test`, each by its fold's threshold.
+        null: Mean scores under shuffled labels, one mapping for each shuffle; empty without a
+            permutation test.
+        p_values: Of the scores in it, by name.
     """
 
     folds: tuple[FoldResult, ...]
@@ -101,17 +99,21 @@ class CVResult:
     y_true: Labels
     null: tuple[Mapping[str, float], ...] = ()
     p_values: Mapping[str, float] = field(default_factory=dict)
-    test: Indices = field(init=False, repr=False)
-    y_score: Floats = field(init=False, repr=False)
-    y_pred: npt.NDArray[np.bool_] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        """Put the folds one behind the other."""
-        test = np.concatenate([fold.split.test for fold in self.folds])
-        object.__setattr__(self, "test", test)
-        for name in ("y_score", "y_pred"):
-            values = np.concatenate([getattr(fold, name) for fold in self.folds])
-            object.__setattr__(self, name, values)
+    @cached_property
+    def test(self) -> Indices:
+        """Positions of the test records, fold after fold."""
+        return np.concatenate([fold.split.test for fold in self.folds])
+
+    @cached_property
+    def y_score(self) -> Floats:
+        """Out-of-fold scores in the order of `test`."""
+        return np.concatenate([fold.y_score for fold in self.folds])
+
+    @cached_property
+    def y_pred(self) -> npt.NDArray[np.bool_]:
+        """Out-of-fold predictions in the order of `test`, each by its fold's threshold."""
+        return np.concatenate([fold.y_pred for fold in self.folds])
 
 
 def summarize(
@@ -141,14 +143,10 @@ def baseline_summaries(
 ) -> dict[str, Summary]:
     """Score baselines, which know age and sex, on the folds of a cross-validation.
 
-    Their thresholds are chosen as the model's are, by the same records. Where age or sex of a
-    record is unknown, `AGE_AND_SEX` is left out.
-
-    `NO_SKILL` predicts by the prevalence of the training records: the class that is more frequent
-    there. Its accuracy, precision, recall, specificity, f1, ap_thresholded, brier and loss are of
-    these predictions. They give no order, so that `ap`, `roc_auc` and `recall_at_90` are the
-    expectations over random orders of the test records, and their pooled intervals hold the middle
-    95 % of these: what a model without skill reaches by chance.
+    Their thresholds are chosen as the model's are. Where age or sex of a record is unknown,
+    `AGE_AND_SEX` is left out. `NO_SKILL` predicts by the prevalence of the training records. Its
+    `ap`, `roc_auc` and `recall_at_90` are the expectations over random orders of the test records,
+    and their pooled intervals hold the middle 95 % of these.
     """
     X, y = features.age_and_sex, features.y
     summaries = {}

@@ -1,10 +1,8 @@
 """Permutation test: how often do shuffled labels score as well as the real ones?
 
-Labels are shuffled, the folds are made of the shuffled labels by the same settings, and everything
-is trained and scored on them. Folds of the real labels would help the shuffles less than the
-result: `stratified` spreads the labels evenly, and p would be too small. With b of n shuffles that
-score as well or better, p = (b + 1) / (n + 1): Ojala and Garriga, Permutation Tests for Studying
-Classifier Performance, JMLR 11, 2010, test 1.
+Labels are shuffled, folds are made of them by the same settings, and everything is trained and
+scored on these. With b of n shuffles that score as well or better, p = (b + 1) / (n + 1): Ojala and
+Garriga, Permutation Tests for Studying Classifier Performance, JMLR 11, 2010, test 1.
 """
 
 import logging
@@ -73,9 +71,8 @@ def null_scores(
 ) -> Scores:
     """Cross-validate on the shuffled labels of a number; return the mean of each of `SCORES`.
 
-    With an external source, labels stay in their own source. A shuffle that has no folds (one class
-    in a training part) is drawn again; InputError if no draw has folds. All else is as in
-    `lvh.evaluation.fold_training.train_folds`.
+    Labels stay in their own source. A shuffle without folds (one class in a training part) is
+    drawn again; InputError if no draw has any.
     """
     sources = np.array([record.startswith(EXTERNAL) for record in features.records])
     for draw in range(_DRAWS):

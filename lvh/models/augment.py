@@ -52,10 +52,7 @@ class AugmentSettings:
 def augmented(
     X: Batch, settings: AugmentSettings, fs: float, generator: np.random.Generator
 ) -> Batch:
-    """Return changed signals: what is measured is moved and enlarged before anything is added.
-
-    Signals are in mV, shape (n_records, n_samples, n_leads), fs in Hz. What is off draws nothing.
-    """
+    """Return changed signals, in mV, shape (n_records, n_samples, n_leads); fs is in Hz."""
     most = round(settings.shift * fs)
     if most:
         X = _shifted(X, most, generator)
@@ -80,10 +77,7 @@ def _shifted(X: Batch, most: int, generator: np.random.Generator) -> Batch:
 def _wander(
     shape: tuple[int, ...], deviation: float, frequency: float, generator: np.random.Generator
 ) -> Batch:
-    """Return slow sinusoids up to a frequency (cycles a sample), of other amplitudes in each lead.
-
-    Their standard deviation, over records, is `deviation` at every sample.
-    """
+    """Return sinusoids up to a frequency (cycles a sample), of other amplitudes in each lead."""
     n_records, n_samples, n_leads = shape
     cycles = generator.uniform(0, frequency, (n_records, 1, _SINUSOIDS))
     phases = generator.uniform(0, 2 * np.pi, (n_records, 1, _SINUSOIDS))

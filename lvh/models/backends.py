@@ -3,7 +3,6 @@
 A process has one backend, with one number of threads: both are fixed when the library starts.
 """
 
-import gc
 import importlib.metadata
 import importlib.util
 import os
@@ -52,8 +51,7 @@ def check_installed(name: str) -> None:
 def threads_of(name: str, threads: int | None, automatic: int) -> int:
     """Return how many threads trainings have: those of this process, once a backend has started.
 
-    Before, it is `threads`, or `automatic` for None. InputError if this process has started with
-    another backend, or another number than asked for.
+    InputError if it has started with another backend, or another number than asked for.
     """
     if _started is None:
         return threads or automatic
@@ -64,17 +62,14 @@ def threads_of(name: str, threads: int | None, automatic: int) -> int:
 
 
 def start(name: str, threads: int | None, automatic: int) -> None:
-    """Import a backend, repeatable to the bit and without its messages; once in a process.
-
-    See `threads_of`; the environment's KERAS_BACKEND does not count.
-    """
+    """Import a backend, repeatable to the bit and without its messages; see `threads_of`."""
     global _started
     wanted = threads_of(name, threads, automatic)
     if _started is not None:
         return
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with uncollected(), _native_stderr_held():
+    with _native_stderr_held():
         n_threads = BACKENDS[name](wanted)
         import keras
 
@@ -134,17 +129,6 @@ def _start_torch(threads: int) -> int:
 
 BACKENDS = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_torch}
 """Functions that start a backend with a number of threads, and return the number it has."""
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Look for no garbage in what large libraries make when they are imported: it stays."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 @contextmanager

@@ -14,9 +14,6 @@ from lvh.validation.random_ranking import NO_SKILL
 
 Baseline = Callable[[Floats, Labels, Floats], Floats]
 
-_ITERATIONS = 10_000  # of a logistic regression; a weak penalty needs more than scikit-learn's 100
-_CALIBRATION_FOLDS = 5
-
 
 @dataclass(frozen=True, slots=True)
 class LogisticSettings:
@@ -24,15 +21,6 @@ class LogisticSettings:
 
     name: Literal["logistic"] = "logistic"
     C: Positive = 1.0
-
-
-def build_logistic(
-    settings: LogisticSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
-) -> Any:
-    """Build the classifier; it needs no random state."""
-    from sklearn.linear_model import LogisticRegression
-
-    return _standardized(LogisticRegression(C=settings.C, max_iter=_ITERATIONS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +36,6 @@ class SvmSettings:
     name: Literal["svm"] = "svm"
     C: Positive = 1.0
     gamma: Positive | None = None
-
-
-def build_svm(
-    settings: SvmSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
-) -> Any:
-    """Build the classifier, whose margins become probabilities as in Platt (1999).
-
-    A sigmoid is fitted to the margins of training records in five stratified folds that keep
-    subjects whole: a machine is surer of subjects that it knows than of new ones.
-    """
-    from sklearn.calibration import CalibratedClassifierCV
-    from sklearn.svm import SVC
-
-    machine = _standardized(SVC(C=settings.C, gamma=settings.gamma or "scale"))
-    folds = InnerFolds(
-        _CALIBRATION_FOLDS,
-        random_state,
-        subjects,
-        field="model=svm",
-        remedy="Choose another model",
-    )
-    return CalibratedClassifierCV(machine, method="sigmoid", cv=folds, ensemble=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +57,6 @@ class BoostingSettings:
     max_features: Part = 1.0
 
 
-def build_boosting(
-    settings: BoostingSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
-) -> Any:
-    """Build the classifier; the random state draws the inputs that a split may choose from."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return HistGradientBoostingClassifier(
-        max_iter=settings.trees,
-        learning_rate=settings.learning_rate,
-        max_leaf_nodes=settings.max_leaf_nodes,
-        min_samples_leaf=settings.min_samples_leaf,
-        l2_regularization=settings.l2,
-        max_features=settings.max_features,
-        early_stopping=False,
-        random_state=random_state,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class ExtraTreesSettings:
     """Settings of `extra_trees`, extremely randomized trees (Geurts et al., 2006).
@@ -124,13 +72,38 @@ class ExtraTreesSettings:
     max_features: Part | None = None
 
 
-def build_extra_trees(
-    settings: ExtraTreesSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
-) -> Any:
-    """Build the classifier; the random state draws inputs and thresholds of every split."""
-    from sklearn.ensemble import ExtraTreesClassifier
+CLASSIFIERS = {
+    "boosting": BoostingSettings,
+    "logistic": LogisticSettings,
+    "svm": SvmSettings,
+    "extra_trees": ExtraTreesSettings,
+}
 
-    return ExtraTreesClassifier(
+
+def build(settings: Any, names: tuple[str, ...], random_state: int, subjects: Subjects) -> Any:
+    """Build a classifier; the random state draws what a split of a tree may choose from."""
+    from sklearn import calibration, ensemble, linear_model, svm
+
+    if isinstance(settings, LogisticSettings):
+        return _standardized(linear_model.LogisticRegression(C=settings.C, max_iter=10_000))
+    if isinstance(settings, SvmSettings):
+        # margins become probabilities as in Platt (1999), in folds that keep subjects whole
+        machine = _standardized(svm.SVC(C=settings.C, gamma=settings.gamma or "scale"))
+        remedy = "Choose another model"
+        folds = InnerFolds(5, random_state, subjects, field="model=svm", remedy=remedy)
+        return calibration.CalibratedClassifierCV(machine, cv=folds, ensemble=False)
+    if isinstance(settings, BoostingSettings):
+        return ensemble.HistGradientBoostingClassifier(
+            max_iter=settings.trees,
+            learning_rate=settings.learning_rate,
+            max_leaf_nodes=settings.max_leaf_nodes,
+            min_samples_leaf=settings.min_samples_leaf,
+            l2_regularization=settings.l2,
+            max_features=settings.max_features,
+            early_stopping=False,
+            random_state=random_state,
+        )
+    return ensemble.ExtraTreesClassifier(
         n_estimators=settings.trees,
         min_samples_leaf=settings.min_samples_leaf,
         max_features=settings.max_features or "sqrt",

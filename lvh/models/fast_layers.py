@@ -28,11 +28,7 @@ _WINDOW = _TILE + _TAPS - 1  # inputs of one product, and its multiplications
 
 
 def _transforms() -> tuple[_Floats, _Floats, _Floats]:
-    """Return A' of shape (4, 8), G of shape (8, 5) and B' of shape (8, 8).
-
-    Powers of 2 move between the rows of G and B', so that the latter are near 1 and no
-    evaluation drowns another in float32. All entries but some of G are exact.
-    """
+    """Return A' of shape (4, 8), G of shape (8, 5) and B' of shape (8, 8), with rows near 1."""
     points = np.array([0, 1, -1, 2, -2, 0.5, -0.5])
     of_outputs = np.zeros((_TILE, _WINDOW))
     of_filter = np.zeros((_WINDOW, _TAPS))
@@ -106,8 +102,8 @@ def _convolve(inputs: Any, kernel: Any) -> Any:
 def _tiled(values: Any, matrix: _Floats, n_before: int, n_outputs: int) -> list[Any]:
     """Multiply every window of `values`, four steps apart, by each row of a matrix.
 
-    `n_before` zeros precede `values`, of shape (n_records, n_steps, n_channels); zeros fill up the
-    last window. The result of a row has the shape (n_records, 1, n_windows, n_channels).
+    `n_before` zeros precede `values`, of shape (n_records, n_steps, n_channels). The result of a
+    row has the shape (n_records, 1, n_windows, n_channels).
     """
     width = matrix.shape[1]
     n_windows = -(-n_outputs // _TILE)

@@ -53,9 +53,8 @@ class Outcome:
     """The result of training one configuration, which is written once, into its study.
 
     Attributes:
-        state: `complete`; `leaking`, trained to the end under a protocol that leaks, or `stopped`
-            early by racing or a pruner, so never on a leaderboard; `failed`; or `open`, which is
-            being trained or was interrupted.
+        state: `complete`; never on a leaderboard: `leaking`, by its protocol, `stopped` early, or
+            `failed`; or `open`, which is being trained or was interrupted.
         values: Of the objectives; empty unless complete.
         folds: Those that are done, in the order in which they were.
         fold_keys: Of these folds in the fold store.

@@ -124,12 +124,8 @@ class Space:
 
     def probes(self) -> Iterator[Point]:
         """Yield points to look at first: all that are listed, and of intervals the ends."""
-        return self._combined(
-            [
-                (dimension.values() if dimension.is_listed else None) or dimension.ends()
-                for dimension in self.dimensions.values()
-            ]
-        )
+        each = self.dimensions.values()
+        return self._combined([(one.is_listed and one.values()) or one.ends() for one in each])
 
     def _combined(self, values: Sequence[Sequence[Plain]]) -> Iterator[Point]:
         seen = set()
