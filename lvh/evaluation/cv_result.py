@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.features import FeatureSet
-from lvh.models.classifiers import BASELINES, Baseline
 from lvh.models.training import History
 from lvh.validation.metrics import (
     THRESHOLD,
@@ -34,10 +33,9 @@ class FoldResult:
 
     Attributes:
         y_score: Scores of `split.test`, in its order, shape (n_test,).
-        seconds: Wall time of training and scoring, without `setup_seconds`; an equal part of it
-            where folds were trained side by side.
+        seconds: Of training and scoring; an equal part of it where folds were trained at once.
         threshold: Above which a score is predicted positive.
-        setup_seconds: Wall time of imports, building and tracing, in the same way.
+        setup_seconds: Of imports, building and tracing, in the same way.
     """
 
     split: Split
@@ -60,8 +58,7 @@ class Summary:
 
     Attributes:
         std: Sample standard deviation over folds (divisor n - 1; in the original study n).
-        pooled: Score of all out-of-fold predictions together, with its 95 % interval. It ranks
-            scores of different models together, which the mean over folds does not.
+        pooled: Score of all out-of-fold predictions together, with its 95 % interval.
     """
 
     mean: Metrics
@@ -126,8 +123,8 @@ def summarize(
         scores=_summary(
             features,
             [fold.split for fold in ordered],
-            y_scores=[fold.y_score for fold in ordered],
-            thresholds=[fold.threshold for fold in ordered],
+            [fold.y_score for fold in ordered],
+            [fold.threshold for fold in ordered],
         ),
         baselines=baselines,
         records=features.records,
@@ -137,9 +134,7 @@ def summarize(
 
 
 def baseline_summaries(
-    features: FeatureSet,
-    splits: Sequence[Split],
-    threshold: Threshold = "fixed",
+    features: FeatureSet, splits: Sequence[Split], threshold: Threshold = "fixed"
 ) -> dict[str, Summary]:
     """Score baselines, which know age and sex, on the folds of a cross-validation.
 
@@ -150,23 +145,28 @@ def baseline_summaries(
     """
     X, y = features.age_and_sex, features.y
     summaries = {}
-    for name, baseline in BASELINES.items():
-        if name == AGE_AND_SEX and not features.has_age_and_sex:
-            continue
+    for name in (NO_SKILL, AGE_AND_SEX) if features.has_age_and_sex else (NO_SKILL,):
 
-        def scores(parts: Sequence[Split], baseline: Baseline = baseline) -> list[Floats]:
-            return [baseline(X[part.train], y[part.train], X[part.test]) for part in parts]
+        def scores(parts: Sequence[Split], name: str = name) -> list[Floats]:
+            if name == NO_SKILL:
+                return [np.full(len(part.test), np.mean(y[part.train])) for part in parts]
+            from sklearn.linear_model import LogisticRegression
+            from sklearn.pipeline import make_pipeline
+            from sklearn.preprocessing import StandardScaler
+
+            model = make_pipeline(StandardScaler(), LogisticRegression())
+            return [
+                model.fit(X[part.train], y[part.train]).predict_proba(X[part.test])[:, 1]
+                for part in parts
+            ]
 
         thresholds = [THRESHOLD] * len(splits)
         if threshold != "fixed":
             parts_of_folds = [held_out(split, y, features.subjects) for split in splits]
             thresholds = [choose(parts, y, scores(parts)) for parts in parts_of_folds]
+        is_random = name == NO_SKILL
         summaries[name] = _summary(
-            features,
-            splits,
-            y_scores=scores(splits),
-            thresholds=thresholds,
-            at_random=name == NO_SKILL,
+            features, splits, scores(splits), thresholds, at_random=is_random
         )
     return summaries
 
@@ -174,9 +174,9 @@ def baseline_summaries(
 def _summary(
     features: FeatureSet,
     splits: Sequence[Split],
-    *,
     y_scores: list[Floats],
     thresholds: list[float],
+    *,
     at_random: bool = False,
 ) -> Summary:
     labels = [features.y[split.test] for split in splits]
@@ -185,16 +185,15 @@ def _summary(
     subjects = features.subjects[test]
     of_records = np.repeat(thresholds, list(map(len, labels)))
     of_folds = list(map(score, labels, y_scores, thresholds))
-    if at_random:
-        expected = map(expected_at_random, labels)
-        of_folds = [replace(one, **own) for one, own in zip(of_folds, expected, strict=True)]
-    mean, std = mean_and_std(of_folds)
     pooled = bootstrap_intervals(y_true, y_score, subjects, of_records)
     if at_random:
+        expected = list(map(expected_at_random, labels))
         pooled |= intervals_at_random(y_true, test)
+        of_folds = [replace(one, **own) for one, own in zip(of_folds, expected, strict=True)]
     elif max(map(np.ptp, y_scores)) == 0:
         # A constant score in each fold ranks nothing. Pooled, the constants of different folds
         # would rank, and wrongly: a fold with more positives leaves fewer to train on.
         constant = bootstrap_intervals(y_true, np.zeros(len(y_true)), subjects)
         pooled |= {name: constant[name] for name in ("ap", "roc_auc", "recall_at_90")}
+    mean, std = mean_and_std(of_folds)
     return Summary(mean, std, pooled)

@@ -55,9 +55,12 @@ def threads_of(name: str, threads: int | None, automatic: int) -> int:
     """
     if _started is None:
         return threads or automatic
-    _check_same("backend", name, _started[0])
-    if threads is not None:
-        _check_same("train.threads", threads, _started[1])
+    asked = {"backend": name, "train.threads": threads or _started[1]}
+    for (field, value), first in zip(asked.items(), _started, strict=True):
+        if value != first:
+            raise InputError(
+                f"{field}: expected one for all runs of a process. Received: {value} after {first}"
+            )
     return _started[1]
 
 
@@ -75,17 +78,8 @@ def start(name: str, threads: int | None, automatic: int) -> None:
 
         with suppress(ImportError):
             import tensorflow  # noqa: F401  # Keras's own fit does, on every backend
-    _check_same("backend", name, keras.backend.backend())
-    if threads is not None:
-        _check_same("train.threads", threads, n_threads)
-    _started = name, n_threads
-
-
-def _check_same(field: str, value: object, first: object) -> None:
-    if value != first:
-        raise InputError(
-            f"{field}: expected one for all runs of a process. Received: {value} after {first}"
-        )
+    _started = keras.backend.backend(), n_threads
+    threads_of(name, threads, automatic)  # of a library that a user has started
 
 
 def _start_tensorflow(threads: int) -> int:

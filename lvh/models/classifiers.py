@@ -1,18 +1,12 @@
-"""Classifiers of scikit-learn on tabular inputs, by their settings, and baselines for a score."""
+"""Classifiers of scikit-learn on tabular inputs, by their settings."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field, Strict
 
 from lvh.validation.bounds import Count, NotNegative, Part, Positive
 from lvh.validation.inner_splits import InnerFolds, Subjects
-from lvh.validation.metrics import Floats, Labels
-from lvh.validation.random_ranking import NO_SKILL
-
-Baseline = Callable[[Floats, Labels, Floats], Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +36,7 @@ class SvmSettings:
 class BoostingSettings:
     """Settings of `boosting`, gradient boosted trees on binned inputs; none stops them early.
 
-    Attributes:
-        learning_rate: What each tree counts.
-        l2: Penalty on the values of the leaves.
-        max_features: Share of the inputs that each split may choose from.
+    `max_features` is the share of the inputs that each split may choose from.
     """
 
     name: Literal["boosting"] = "boosting"
@@ -61,9 +52,7 @@ class BoostingSettings:
 class ExtraTreesSettings:
     """Settings of `extra_trees`, extremely randomized trees (Geurts et al., 2006).
 
-    Attributes:
-        max_features: Share of the inputs that each split may choose from; None for their square
-            root.
+    `max_features` is that of `boosting`; None for the square root of the number of inputs.
     """
 
     name: Literal["extra_trees"] = "extra_trees"
@@ -82,13 +71,17 @@ CLASSIFIERS = {
 
 def build(settings: Any, names: tuple[str, ...], random_state: int, subjects: Subjects) -> Any:
     """Build a classifier; the random state draws what a split of a tree may choose from."""
-    from sklearn import calibration, ensemble, linear_model, svm
+    from sklearn import calibration, ensemble, linear_model, pipeline, preprocessing, svm
 
+    scaler = preprocessing.StandardScaler()
     if isinstance(settings, LogisticSettings):
-        return _standardized(linear_model.LogisticRegression(C=settings.C, max_iter=10_000))
+        model = linear_model.LogisticRegression(C=settings.C, max_iter=10_000)
+        return pipeline.make_pipeline(scaler, model)
     if isinstance(settings, SvmSettings):
         # margins become probabilities as in Platt (1999), in folds that keep subjects whole
-        machine = _standardized(svm.SVC(C=settings.C, gamma=settings.gamma or "scale"))
+        machine = pipeline.make_pipeline(
+            scaler, svm.SVC(C=settings.C, gamma=settings.gamma or "scale")
+        )
         remedy = "Choose another model"
         folds = InnerFolds(5, random_state, subjects, field="model=svm", remedy=remedy)
         return calibration.CalibratedClassifierCV(machine, cv=folds, ensemble=False)
@@ -109,27 +102,3 @@ def build(settings: Any, names: tuple[str, ...], random_state: int, subjects: Su
         max_features=settings.max_features or "sqrt",
         random_state=random_state,
     )
-
-
-def no_skill(X: Floats, y: Labels, X_scored: Floats) -> Floats:
-    """Give every record the prevalence of the training records."""
-    return np.full(len(X_scored), np.mean(y))
-
-
-def age_and_sex(X: Floats, y: Labels, X_scored: Floats) -> Floats:
-    """Score by a logistic regression on age in years and 1 for male, shape (n_records, 2)."""
-    from sklearn.linear_model import LogisticRegression
-
-    model = _standardized(LogisticRegression()).fit(X, y)
-    return np.asarray(model.predict_proba(X_scored)[:, 1])
-
-
-def _standardized(model: Any) -> Any:
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return make_pipeline(StandardScaler(), model)
-
-
-BASELINES: dict[str, Baseline] = {NO_SKILL: no_skill, "age + sex": age_and_sex}
-"""What a score has to beat: knowing nothing, and knowing age and sex alone."""

@@ -25,8 +25,7 @@ class ResnetSettings:
     """Settings of the residual network.
 
     Attributes:
-        filters: Filters of each stage; the first also of the stem. The stem and every stage halve
-            the number of steps.
+        filters: Of each stage; the first also of the stem. Each halves the number of steps.
         blocks: Residual blocks a stage.
         kernel: Steps that a convolution spans.
         dropout: Share of activations dropped inside each block.
@@ -96,17 +95,10 @@ def _pooled(settings: Any, inputs: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class TwoBranchSettings:
-    """Settings of the network of two branches.
+    """Settings of the network of two branches, whose outputs a single unit weighs together.
 
-    Each half becomes a few numbers on its own, and a single unit weighs them together.
-
-    Attributes:
-        filters: Filters of each stage of the convolutional branch, a `resnet` of one block a stage.
-        kernel: Steps that its convolutions span.
-        units: Width of the dense branch.
-        l2: Weight penalty of the dense branch.
-        dropout: Share of activations dropped inside each block, and of what both branches give.
-        bn_momentum: Of the moving statistics of batch normalization.
+    `units` and `l2`, a weight penalty, are of the dense branch; the others are those of a `resnet`
+    of one block a stage. `dropout` is also that of what both branches give.
     """
 
     name: Literal["two_branch"] = "two_branch"

@@ -56,9 +56,7 @@ class History:
 
     Attributes:
         loss: Mean training loss (with penalties), in training mode.
-        accuracy: Training accuracy.
         validation_loss: Binary cross-entropy on the validation records, or empty.
-        validation_accuracy: Accuracy on them, or empty.
         kept_epoch: The epoch, from 1, whose weights are used.
         chosen: What the model selected by the training records, if it selects anything.
     """

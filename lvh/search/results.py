@@ -16,12 +16,10 @@ State = Literal["complete", "leaking", "stopped", "failed", "open"]
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A score that a sweep ranks by.
+    """A score that a sweep ranks by: one of `lvh.validation.metrics.NAMES`, its mean over folds.
 
-    Attributes:
-        name: One of `lvh.validation.metrics.NAMES`, its mean over folds; with `pooled_` before
-            it, its value over all folds together; with `std_`, its deviation between folds; or
-            `seconds`, of all folds.
+    With `pooled_` before it, its value over all folds together; with `std_`, its deviation between
+    folds. `seconds` are those of all folds.
     """
 
     name: str
@@ -56,10 +54,8 @@ class Outcome:
         state: `complete`; never on a leaderboard: `leaking`, by its protocol, `stopped` early, or
             `failed`; or `open`, which is being trained or was interrupted.
         values: Of the objectives; empty unless complete.
-        folds: Those that are done, in the order in which they were.
-        fold_keys: Of these folds in the fold store.
-        baselines: Mean of each score of each baseline on the same folds, by baseline and score;
-            empty unless complete.
+        folds: Those that are done, in the order in which they were, and `fold_keys` of the store.
+        baselines: Mean scores on the same folds, by baseline and score; empty unless complete.
         run_key: Of its run, in the fold store and in the tracking store, or empty.
         error: Why it failed or was stopped, or what leaks; or empty.
     """
@@ -115,10 +111,7 @@ def objective_values(
     pooled: Mapping[str, float],
     seconds: float,
 ) -> tuple[float, ...]:
-    """Return the value of each objective of a complete trial, NaN where it is undefined.
-
-    `mean`, `std` and `pooled` are of each score over the folds, by its name.
-    """
+    """Return the value of each objective, NaN where it is undefined, from scores by their names."""
     values = {**mean, "seconds": seconds}
     values |= {f"std_{name}": value for name, value in std.items()}
     values |= {f"pooled_{name}": value for name, value in pooled.items()}

@@ -31,7 +31,6 @@ HEARTBEAT, GRACE = 10, 90
 """Seconds between two heartbeats of a trial, and after the last one until it is retried."""
 
 _WAIT = 120  # s; another process holds an SQLite file for milliseconds
-_ATTEMPTS = 50  # to make a schema while other processes make the same one
 _FAULTS = (SQLAlchemyError, sqlite3.Error, StorageInternalError, OSError, ImportError)
 _KEEP_ALIVE = {  # so that a lost machine, or one paused within a transaction, is noticed
     "keepalives_idle": 30,
@@ -144,30 +143,28 @@ def is_dead(name: str) -> bool:
     return process_name(int(rest.split()[0])) != name
 
 
-def _made(url: URL) -> Database:
+def _made(url: URL, attempts: int = 50) -> Database:
     """Open the database, making what of its schema is missing."""
     is_file = url.drivername == "sqlite"
     address = url.render_as_string(hide_password=False)
-    for attempt in range(_ATTEMPTS):
-        try:
-            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-                database = Database(
-                    address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
-                    engine_kwargs={
-                        "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
-                        "pool_pre_ping": not is_file,
-                    },
-                    heartbeat_interval=HEARTBEAT,
-                    grace_period=GRACE,
-                )
-            if is_file:
-                _lock_before_reading(database.engine)
-            return database
-        except DBAPIError as error:
-            is_made_twice = isinstance(error, IntegrityError) or "already exists" in str(error)
-            if attempt == _ATTEMPTS - 1 or not is_made_twice:
-                raise
-    raise AssertionError("unreachable")
+    try:
+        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+            database = Database(
+                address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
+                engine_kwargs={
+                    "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
+                    "pool_pre_ping": not is_file,
+                },
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE,
+            )
+    except DBAPIError as error:  # another process makes the same schema
+        if attempts and (isinstance(error, IntegrityError) or "already exists" in str(error)):
+            return _made(url, attempts - 1)
+        raise
+    if is_file:
+        _lock_before_reading(database.engine)
+    return database
 
 
 def _lock_before_reading(engine: Engine) -> None:

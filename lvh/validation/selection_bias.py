@@ -18,11 +18,7 @@ from lvh.validation.metrics import NAMES, Floats, Interval, resampled, weighted_
 class Predictions:
     """Out-of-fold predictions of several configurations for the same rows.
 
-    Attributes:
-        y_true: Labels 0 and 1, shape (n_rows,).
-        y_score: P(label = 1), shape (n_configurations, n_rows).
-        threshold: A score above it is predicted positive, shape (n_configurations, n_rows).
-        subject: Subject of each row, shape (n_rows,).
+    Labels and subjects have the shape (n_rows,), scores and thresholds (n_configurations, n_rows).
     """
 
     y_true: npt.NDArray[np.int64]
@@ -33,12 +29,10 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class BiasCorrected:
-    """The score of the best configuration, with and without the bias of its choice.
+    """The score of the best configuration, with and without (`naive`) the correction.
 
-    Attributes:
-        estimate: Mean score out of the bag of what was chosen in the bag, with the 2.5 and 97.5 %
-            quantiles over resamples; NaN if it was never defined.
-        naive: Best pooled score of any configuration: choice and score on the same predictions.
+    The estimate is the mean out of the bag of what was chosen in the bag, with the 2.5 and 97.5 %
+    quantiles over resamples; NaN if it was never defined.
     """
 
     estimate: Interval
@@ -53,15 +47,7 @@ def bias_corrected(
     resamples: int = 1000,
     seed: int = 0,
 ) -> BiasCorrected:
-    """Estimate the score of the best configuration without the bias of choosing it.
-
-    Args:
-        predictions: Of at least two subjects.
-        metric: One of `lvh.validation.metrics.NAMES`.
-        maximize: Whether a higher score is better.
-        resamples: Of the subjects.
-        seed: Of the resampling.
-    """
+    """Estimate a score in `NAMES` of the best configuration, of at least two subjects."""
 
     def score(position: int, weights: Floats) -> Floats:
         y_score, threshold = predictions.y_score[position], predictions.threshold[position]
