@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +71,7 @@ class Summary:
         return asdict(self.mean) | ends
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class CVResult:
     """A cross-validation.
 
@@ -86,6 +85,7 @@ class CVResult:
         null: Mean scores under shuffled labels, one mapping for each shuffle; empty without a
             permutation test.
         p_values: Of the scores in it, by name.
+        test: Positions of the test records, fold after fold; `y_score` and `y_pred` are of these.
     """
 
     folds: tuple[FoldResult, ...]
@@ -96,21 +96,16 @@ class CVResult:
     y_true: Labels
     null: tuple[Mapping[str, float], ...] = ()
     p_values: Mapping[str, float] = field(default_factory=dict)
+    test: Indices = field(init=False, repr=False)
+    y_score: Floats = field(init=False, repr=False)
+    y_pred: npt.NDArray[np.bool_] = field(init=False, repr=False)
 
-    @cached_property
-    def test(self) -> Indices:
-        """Positions of the test records, fold after fold."""
-        return np.concatenate([fold.split.test for fold in self.folds])
-
-    @cached_property
-    def y_score(self) -> Floats:
-        """Out-of-fold scores in the order of `test`."""
-        return np.concatenate([fold.y_score for fold in self.folds])
-
-    @cached_property
-    def y_pred(self) -> npt.NDArray[np.bool_]:
-        """Out-of-fold predictions in the order of `test`, each by its fold's threshold."""
-        return np.concatenate([fold.y_pred for fold in self.folds])
+    def __post_init__(self) -> None:
+        """Put the folds one behind the other."""
+        object.__setattr__(self, "test", np.concatenate([fold.split.test for fold in self.folds]))
+        for name in ("y_score", "y_pred"):
+            values = np.concatenate([getattr(fold, name) for fold in self.folds])
+            object.__setattr__(self, name, values)
 
 
 def summarize(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from lvh.validation.thresholds import choose, held_out
 
 OnEpoch = Callable[[Split, int], None]
 """Takes a fold and how many epochs of it are done."""
+_NOT_FINITE = "expected finite scores. Received: others. A lower train.learning_rate may help"
 
 
 def train_folds(
@@ -46,12 +48,12 @@ def train_folds(
         if is_carried and split.fold and (before is None or before.number != expected):
             raise ValueError(f"expected the fold before {split.number} to be trained first")
     way = _Way(features, trainer, seed, protocol, threshold, tuple(on_epoch), checkpoints)
-    sizes, done = [len(split.train) for split in splits], 0
-    while done < len(splits):
+    sizes, ends = [len(split.train) for split in splits], [0]
+    while (done := ends[-1]) < len(splits):
         limit = None if first_group is None else max(first_group - done, 1)
-        group = trainer.max_parallel(sizes[done:][: 1 if is_carried else limit])
-        yield from way.train(splits[done : done + group])
-        done += group
+        ends.append(done + trainer.max_parallel(sizes[done:][: 1 if is_carried else limit]))
+    for start, end in pairwise(ends):
+        yield from way.train(splits[start:end])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +74,20 @@ class _Way:
             fit_job(self.features, split, fold_seed(self.seed, split), self.protocol)
             for split in splits
         ]
+        tests = [test for _, test in pairs]
         jobs, spent = self._with_starts([job for job, _ in pairs], splits)
         thresholds, validates = [THRESHOLD] * len(splits), len(splits[0].validation) > 0
         if self.threshold != "fixed" and not validates:
             # before the folds' own trainings: after these the trainer scores with their models
             thresholds = [self._inner_threshold(split) for split in splits]
         histories = trainer.fit(jobs, lambda at, epoch: self._report(splits[at], epoch))
-        y_scores = trainer.predict([test for _, test in pairs])
+        y_scores = trainer.predict(tests)
         if self.threshold != "fixed" and validates:
             of_validation = trainer.predict([job.X_validation for job in jobs])
             for at, (split, y_score) in enumerate(zip(splits, of_validation, strict=True)):
                 thresholds[at] = choose(held_out(split, y, self.features.subjects), y, [y_score])
-        _check_finite(splits, y_scores)
+        if not np.isfinite(np.concatenate(y_scores)).all():
+            raise LvhError(_NOT_FINITE)
         setup = trainer.setup_seconds - setup_before
         seconds = (time.perf_counter() - started - setup + spent) / len(splits)
         if self.checkpoints is not None and self.checkpoints.ends:
@@ -133,7 +137,8 @@ class _Way:
             group = rest[: trainer.max_parallel([len(job.y) for job, _ in rest])]
             trainer.fit([job for job, _ in group], lambda at, epoch: self._report(split, 0))
             y_scores += trainer.predict([test for _, test in group])
-        _check_finite(parts, y_scores)
+        if not np.isfinite(np.concatenate(y_scores)).all():
+            raise LvhError(_NOT_FINITE)
         return choose(parts, y, y_scores)
 
 
@@ -163,12 +168,3 @@ def fit_job(
 def fold_seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
     """Return the seed of a fold's model, or of one inside its training part, from 1."""
     return np.random.SeedSequence([seed, split.repeat, split.fold, *inner])
-
-
-def _check_finite(splits: Sequence[Split], y_scores: Sequence[Floats]) -> None:
-    for split, y_score in zip(splits, y_scores, strict=True):
-        if not np.isfinite(y_score).all():
-            raise LvhError(
-                f"fold {split.fold + 1}: expected finite scores. Received: NaN or infinity. "
-                "A lower train.learning_rate may help"
-            )

@@ -1,26 +1,126 @@
-"""TensorFlow: all steps of some epochs in one graph, whose operations Python does not start.
+"""Programs: what trains and scores a Keras model, built once for all folds.
 
+Here on TensorFlow: all steps of some epochs in one graph, whose operations Python does not start.
 Dense networks of one shape are trained side by side: the operations of a small network take longer
 to start than to compute, and a stack computes each once for all of its networks. No number goes
-from one network to another.
+from one network to another. `lvh.models.fit_program` is for the other backends.
 """
 
+import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+import numpy.typing as npt
 from keras import layers
 
-from lvh.data.lazy_array import Inputs
+from lvh.data.lazy_array import Inputs, read
+from lvh.errors import InputError
 from lvh.models.fast_layers import BatchNormalization
-from lvh.models.network_program import Floats, Labels, Program, Scores, assign
 from lvh.validation.metrics import EPSILON, THRESHOLD
 
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float64]
+Weights = list[npt.NDArray[Any]]
+"""The value of each variable of a model, in the order of `model.variables`."""
+
 _ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7}  # Keras's
+
+
+class Program:
+    """A Keras model with what trains and scores it, for all folds and settings of its shape.
+
+    It may hold several networks side by side; lists that go in and out have a part for each.
+    """
+
+    rebuild: Callable[[], keras.Model] | None = None
+    """Builds the model again, with new weights, where its layers are not known."""
+
+    def __init__(self, model: keras.Model, batch_size: int) -> None:
+        """Take a new model with one sigmoid output, and the records a step."""
+        self._model, self._batch_size = model, batch_size
+        self._variables = list(model.variables)  # compiled, a model has others behind them
+        self._blank = copies(self._variables)
+        self._penalized = [one for one in model.layers if getattr(one, "kernel_regularizer", None)]
+        self._built_l2 = float(self._penalized[0].kernel_regularizer.l2) if self._penalized else 0.0
+        self.n_parameters = int(model.count_params())
+        self.setup_seconds = 0.0
+
+    def max_parallel(self, sizes: Sequence[int]) -> int:
+        """Return how many of the next trainings, on so many records each, it holds at once."""
+        return 1
+
+    def network(self, at: int) -> Sequence[Any]:
+        """Return the variables of one network, in the order of its model."""
+        return self._variables
+
+    def optimizer(self, at: int) -> Sequence[Any]:
+        """Return the variables of the optimizer of one network; here of Keras's Adam."""
+        return list(self._model.optimizer.variables)
+
+    def values(self, at: int) -> Weights:
+        """Return copies of all variables of one network."""
+        return copies(self.network(at))
+
+    def initial_weights(self, seed: np.random.SeedSequence) -> Weights:
+        """Draw the weights that a new network begins with; each layer has draws of its own."""
+        if self.rebuild is not None:
+            before = random.getstate(), np.random.get_state()  # noqa: NPY002  # a user's own
+            keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
+            new = self.rebuild()
+            random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002
+            known = {id(one) for one in self._model.trainable_variables}
+            if known & {id(one) for one in new.trainable_variables}:  # they know test records
+                raise InputError(
+                    "expected a new network, with new layers, at each call of the function that "
+                    "builds it. Received: trainable weights of the one before"
+                )
+            return copies(new.variables)
+        values = list(self._blank)
+        number_of = {id(variable): number for number, variable in enumerate(self._variables)}
+        draws = iter(seed.generate_state(2 * len(self._model.layers)))
+        for layer in self._model.layers:
+            of_kernel, of_dropout = int(next(draws)), next(draws)
+            if initializer := getattr(layer, "kernel_initializer", None):
+                config = {**initializer.get_config(), "seed": of_kernel}
+                kernel = type(initializer).from_config(config)(layer.kernel.shape)
+                values[number_of[id(layer.kernel)]] = np.array(kernel)
+            if generator := getattr(layer, "seed_generator", None):
+                number = number_of[id(generator.state)]
+                values[number] = np.array([of_dropout, 0], np.uint32).astype(values[number].dtype)
+        return values
+
+    def estimate_statistics(self, parts: Sequence[Inputs], at_once: int | None = None) -> None:
+        """Take the statistics of batch normalization from all records, not moving averages.
+
+        They are means over batches (`at_once`), without dropout: Wu and Johnson, `Rethinking
+        "Batch" in BatchNorm`, 2021, arXiv:2105.07576.
+        """
+        layers = self._model.layers
+        normalizations = [one for one in layers if hasattr(one, "moving_variance")]
+        before = [(one, "momentum", one.momentum) for one in normalizations]
+        before += [(one, "rate", one.rate) for one in layers if hasattr(one, "rate")]
+        for layer, name, _ in before:
+            setattr(layer, name, 0.0)
+        for at, X in enumerate(parts):
+            assign(self._variables, self.values(at))
+            n = at_once or self._batch_size
+            for start in range(0, len(X) if normalizations else 0, n):
+                batch = read(X[start : start + n])
+                for layer in normalizations:  # so that it averages all batches so far
+                    layer.momentum = start / (start + len(batch))
+                self._model(batch, training=True)
+            assign(self.network(at), copies(self._variables))
+        for layer, name, value in before:
+            setattr(layer, name, value)
 
 
 class GraphProgram(Program):
@@ -41,7 +141,8 @@ class GraphProgram(Program):
         for at in range(self.n_networks):
             seed = seeds[min(at, len(seeds) - 1)]  # of a network without a training, the last
             assign(self.network(at), self.initial_weights(seed))
-        assign(self._adam, [tf.zeros_like(variable) for variable in self._adam])
+        for variable in self._adam:
+            variable.assign(tf.zeros_like(variable))
         self._l2 = self._built_l2 if l2 is None else l2
 
     def optimizer(self, at: int) -> Sequence[Any]:
@@ -218,3 +319,14 @@ def is_dense(model: keras.Model) -> bool:
         and len(layer.weights) == n_weights.get(type(layer))  # a layer of a plugin has its own type
         for layer in model.layers
     )
+
+
+def copies(variables: Sequence[Any]) -> Weights:
+    """Return the values of variables, which may share memory with what changes in place."""
+    return [np.asarray(variable).copy() for variable in variables]
+
+
+def assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    """Give variables their values."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

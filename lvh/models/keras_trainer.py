@@ -12,7 +12,17 @@ import numpy as np
 from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
 from lvh.models.augment import augmented
-from lvh.models.network_program import FitProgram, Floats, Labels, Scores, Weights, assign, copies
+from lvh.models.graph_program import (
+    Floats,
+    GraphProgram,
+    Labels,
+    Scores,
+    StackProgram,
+    Weights,
+    assign,
+    copies,
+    is_dense,
+)
 from lvh.models.training import (
     Checkpoint,
     FitJob,
@@ -42,26 +52,27 @@ class KerasTrainer:
     ) -> None:
         """Take a program, which may be shared; an l2 of None is the build's, fs is in Hz."""
         self._program, self._settings, self._l2, self._fs = program, settings, l2, fs
-        self.setup_seconds = setup_seconds
+        self._augments, self.setup_seconds = settings.augment.is_on, setup_seconds
         self.n_parameters, self.max_parallel = program.n_parameters, program.max_parallel
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Train at most `max_parallel` jobs, or a warm one; LvhError if a loss is not finite."""
         settings, program = self._settings, self._program
         trainings = [_Training(job, settings, self._fs) for job in jobs]
-        in_parts = settings.augment.is_on or isinstance(jobs[0].X, LazyArray)
+        seeds = [training.seed for training in trainings]
+        done, at_once = min(len(one.epochs) for one in trainings), 1
+        in_parts = self._augments or isinstance(jobs[0].X, LazyArray)
         is_watched = in_parts or any(len(job.y_validation) for job in jobs)
         data = None if in_parts else program.place([(np.asarray(job.X), job.y) for job in jobs])
         if not jobs[0].warm_start:
             before = program.setup_seconds
-            program.reset([one.seed for one in trainings], self._l2)
+            program.reset(seeds, self._l2)
             self.setup_seconds += program.setup_seconds - before
         for at, job in enumerate(jobs):
             if job.start is not None:
                 assign(program.network(at), job.start.variables)
                 assign(program.optimizer(at), job.start.optimizer)
         self._n_jobs = len(jobs)
-        done, at_once = min(len(one.epochs) for one in trainings), 1
         while done < settings.epochs and not all(one.has_stopped for one in trainings):
             started = time.perf_counter()
             n_epochs = min(at_once, settings.epochs - done)
@@ -220,9 +231,9 @@ def new_program(
         keras.config.set_dtype_policy(policy)
     model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
     if keras.backend.backend() != "tensorflow":
-        return FitProgram(model, batch_size)
-    from lvh.models.graph_program import GraphProgram, StackProgram, is_dense
+        from lvh.models.fit_program import FitProgram
 
+        return FitProgram(model, batch_size)
     if not is_dense(model):
         return GraphProgram(model, batch_size)
     program = StackProgram(model, batch_size)

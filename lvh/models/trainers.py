@@ -1,5 +1,6 @@
 """Trainers from settings: of a network, on the backend that it starts, or of a classifier."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from lvh.data.lazy_array import Inputs, read
 from lvh.errors import LvhError
 from lvh.features import FeatureSet
 from lvh.models import Architecture, Classifier, Estimator
-from lvh.models.backends import NO_BACKEND, cores, start, threads_of
+from lvh.models.backends import NO_BACKEND, start, threads_of
 from lvh.models.training import (
     FitJob,
     History,
@@ -30,7 +31,7 @@ _PROGRAMS = 16  # for trials that take turns
 
 def automatic_threads(entry: Architecture | Estimator) -> int:
     """Return the number of threads by default; steps on tabular inputs are too small to share."""
-    return 1 if entry.inputs == "tabular" else cores()
+    return 1 if entry.inputs == "tabular" else len(os.sched_getaffinity(0))
 
 
 def threads(entry: Architecture | Estimator, train: TrainSettings, backend: str) -> int:

@@ -141,7 +141,8 @@ class _Stage(Callback):
             checkpoints.discard(checkpoints.ends)
             checkpoints.discard(checkpoints.starts)
             raise
-        checkpoints.discard(checkpoints.starts)
+        if checkpoints.starts:
+            checkpoints.discard(checkpoints.starts)
         return result
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:

@@ -1,6 +1,6 @@
 """Splits: which records of a fold train, which stop the training, which are scored."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -34,17 +34,17 @@ class Protocol:
     weights: Weights = "fresh"
     epoch: Epoch = "last"
 
-    @property
+    @cached_property
     def leakage(self) -> str:
         """How test records decide what they are scored by; empty where it is honest."""
         carried = ["carried weights"] if self.weights == "carried" else []
         best = ["best epoch on the test fold"] if self.epoch == "best_on_scored" else []
         return ", ".join(carried + best)
 
-    @property
+    @cached_property
     def leaks(self) -> bool:
         """Whether test records decide what they are scored by."""
-        return self != HONEST
+        return bool(self.leakage)
 
     @property
     def name(self) -> str:
@@ -192,14 +192,6 @@ def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tupl
     positive = np.zeros(len(first), dtype=np.int64)
     np.maximum.at(positive, subject_of, y)
     return subject_of, positive
-
-
-def before(split: Split, among: Sequence[Split], protocol: Protocol) -> tuple[Split, ...]:
-    """Return the folds whose weights a fold starts from, in the order of their training."""
-    if protocol.weights == "fresh":
-        return ()
-    earlier = [other for other in among if other.repeat == split.repeat and other.fold < split.fold]
-    return tuple(sorted(earlier, key=lambda other: other.fold))
 
 
 def check_protocol(settings: CvSettings) -> None:
