@@ -1,7 +1,7 @@
 """Checkpoints: where trainings stand, so that more epochs continue from fewer.
 
-A fold of fewer epochs is a result of its own, under its own key in the fold store. Its checkpoint
-lies in a file next to it: where that file is lost, the fold is trained from its first epoch.
+A checkpoint lies next to its fold of fewer epochs in the fold store; without it, the fold is
+trained from its first epoch.
 """
 
 import io

@@ -1,8 +1,7 @@
 """Several classifiers as one: `voting` averages them, `nested_selection` chooses the best.
 
-The configuration lists each as a model with its settings. Selection happens inside every training
-fold, so a cross-validation of it is nested: its outer folds estimate what the whole way of choosing
-is worth (Varma and Simon, BMC Bioinformatics 7, 91, 2006).
+Selection happens inside every training fold, so a cross-validation of it is nested (Varma and
+Simon, BMC Bioinformatics 7, 91, 2006).
 """
 
 import json
@@ -97,12 +96,9 @@ def build_voting(
 
 @dataclass(frozen=True, slots=True)
 class NestedSelectionSettings:
-    """Settings of the choice.
+    """Settings of the choice among candidates, such as `svm C:1 gamma:null`.
 
-    Attributes:
-        candidates: Each a model with all its settings, such as `svm C:1 gamma:null`.
-        folds: Inside the training records.
-        choose_by: Score of which the mean over these folds decides; the first of equals wins.
+    The mean of a score (`choose_by`) over folds inside the training records decides.
     """
 
     name: Literal["nested_selection"] = "nested_selection"

@@ -3,10 +3,9 @@
 Weights, configuration and results are Keras's, up to the last digits (and, of dropout, the draws).
 Everything but float32 on TensorFlow, and settings that no network here has, are left to Keras.
 
-Four outputs of a convolution of five taps are the coefficients of a product of polynomials, which
-eight products decide, not twenty (Winograd, "Arithmetic Complexity of Computations", 1980). With
-many channels each is a product of matrices (Lavin and Gray, "Fast Algorithms for Convolutional
-Neural Networks", 2016): outputs = A' [(G filter) * (B' inputs)] at 0, 1, -1, 2, -2, 1/2, -1/2, inf.
+Eight products decide four outputs of a convolution of five taps, not twenty (Winograd, "Arithmetic
+Complexity of Computations", 1980; Lavin and Gray, "Fast Algorithms for Convolutional Neural
+Networks", 2016): outputs = A' [(G filter) * (B' inputs)] at 0, 1, -1, 2, -2, 1/2, -1/2, inf.
 """
 
 from collections.abc import Callable
@@ -53,13 +52,9 @@ class Conv1D(keras.layers.Conv1D):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """Convolve inputs of shape (n_records, n_steps, n_channels)."""
-        shape = (self.kernel_size, self.strides, self.dilation_rate)
-        others = (self.groups, self.padding, self.data_format)
-        if not (
-            _is_plain(self, inputs)
-            and shape == ((_TAPS,), (1,), (1,))
-            and others == (1, "valid", "channels_last")
-        ):
+        shape = (self.kernel_size, self.strides, self.dilation_rate, self.groups)
+        is_usual = shape == ((_TAPS,), (1,), (1,), 1) and self.padding == "valid"
+        if not (is_usual and self.data_format == "channels_last" and _is_plain(self, inputs)):
             return super().call(inputs)
         outputs = _convolve(inputs, self.kernel)
         if self.use_bias:

@@ -1,12 +1,10 @@
 """Programs: what trains and scores a Keras model, built once for all folds.
 
-Here on TensorFlow: all steps of some epochs in one graph, whose operations Python does not start.
-Dense networks of one shape are trained side by side: the operations of a small network take longer
-to start than to compute, and a stack computes each once for all of its networks. No number goes
+Here on TensorFlow: all steps of some epochs in one graph, and dense networks of one shape side by
+side, for the operations of a small network take longer to start than to compute. No number goes
 from one network to another. `lvh.models.fit_program` is for the other backends.
 """
 
-import random
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -72,11 +70,8 @@ class Program:
     def initial_weights(self, seed: np.random.SeedSequence) -> Weights:
         """Draw the weights that a new network begins with; each layer has draws of its own."""
         if self.rebuild is not None:
-            before = random.getstate(), np.random.get_state()  # noqa: NPY002  # a user's own
             keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
             new = self.rebuild()
-            random.setstate(before[0])
-            np.random.set_state(before[1])  # noqa: NPY002
             known = {id(one) for one in self._model.trainable_variables}
             if known & {id(one) for one in new.trainable_variables}:  # they know test records
                 raise InputError(
@@ -124,10 +119,7 @@ class Program:
 
 
 class GraphProgram(Program):
-    """Networks and the graphs that train and score them; of this class, one network.
-
-    The first axis of all arrays in a graph is that of the networks.
-    """
+    """One network and the graphs that train and score it; their first axis is that of networks."""
 
     n_networks = 0
 

@@ -1,8 +1,7 @@
 """`resnet`: a small residual network on waveforms; `two_branch`: with a dense layer in parallel.
 
-Blocks of two convolutions with a shortcut (He et al., "Deep Residual Learning for Image
-Recognition", 2016), in one dimension over the leads as channels (Wang, Yan and Oates, "Time Series
-Classification from Scratch with Deep Neural Networks", 2017).
+He et al., "Deep Residual Learning for Image Recognition", 2016; Wang, Yan and Oates, "Time Series
+Classification from Scratch with Deep Neural Networks", 2017.
 """
 
 from dataclasses import dataclass

@@ -73,8 +73,7 @@ class History:
 class Checkpoint:
     """Where a training stands: from here it continues as if it had not stopped.
 
-    `optimizer` has its number of steps and its moments; `random`, as JSON, the states of the
-    generators of order and of changes of the records; `seconds` is what the epochs so far took.
+    `random` has the states of the generators of order and of changes of the records, as JSON.
     """
 
     variables: Sequence[npt.NDArray[Any]]
@@ -89,11 +88,10 @@ class FitJob:
     """One training.
 
     Attributes:
-        subjects: Of the training records; folds inside of them keep subjects whole.
+        subjects: Of the training records.
         X_validation: Records that only stop the training; may have none.
         seed: Decides the weights, the dropout and the order of the records.
-        warm_start: Go on from the weights and the optimizer of the trainer's last job; such a job
-            is fitted alone.
+        warm_start: Go on, alone, from the weights and optimizer of the trainer's last job.
         keep_most_accurate: Train all epochs, and use the weights of the one that is most accurate
             on the validation records, the first of equals.
         start: Continue from here, to the epochs of the settings; without patience.

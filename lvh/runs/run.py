@@ -18,7 +18,7 @@ from lvh.errors import InputError, as_lvh_error
 from lvh.evaluation.checkpoints import FoldCheckpoints
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult
-from lvh.evaluation.permutation import WAY, NullStore, null_scores, p_values
+from lvh.evaluation.permutation import WAY, load_null, null_scores, p_values, save_null
 from lvh.evaluation.results import Plain
 from lvh.features import FeatureSet
 from lvh.files import write_text
@@ -245,8 +245,8 @@ class _Run:
         if not wanted:
             return result
         key = run_key_of([*self.last.keys.values(), WAY], permutations=0)  # more extend fewer
-        store = NullStore(Path(settings.store) / "permutations" / f"{key}.json")
-        null = store.load()[:wanted] if settings.resume else []
+        path = Path(settings.store) / "permutations" / f"{key}.json"
+        null = load_null(path)[:wanted] if settings.resume else []
         while len(null) < wanted:
             follow(len(null), wanted)
             scores = null_scores(
@@ -259,7 +259,7 @@ class _Run:
                 threshold=settings.cv.threshold,
             )
             null.append(scores)
-            store.save(null)
+            save_null(path, null)
         follow(wanted, wanted)
         return replace(result, null=tuple(null), p_values=p_values(result.scores.mean, null))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from pydantic import TypeAdapter
 
 from lvh.errors import InputError
@@ -79,9 +79,3 @@ def make_sampler(plan: StudyPlan, *draw: int, before: BaseSampler) -> BaseSample
     if isinstance(before, TPESampler):
         sampler._search_space = before._search_space
     return sampler
-
-
-def grid_sampler(plan: StudyPlan, place: int) -> BaseSampler:
-    """Return what gives a trial the point of its place; Optuna's could give two processes one."""
-    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-        return PartialFixedSampler(plan.space.at(place), RandomSampler())

@@ -12,7 +12,7 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import event, text
-from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from lvh.errors import EnvironmentFault, InputError, masked
@@ -163,18 +163,13 @@ def _made(url: URL, attempts: int = 50) -> Database:
             return _made(url, attempts - 1)
         raise
     if is_file:
-        _lock_before_reading(database.engine)
+        # Optuna asks for a lock by SELECT FOR UPDATE, which SQLite does not know: without one, two
+        # processes would take the same trial
+        engine = database.engine
+        engine.dispose()
+        event.listen(engine, "connect", lambda conn, _: setattr(conn, "isolation_level", None))
+        event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
     return database
-
-
-def _lock_before_reading(engine: Engine) -> None:
-    """Lock the file before a transaction reads, or two processes would take the same trial.
-
-    Optuna asks for this by SELECT FOR UPDATE, which SQLite does not know.
-    """
-    engine.dispose()
-    event.listen(engine, "connect", lambda conn, _: setattr(conn, "isolation_level", None))
-    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
 def _check_file(file: Path, to_read: bool) -> None:

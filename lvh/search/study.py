@@ -1,8 +1,7 @@
 """A study: which trial a process trains next, and what happens to interrupted trials.
 
-A trial keeps its number from its first fold to its last: one whose process is killed or stopped
-goes back into Optuna's queue. A trial that Optuna has pruned without an outcome of ours is void:
-it was one too many, or another trial has its point.
+A trial whose process is killed or stopped goes back into Optuna's queue, under its number. One that
+Optuna has pruned without an outcome of ours is void.
 """
 
 import json
@@ -20,12 +19,13 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.samplers import PartialFixedSampler, RandomSampler
 from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.trial import FrozenTrial, TrialState
 
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
-from lvh.search.plan import PLAN_FORMAT, StudyPlan, grid_sampler, make_sampler
+from lvh.search.plan import PLAN_FORMAT, StudyPlan, make_sampler
 from lvh.search.racing import RECORDS, make_pruner
 from lvh.search.results import OUTCOME_FORMAT, Outcome, StudyResult, Trial
 from lvh.search.storage import GRACE, OWNER, PLAN, WHEN, Storage, is_dead, process_name
@@ -207,10 +207,13 @@ class Study:
         if number >= self.plan.total:
             return Outcome("open")
         if self.plan.search.sampler == "grid":
-            self._study.sampler = grid_sampler(self.plan, number)
+            # Optuna's samplers of grids could give two processes the same point
+            with warnings.catch_warnings(action="ignore"):
+                point = self.plan.space.at(number)
+                self._study.sampler = PartialFixedSampler(point, RandomSampler())
         self.plan.space.suggest(trial)
-        point = trial.params  # each look makes a copy
-        if any(one.params == point and not is_void(one) for one in trials[: trial.number]):
+        params = trial.params  # each look makes a copy
+        if any(one.params == params and not is_void(one) for one in trials[: trial.number]):
             self._enqueue_unseen(trials)
             return Outcome("open")
         reported = len(trials[trial.number].intermediate_values)

@@ -1,10 +1,5 @@
-"""Whether scores mean what they say: of the records scored .7, do seven in ten have the label?
+"""Whether scores mean what they say: of the records scored .7, do seven in ten have the label?"""
 
-Every prediction counts as independent. The intervals of a repeated cross-validation, which scores
-a record more than once, are therefore too narrow.
-"""
-
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -16,37 +11,11 @@ from lvh.validation.metrics import EPSILON, Floats, Interval, Labels, resampled
 _LEAST_SPREAD = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Records of about the same score: their mean, and the share with the label."""
-
-    n_records: int
-    score: float
-    observed: Interval
-
-
 class Recalibration(NamedTuple):
     """What makes scores probabilities: see `recalibration` and `line`."""
 
     intercept: float
     slope: float
-
-
-def calibration_curve(y_true: Labels, y_score: Floats, n_bins: int = 10) -> tuple[Bin, ...]:
-    """Return the share of positives by score, in bins of about equal count, in order of scores.
-
-    Labels and scores have the shape (n,). Equal scores stay together, in the bin of the first of
-    them; a bin that this empties is left out.
-    """
-    order = np.argsort(y_score, kind="stable")
-    labels, scores = y_true[order], y_score[order]
-    member = np.searchsorted(scores, scores) * n_bins // max(len(scores), 1)
-    bins = []
-    for number in np.unique(member):
-        own, n = labels[member == number], int((member == number).sum())
-        score = float(scores[member == number].mean())
-        bins.append(Bin(n, score, wilson_interval(int(own.sum()), n)))
-    return tuple(bins)
 
 
 def wilson_interval(positives: float, n: int, *, level: float = 0.95) -> Interval:
@@ -118,10 +87,7 @@ def bootstrap_lines(
     resamples: int = 1000,
     seed: int = 0,
 ) -> tuple[Recalibration, ...]:
-    """Return the line of each of many resamples of subjects, whose records stay together.
-
-    Percentiles of their probabilities are an interval, which is too narrow for few subjects.
-    """
+    """Return the line of each of many resamples of subjects, whose records stay together."""
     return tuple(
         line(y_true, y_score, weights)
         for block in resampled(subjects, resamples, seed)

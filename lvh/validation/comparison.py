@@ -24,7 +24,7 @@ def corrected_interval(
     """Return the mean over folds with Student's interval for dependent folds.
 
     Args:
-        values: One value for each fold; NaN does not count. Fewer than two have NaN bounds.
+        values: One for each fold; NaN does not count. Fewer than two have NaN bounds.
         test_share: Test records divided by training records, n_test / n_train.
         level: Coverage.
     """
@@ -67,9 +67,8 @@ def correlated_bayes(
 ) -> tuple[float, float, float]:
     """Return the probabilities that a configuration is worse, equivalent and better.
 
-    The posterior of the mean gain is Student's t with n - 1 degrees of freedom around the mean,
-    scaled as in `corrected_t`. Sources: Corani and Benavoli, Machine Learning 100 (2015);
-    Benavoli, Corani, Demsar and Zaffalon, Time for a change, JMLR 18 (2017).
+    Sources: Corani and Benavoli, Machine Learning 100 (2015); Benavoli, Corani, Demsar and
+    Zaffalon, Time for a change, JMLR 18 (2017).
 
     Args:
         gains: Paired differences, positive where the configuration is better; NaN does not count.

@@ -34,7 +34,7 @@ def given_splits(
     for number, (train, test) in enumerate(pairs, start=1):
         for part in (train, test):
             is_flat = part.ndim == 1 and len(part) > 0 and part.dtype.kind in "iu"
-            if not is_flat or not {*part.tolist()} <= {*range(len(y))} or len(part) > len({*part}):
+            if not (is_flat and {*part} <= {*range(len(y))} and len(part) == len({*part})):
                 raise InputError(
                     f"cv: expected different positions from 0 to {len(y) - 1} in both parts of "
                     f"fold {number}. Received: {excerpt(part)}"

@@ -1,9 +1,8 @@
 """What the best of several configurations would score on new subjects.
 
-Bootstrap bias corrected cross-validation: subjects are resampled, a configuration is chosen by the
-pooled out-of-fold predictions in the bag and scored by those out of the bag. Nothing is trained
-again. Source: Tsamardinos, Greasidou and Borboudakis, Bootstrapping the out-of-sample predictions
-for efficient and accurate cross-validation, Machine Learning 107 (2018).
+Bootstrap bias corrected cross-validation: a configuration is chosen by the predictions of resampled
+subjects, and scored by those of the others. Source: Tsamardinos, Greasidou and Borboudakis,
+Bootstrapping the out-of-sample predictions ..., Machine Learning 107 (2018).
 """
 
 from dataclasses import dataclass
