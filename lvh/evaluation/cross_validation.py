@@ -26,10 +26,9 @@ class Callback:
         """Called after each epoch of a fold; `epoch` counts from 1."""
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
-        """Called after each fold, in the order of the folds; a known one was trained earlier.
+        """Called after each fold, in their order; a known one was trained earlier.
 
-        Raises:
-            StopCrossValidation: No further fold is to be trained.
+        It raises StopCrossValidation where no further fold is to be trained.
         """
 
     def on_end(self, result: CVResult) -> None:

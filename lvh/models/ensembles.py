@@ -32,8 +32,7 @@ def current_name(name: str) -> str:
 def parse_candidates(field: str, texts: Sequence[str]) -> dict[str, Any]:
     """Return the settings of candidates, by texts such as `logistic C:0.1`.
 
-    Raises:
-        InputError: One is no model with all its settings, or stands there twice.
+    InputError where one is no model with all its settings, or stands there twice.
     """
     candidates = {text: _parsed(field, text) for text in texts}
     if len({*candidates.values()}) < len(texts):

@@ -27,14 +27,12 @@ class TrainSettings:
         epochs: Passes over the training records, at most.
         batch_size: Records a step.
         learning_rate: Of Adam.
-        patience: Stop after so many epochs without a lower validation loss; None for never. Needs
-            `cv.validation` above 0.
+        patience: Stop after so many epochs without a lower validation loss (`cv.validation`).
         restore_best: With patience, use the weights of the lowest validation loss.
         threads: Processor threads; None for one on tabular inputs, and all cores on signals.
         side_by_side: Largest number of dense networks that are trained at once; None for 16.
         augment: How training records are changed in every epoch; by default not at all.
-        precise_bn: Take the statistics of batch normalization from all training records after the
-            last epoch, in place of moving averages, which lag behind the weights.
+        precise_bn: Take the statistics of batch normalization from all training records at the end.
         precision: Of what the layers compute; weights, output and loss are float32 always.
     """
 

@@ -18,8 +18,7 @@ class SearchSettings:
         objectives: Scores to rank by, the first one first; see `lvh.search.results.Objective`.
             Several make a Pareto front.
         sampler: `grid` takes every point once; `tpe` and `random` propose points. `auto` takes
-            `grid` if all dimensions are lists or ranges and `n_trials` is None or at least the
-            number of points; else `tpe`.
+            `grid` if all dimensions are lists or ranges and `n_trials` is enough; else `tpe`.
         n_trials: How many trials the study is to have in the end, with those it has; None for
             every point of a grid, or 50.
         seed: Of the proposals, and of the order in which folds are run where trials may stop.

@@ -99,8 +99,7 @@ class StudyResult:
         """Complete trials, best by the first objective first; an undefined score last."""
         sign = -1.0 if self.objectives[0].maximize else 1.0
         done = [trial for trial in self.trials if trial.state == "complete"]
-        ranks = [float(np.nan_to_num(sign * one.values[0], nan=np.inf)) for one in done]
-        return tuple(one for _, one in sorted(zip(ranks, done, strict=True), key=lambda at: at[0]))
+        return tuple(sorted(done, key=lambda one: np.nan_to_num(sign * one.values[0], nan=np.inf)))
 
 
 def objective_values(

@@ -40,14 +40,9 @@ def recalibration(y_true: Labels, y_score: Floats, weights: Floats | None = None
     Cox, "Two Further Applications of a Model for Binary Regression", 1958; Van Calster et al.,
     "Calibration: the Achilles heel of predictive analytics", 2019.
 
-    Args:
-        y_true: Labels 0 and 1, shape (n,).
-        y_score: Scores from 0 to 1, shape (n,).
-        weights: How often each counts, shape (n,); None for once.
-
-    Returns:
-        NaN for both where the labels are all the same, and for the slope where the scores of the
-        two labels do not overlap: the best slope would be infinite.
+    Labels, scores from 0 to 1 and weights, how often each counts, have the shape (n,). NaN for both
+    where the labels are all the same, and for the slope where the scores of the two labels do not
+    overlap: the best slope would be infinite.
     """
     y, x, counted = _counted(y_true, y_score, weights)
     positive, negative = x[y == 1], x[y == 0]

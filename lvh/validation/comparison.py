@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
 
 from lvh.validation.metrics import Floats, Interval
 
@@ -28,8 +29,6 @@ def corrected_interval(
         test_share: Test records divided by training records, n_test / n_train.
         level: Coverage.
     """
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
-
     defined = _defined(values)
     mean = float(defined.mean()) if defined.size else math.nan
     if defined.size < 2:
@@ -50,8 +49,6 @@ def corrected_t(differences: Sequence[float] | Floats, test_share: float) -> tup
     Returns:
         The statistic and its two-sided p value; NaN for fewer than two differences.
     """
-    from scipy.special import stdtr
-
     defined = _defined(differences)
     if defined.size < 2:
         return math.nan, math.nan
@@ -75,8 +72,6 @@ def correlated_bayes(
         test_share: Test records divided by training records.
         rope: Half-width of the region of practical equivalence, in units of the gains.
     """
-    from scipy.special import stdtr
-
     defined = _defined(gains)
     if defined.size < 2:
         return math.nan, math.nan, math.nan

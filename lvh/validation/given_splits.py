@@ -17,9 +17,8 @@ def given_splits(
     A record that is tested a second time begins the next repeat. `groups` are the subjects as a
     user gave them, whose order a splitter may use; None for none.
 
-    Raises:
-        InputError: There are no folds, a subject is in both parts of a fold, or the training part
-            of a fold has one class only.
+    InputError where there are no folds, a subject is in both parts of a fold, or the training part
+    of a fold has one class only.
     """
     try:
         is_splitter = hasattr(cv, "split") and not isinstance(cv, str)

@@ -101,8 +101,7 @@ def mean_and_std(scores: list[Metrics]) -> tuple[Metrics, Metrics]:
     Folds in which a score is not defined do not count in it.
     """
     table = np.array([astuple(fold) for fold in scores])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of a score that no fold defines
+    with warnings.catch_warnings(action="ignore"):  # of a score that no fold defines
         mean, std = np.nanmean(table, axis=0), np.nanstd(table, axis=0, ddof=1)
     return Metrics(*mean.tolist()), Metrics(*std.tolist())
 

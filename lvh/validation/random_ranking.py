@@ -44,8 +44,7 @@ def intervals_at_random(
     """Return the same of predictions of several folds, with the middle 95 % of random orders.
 
     A record has one random score in all its predictions, since models of different repeats agree.
-    The ends are of 2000 orders; the expectation is exact where every record has as many
-    predictions, else their mean. `y_true` and `records` have the shape (n_predictions,).
+    The ends are of 2000 orders. `y_true` and `records` have the shape (n_predictions,).
     """
     _, first, counts = np.unique(records, return_index=True, return_counts=True)
     y, n = y_true[first], len(first)

@@ -166,10 +166,9 @@ def splits(
 def external_split(
     y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], n_own: int, settings: CvSettings
 ) -> Split:
-    """Learn from the first `n_own` records and score the others, which are of another source.
+    """Learn from the first `n_own` records, and score the others, of another source.
 
-    Raises:
-        InputError: One class only, in either part.
+    InputError where either part has one class only.
     """
     check_both_classes("data: expected both classes", y[:n_own])
     check_both_classes("external: expected both classes", y[n_own:])

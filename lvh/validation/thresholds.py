@@ -24,8 +24,7 @@ def held_out(split: Split, y: Indices, subjects: Subjects) -> tuple[Split, ...]:
     stratified folds by subject are, each by a model of the other four. `y` and `subjects` are of
     all records, shape (n_records,).
 
-    Raises:
-        InputError: Too few records of either class to choose by.
+    InputError where there are too few records of either class to choose by.
     """
     if len(split.validation):
         if y[split.validation].all():
