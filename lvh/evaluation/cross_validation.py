@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 
 from lvh.evaluation.checkpoints import FoldCheckpoints
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries, summarize
@@ -65,16 +66,18 @@ def cross_validate(
     known, done = known or {}, list[FoldResult]()
     does_nothing = Callback.on_epoch
     on_epoch = [one.on_epoch for one in callbacks if type(one).on_epoch is not does_nothing]
+    are_known = [split.number in known for split in splits]
     for callback in callbacks:
-        callback.on_start(splits, sum(split.number in known for split in splits))
-    for is_known, group in groupby(splits, key=lambda split: split.number in known):
+        callback.on_start(splits, sum(are_known))
+    for is_known, group in groupby(zip(are_known, splits, strict=True), key=itemgetter(0)):
         folds: Iterable[FoldResult]
+        _, own = zip(*group, strict=True)
         if is_known:
-            folds = [known[split.number] for split in group]
+            folds = [known[split.number] for split in own]
         else:
             folds = train_folds(
                 features,
-                tuple(group),
+                own,
                 trainer(),
                 seed=seed,
                 protocol=protocol,

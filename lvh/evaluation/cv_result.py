@@ -140,7 +140,7 @@ def baseline_summaries(
     """
     X, y = features.age_and_sex, features.y
     summaries = {}
-    for name in (NO_SKILL, AGE_AND_SEX) if features.has_age_and_sex else (NO_SKILL,):
+    for name in (NO_SKILL, AGE_AND_SEX) if np.isfinite(X).all() else (NO_SKILL,):
 
         def scores(parts: Sequence[Split], name: str = name) -> list[Floats]:
             if name == NO_SKILL:
@@ -184,7 +184,8 @@ def _summary(
     if at_random:
         expected = list(map(expected_at_random, labels))
         pooled |= intervals_at_random(y_true, test)
-        of_folds = [replace(one, **own) for one, own in zip(of_folds, expected, strict=True)]
+        for at, own in enumerate(expected):
+            of_folds[at] = replace(of_folds[at], **own)
     elif max(map(np.ptp, y_scores)) == 0:
         # A constant score in each fold ranks nothing. Pooled, the constants of different folds
         # would rank, and wrongly: a fold with more positives leaves fewer to train on.

@@ -93,8 +93,9 @@ class _Way:
         if self.checkpoints is not None and self.checkpoints.ends:
             for split, end in zip(splits, trainer.checkpoints(), strict=True):
                 self.checkpoints.save(split, replace(end, seconds=seconds))
-        return [
-            FoldResult(
+        results = []
+        for at, split in enumerate(splits):
+            fold = FoldResult(
                 split=split,
                 y_score=y_scores[at],
                 metrics=score(y[split.test], y_scores[at], thresholds[at]),
@@ -103,8 +104,8 @@ class _Way:
                 threshold=thresholds[at],
                 setup_seconds=setup / len(splits),
             )
-            for at, split in enumerate(splits)
-        ]
+            results.append(fold)
+        return results
 
     def _report(self, split: Split, epoch: int) -> None:
         for call in self.on_epoch:

@@ -149,10 +149,7 @@ def _rows(values: Any) -> Any:
 
 
 class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
-    """Keras's `BatchNormalization` (Ioffe and Szegedy, 2015), faster over the last axis.
-
-    Sums over records and steps are products with a row of ones, faster than TensorFlow's sums.
-    """
+    """Keras's `BatchNormalization`, whose sums are products with a row of ones, which is faster."""
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """Normalize inputs of shape (n_records, ..., n_channels)."""

@@ -99,10 +99,7 @@ class EstimatorTrainer(Trainer):
         *,
         is_given: bool = False,
     ) -> None:
-        """Take what makes a classifier from a random state and the training records' subjects.
-
-        It gets numbers in double precision, or inputs as they are (`is_given`).
-        """
+        """Take what makes a classifier; it gets float64, or inputs as they are (`is_given`)."""
         self._build, self._threads, self._is_given = build, threads, is_given
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:

@@ -65,10 +65,7 @@ def decided(search: SearchSettings, space: Space) -> SearchSettings:
 
 
 def make_sampler(plan: StudyPlan, *draw: int, before: BaseSampler) -> BaseSampler:
-    """Return the sampler of a study, with a seed for one trial, so that a resumed study agrees.
-
-    What the sampler of the trial `before` knows of the space, it would else find in all trials.
-    """
+    """Return the sampler of a study, with a seed for one trial, so that a resumed study agrees."""
     seed = int(np.random.SeedSequence([plan.search.seed, *draw]).generate_state(1)[0])
     if plan.search.sampler != "tpe":
         return RandomSampler(seed=seed)
@@ -76,6 +73,6 @@ def make_sampler(plan: StudyPlan, *draw: int, before: BaseSampler) -> BaseSample
         sampler = TPESampler(
             seed=seed, multivariate=True, group=bool(plan.space.conditions), constant_liar=True
         )
-    if isinstance(before, TPESampler):
+    if isinstance(before, TPESampler):  # else it would look for the space in all trials
         sampler._search_space = before._search_space
     return sampler

@@ -138,10 +138,7 @@ class Study:
         return is_full and all(trial.state.is_finished() for trial in trials)
 
     def optimize(self, train: Train, *, worker: int = 0, only_retries: bool = False) -> None:
-        """Train trials until none is left, then wait for those of other processes.
-
-        Each `worker` has a number and so its own proposals; `only_retries` trains no new point.
-        """
+        """Train trials until none is left anywhere; `only_retries` trains no new point."""
         while True:
             trials = self.trials()
             if self.take_back(trials):

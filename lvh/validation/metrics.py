@@ -96,10 +96,7 @@ def score(y_true: Labels, y_score: Floats, threshold: float | Floats = THRESHOLD
 
 
 def mean_and_std(scores: list[Metrics]) -> tuple[Metrics, Metrics]:
-    """Return each score's mean and sample standard deviation over folds.
-
-    Folds in which a score is not defined do not count in it.
-    """
+    """Return mean and sample standard deviation of each score over the folds that define it."""
     table = np.array([astuple(fold) for fold in scores])
     with warnings.catch_warnings(action="ignore"):  # of a score that no fold defines
         mean, std = np.nanmean(table, axis=0), np.nanstd(table, axis=0, ddof=1)
@@ -202,11 +199,7 @@ def ranking_scores(
 
 
 def chosen_threshold(y_true: Labels, y_score: Floats) -> float:
-    """Return the lowest threshold that calls `SPECIFICITY` of the negatives negative, or more.
-
-    It is the score of a negative; NaN where there are none. On the records that it is chosen by, a
-    score at it is too good.
-    """
+    """Return the lowest threshold with a specificity of `SPECIFICITY`; NaN without negatives."""
     negative = y_score[y_true == 0]
     if not negative.size:
         return np.nan

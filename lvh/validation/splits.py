@@ -181,10 +181,7 @@ def external_split(
 
 
 def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tuple[Indices, Indices]:
-    """Return the number of each record's subject, and 1 for each with a positive record.
-
-    Subjects are numbered in the order of their first record.
-    """
+    """Number subjects by their first record: return that of each record, and who is positive."""
     _, first, member = np.unique(subjects, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))  # of a subject, by its first record
     subject_of = rank[member]
