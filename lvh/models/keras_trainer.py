@@ -60,7 +60,8 @@ class KerasTrainer:
         settings, program = self._settings, self._program
         trainings = [_Training(job, settings, self._fs) for job in jobs]
         seeds = [training.seed for training in trainings]
-        done, at_once = min(len(one.epochs) for one in trainings), 1
+        done, n_epochs = min(len(one.epochs) for one in trainings), 1
+        orders = [one.orders(n_epochs) for one in trainings] if done < settings.epochs else []
         in_parts = self._augments or isinstance(jobs[0].X, LazyArray)
         is_watched = in_parts or any(len(job.y_validation) for job in jobs)
         data = None if in_parts else program.place([(np.asarray(job.X), job.y) for job in jobs])
@@ -73,19 +74,21 @@ class KerasTrainer:
                 assign(program.network(at), job.start.variables)
                 assign(program.optimizer(at), job.start.optimizer)
         self._n_jobs = len(jobs)
-        while done < settings.epochs and not all(one.has_stopped for one in trainings):
+        while orders:
             started = time.perf_counter()
-            n_epochs = min(at_once, settings.epochs - done)
-            orders = [one.orders(n_epochs) for one in trainings]
             if in_parts:
                 sums = self._train_in_parts(trainings, orders)
             else:
                 sums = program.train(data, orders, settings.learning_rate)
             done += n_epochs
             self._log(trainings, sums, on_epoch)
+            if done >= settings.epochs or all(one.has_stopped for one in trainings):
+                break
             if not is_watched:  # nothing is looked at between epochs
                 seconds = (time.perf_counter() - started) / n_epochs
-                at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
+                n_epochs = max(1, min(2 * n_epochs, int(_BETWEEN_REPORTS / seconds)))
+            n_epochs = min(n_epochs, settings.epochs - done)
+            orders = [one.orders(n_epochs) for one in trainings]
         self._checkpoints = [
             one.checkpoint(program.values(at), copies(program.optimizer(at)))
             for at, one in enumerate(trainings)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, astuple, replace
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
@@ -176,9 +177,9 @@ class _Run:
             if epochs != settings.train.epochs:
                 own = replace(settings, train=replace(settings.train, epochs=epochs))
             self.stages.append(_Stage(own, data, store))
-        keys = [{}, *(stage.keys for stage in self.stages[:-1]), {}]
-        for stage, starts, ends in zip(self.stages, keys, keys[1:], strict=False):
-            stage.checkpoints = replace(stage.checkpoints, starts=starts, ends=ends)
+        for stage, following in pairwise(self.stages):
+            stage.checkpoints = replace(stage.checkpoints, ends=stage.keys)
+            following.checkpoints = replace(following.checkpoints, starts=stage.keys)
         self.last = self.stages[-1]
         self._previous: RunRecord | None = None
         self.result: CVResult | None = None
