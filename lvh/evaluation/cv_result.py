@@ -184,8 +184,8 @@ def _summary(
     if at_random:
         expected = list(map(expected_at_random, labels))
         pooled |= intervals_at_random(y_true, test)
-        for at, own in enumerate(expected):
-            of_folds[at] = replace(of_folds[at], **own)
+        for number, own in enumerate(expected):
+            of_folds[number] = replace(of_folds[number], **own)
     elif max(map(np.ptp, y_scores)) == 0:
         # A constant score in each fold ranks nothing. Pooled, the constants of different folds
         # would rank, and wrongly: a fold with more positives leaves fewer to train on.

@@ -84,8 +84,9 @@ class _Way:
         y_scores = trainer.predict(tests)
         if self.threshold != "fixed" and validates:
             of_validation = trainer.predict([job.X_validation for job in jobs])
-            for at, (split, y_score) in enumerate(zip(splits, of_validation, strict=True)):
-                thresholds[at] = choose(held_out(split, y, self.features.subjects), y, [y_score])
+            for number, split in enumerate(splits):
+                parts = held_out(split, y, self.features.subjects)
+                thresholds[number] = choose(parts, y, of_validation[number : number + 1])
         if not np.isfinite(np.concatenate(y_scores)).all():
             raise LvhError(_NOT_FINITE)
         setup = trainer.setup_seconds - setup_before
@@ -94,14 +95,14 @@ class _Way:
             for split, end in zip(splits, trainer.checkpoints(), strict=True):
                 self.checkpoints.save(split, replace(end, seconds=seconds))
         results = []
-        for at, split in enumerate(splits):
+        for number, split in enumerate(splits):
             fold = FoldResult(
                 split=split,
-                y_score=y_scores[at],
-                metrics=score(y[split.test], y_scores[at], thresholds[at]),
-                history=histories[at],
+                y_score=y_scores[number],
+                metrics=score(y[split.test], y_scores[number], thresholds[number]),
+                history=histories[number],
                 seconds=seconds,
-                threshold=thresholds[at],
+                threshold=thresholds[number],
                 setup_seconds=setup / len(splits),
             )
             results.append(fold)

@@ -87,8 +87,8 @@ def build_voting(
 
     candidates = parse_candidates("model.members", settings.members)
     members = [
-        (f"{at} {text}", build(one, names, random_state, subjects))
-        for at, (text, one) in enumerate(candidates.items(), start=1)
+        (f"{number} {text}", build(member, names, random_state, subjects))
+        for number, (text, member) in enumerate(candidates.items(), start=1)
     ]
     return VotingClassifier(members, voting="soft")
 
