@@ -137,16 +137,18 @@ class NestedSelection:
     chosen: str = ""
     fitted: Any = None
 
+    @property
+    def folds(self) -> InnerFolds:
+        """The folds on which it compares."""
+        n_folds, state = self.settings.folds, self.random_state
+        return InnerFolds(n_folds, state, self.subjects, field="model.folds", remedy="Choose fewer")
+
     def fit(self, X: Floats, y: Labels) -> "NestedSelection":
         """Choose, and fit the chosen one to all records."""
-        n_folds, state = self.settings.folds, self.random_state
-        folds = InnerFolds(
-            n_folds, state, self.subjects, field="model.folds", remedy="Choose fewer"
-        )
-        splits = list(folds.split(X, y))
+        splits = list(self.folds.split(X, y))
 
         def fitted(candidate: Any, train: Labels) -> Any:
-            model = build(candidate, self.names, state, self.subjects[train])
+            model = build(candidate, self.names, self.random_state, self.subjects[train])
             return model.fit(X[train], y[train])
 
         values = []
