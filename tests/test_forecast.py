@@ -78,18 +78,3 @@ def test_nothing_is_known_of_nothing():
     plan = planned({"stride": [1, 2]})
     assert math.isnan(left(plan, {}))
     assert left(plan, {}, {"0": 10.0}) == pytest.approx(20)
-
-
-def test_a_running_trial_has_less_left_the_longer_it_runs():
-    plan = planned({"stride": [1, 2]})
-    costs = {"0": 100.0, "1": 100.0}
-    running = ended(plan, 0, 0, n_scores=1)
-    running.state, running.intermediate_values, running.datetime_complete = (
-        TrialState.RUNNING,
-        {},
-        None,
-    )
-    for seconds, most in ((0, 100), (60, 40), (300, 0)):
-        running.datetime_start = datetime.now() - timedelta(seconds=seconds)
-        assert left(plan, {0: running}, costs) <= 100 + most
-        assert left(plan, {0: running}, costs) >= 100

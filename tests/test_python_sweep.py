@@ -1,12 +1,9 @@
 """Sweeps from Python: they rank as scikit-learn's grid search, and hold what was asked for."""
 
 import pickle
-from itertools import islice
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn import model_selection as sk
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -18,7 +15,6 @@ from sklearn.utils.estimator_checks import check_estimator
 from test_python_api import GROUPS, X, Y
 
 import lvh
-from lvh.runs.api.python_sweep import params_of, space_from
 
 CV = sk.StratifiedGroupKFold(3, shuffle=True, random_state=5)
 GRID = {"logisticregression__C": [0.01, 1.0, 30.0]}
@@ -60,31 +56,6 @@ def test_what_only_some_options_have_is_set_under_these_alone():
     assert {trial.params["kernel"] for trial in study.trials} == {"rbf", "linear"}
     for trial in study.trials:
         assert ("gamma" in trial.params) == (trial.params["kernel"] == "rbf")
-
-
-finite = st.floats(-1e6, 1e6)
-VALUES = st.one_of(
-    st.tuples(finite, finite).filter(lambda pair: pair[0] < pair[1]),
-    st.tuples(st.integers(1, 9), st.integers(10, 99), st.just("log")),
-    st.lists(st.one_of(st.integers(), st.booleans(), st.none()), min_size=1, unique_by=repr),
-)
-
-
-@settings(max_examples=40)
-@given(st.dictionaries(st.sampled_from("abcd"), VALUES, min_size=1), VALUES)
-def test_every_point_of_a_drawn_space_holds_what_was_asked_for(values, under):
-    space, objects = space_from({**values, "choice": {"one": {"inner": under}, "other": {}}})
-    for point in islice(space.probes(), 50):
-        params = params_of(point, objects)
-        assert ("inner" in params) == (params["choice"] == "one")
-        for name, asked in {**values, "inner": under}.items():
-            if name not in params:
-                continue
-            if isinstance(asked, list):
-                assert any(params[name] is one or params[name] == one for one in asked)
-            else:
-                assert asked[0] <= params[name] <= asked[1]
-                assert type(params[name]) is type(asked[0])
 
 
 REFUSED = {
