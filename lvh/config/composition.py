@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, read_plugins
@@ -89,12 +90,17 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def _folder_name(kind: str, *, _root_: DictConfig) -> str:
-    """Return what the folder of a run or of a sweep is called, after the time."""
+    """Return what the folder of a run, a recipe or a sweep is called, after the time."""
     name = kind
     with suppress(Exception):  # a folder has to have some name
-        recipe = _root_.hydra.runtime.choices.get("experiment")
-        name = f"{kind}-{recipe}" if recipe else kind
-        name = settings_from(plain(_root_)).name if kind == "run" else name
+        if kind == "run":
+            name = settings_from(plain(_root_)).name
+        elif recipe := _root_.hydra.runtime.choices.get("experiment"):
+            name = f"{kind}-{recipe}"
+        else:
+            typed = OverridesParser.create().parse_overrides([*_root_.hydra.overrides.task])
+            swept = [one.key_or_group for one in typed if one.is_sweep_override()]
+            name = "-".join([kind, *(key.rpartition(".")[2] for key in swept)])
     return re.sub(r"[^\w.-]+", "-", name)[:80]
 
 

@@ -99,6 +99,8 @@ def _not_composed(text: str, command: CommandLine | None) -> str:
         return text
     key = match["key"]
     group, _, field = key.rpartition(".")
+    if key in ("search.direction", "search.directions"):  # of Optuna's own sweeper
+        return f"{key}: no such setting; search.objectives names the scores, which have directions"
     options = ENTRIES.get(group, {}).items()
     having = [name for name, of in options if field in {one.name for one in fields(of.settings)}]
     names = _settings_of(group, key, command) if group and command else []

@@ -34,6 +34,8 @@ _UNNAMED = (
 """What the name of a run leaves out: it is in the protocol, or changes no result."""
 _LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits", "precise_bn")
 """Settings that a run of an earlier version did not have: their defaults mean what it did."""
+_NO_COLUMNS = ("ludb", "ptbxl", "synthetic")
+"""Sources without a table of columns."""
 Rule = tuple[object, str, object]
 """Whether settings do not go together; which fields, with what is expected; what was received."""
 
@@ -160,7 +162,7 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
                 f"{group}.name: expected one of {', '.join(options)}. Received: {excerpt(name)}"
             )
         types[group] = options[name].settings
-    refuse(model_rules(model, config["features"]["name"]))
+    refuse(model_rules(model, config["features"]["name"], config["data"]["name"]))
     for group in groups:
         later = [one for one in fields(types[group]) if one.name in _LATER]
         usual = {one.name: one.default for one in later if one.default is not MISSING}
@@ -213,7 +215,7 @@ def refuse(rules: Iterable[Rule]) -> None:
             raise InputError(f"{expected}. Received: {received}")
 
 
-def model_rules(model: dict[str, Any], features: str) -> Iterator[Rule]:
+def model_rules(model: dict[str, Any], features: str, data: str) -> Iterator[Rule]:
     """Yield what a model cannot take: a kernel without convolution, other features."""
     entry, name = MODELS[model["name"]], f"model={model['name']}"
     own = {field.name for field in fields(entry.settings)}
@@ -224,9 +226,11 @@ def model_rules(model: dict[str, Any], features: str) -> Iterator[Rule]:
     fitting = forms_of(entry)
     if features not in fitting:
         needs = fitting[0] if len(fitting) == 1 else entry.inputs
+        lacks = ["columns"] if data in _NO_COLUMNS else []
+        usable = [form for form in fitting if form not in lacks] or fitting
         raise InputError(
             f"{name} needs {needs} inputs, features={features} gives {FORMS[features].kind} ones. "
-            f"Choose features={' or '.join(fitting)}, or another model"
+            f"Choose features={' or '.join(usable)}, or another model"
         )
 
 
@@ -241,6 +245,9 @@ def search_rules(search: SearchSettings) -> Iterator[Rule]:
     stops = budget != "full" and search.pruner != "none"
     ways = f"budget={budget}, pruner={search.pruner}"
     yield stops, "search.budget and search.pruner: expected one of them", ways
+    is_other = search.race and search.budget not in ("full", "race")
+    expected = "search.race: the old name of search.budget=race, expected without another budget"
+    yield is_other, expected, f"race=true, budget={search.budget}"
     is_vague = search.may_stop and (len(names) > 1 or names[0] not in NAMES)
     expected = "search.objectives: expected one score of a fold where trials may be stopped"
     yield is_vague, expected, ", ".join(names)

@@ -3,7 +3,9 @@
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
+from itertools import islice
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -15,11 +17,12 @@ from lvh.config.composition import plain, recipe_params
 from lvh.config.groups import CONVOLUTION
 from lvh.config.messages import explained
 from lvh.config.run_settings import RunSettings, settings_from
-from lvh.errors import InputError, excerpt
+from lvh.errors import InputError, LvhError, excerpt
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Point, Space
 
 _MOST_VALUES = 100_000
 """Largest number of values of one dimension."""
+_MOST_PROBES = 1000
 
 
 def space_of(command: CommandLine) -> Space:
@@ -31,8 +34,13 @@ def space_of(command: CommandLine) -> Space:
 
 
 def one_point(command: CommandLine) -> CommandLine:
-    """Return the first point of a sweep."""
+    """Return the first point of a sweep whose settings are accepted; where none is, the first."""
     space = space_of(command)
+    settings_at = point_settings(command, space)
+    for point in islice(space.probes(), _MOST_PROBES):
+        with suppress(LvhError):
+            settings_at(point)
+            return command.at(space.texts(point))
     return command.at(space.texts(next(space.probes())))
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
+from lvh.config.plugins.loading import Plugin
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
@@ -90,3 +92,25 @@ def run_key(settings: RunSettings, data: str, splits: Sequence[Split]) -> str:
 def run_key_of(keys: Iterable[str], permutations: int) -> str:
     """Return the key of a cross-validation from the keys of its folds."""
     return fingerprint(list(keys), *((permutations, WAY) if permutations else ()))
+
+
+def changed_options(
+    plugins: Mapping[str, Plugin], store: str, *, stored: bool = False
+) -> list[str]:
+    """Return the options whose code is new to a store of folds, which has folds of other code.
+
+    Of several processes that ask, one gets an option. `stored`: a fold of this code was stored.
+    """
+    changed = []
+    for option, plugin in plugins.items():
+        folder = Path(store) / "plugins" / option  # an empty file for each code
+        is_known = folder.is_dir()
+        if not (is_known or stored):
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            (folder / plugin.digest).touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        changed += [option] if is_known else []
+    return changed

@@ -3,6 +3,7 @@
 import math
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,14 +31,29 @@ def say_next(name: str, *arguments: str | Path, **options: str | Path | None) ->
 
 def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> str:
     """Return a command line of lvh that begins as the user began this one: `lvh NAME` or else."""
-    is_module = sys.argv[0].endswith(".py") or sys.argv[0].startswith("python -m lvh")
-    start = ["python", "-m", f"lvh.{name}"] if is_module else ["lvh", name]
+    program = sys.argv[0]
+    if program.endswith(".py"):  # python -m lvh.run
+        start = [_callable(sys.executable), "-m", f"lvh.{name}"]
+    elif program.startswith("python -m lvh"):
+        start = [_callable(sys.executable), "-m", "lvh", name]
+    else:
+        path, _, subcommand = program.rpartition(" ")
+        start = [_callable(path) if subcommand and "/" in path else "lvh", name]
     plugins = loaded() if name in _OF_PLUGINS and "--plugin" not in arguments else []
     code = [word for one in plugins for word in ("--plugin", Path(one) if os.sep in one else one)]
     words = [*start, *arguments, *code]
     for flag, value in options.items():
         words += [] if value is None else [f"--{flag}", value]
     return shlex.join(str(_near(one)) if isinstance(one, Path) else one for one in words)
+
+
+def _callable(program: str) -> str:
+    """Return the name of a program where a shell finds this one by it, else its path."""
+    path = Path(program).absolute()
+    for name in (path.name, "python") if path.name.startswith("python") else (path.name,):
+        if Path(shutil.which(name) or "").absolute().parent == path.parent:
+            return name
+    return str(_near(path))
 
 
 def _near(path: Path) -> Path:

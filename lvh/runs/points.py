@@ -10,6 +10,7 @@ from lvh.config.run_settings import RunSettings
 from lvh.config.sweep_space import point_settings
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
+from lvh.runs.cache_key import deciding
 from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.search.plan import StudyPlan, decided
 from lvh.search.space import Choice, Point, Space
@@ -40,6 +41,7 @@ class SweepPoints:
         _check_swept(space)
         self.space, self.settings_at = space, point_settings(command, space)
         self._label = ""
+        self._results: dict[_Key, str] = {}
         refused: dict[str, Point] = {}
         for point in islice(space.probes(), _TRIED):
             if (fault := self._fault(point)) is None:
@@ -60,16 +62,28 @@ class SweepPoints:
         is_grid, total = self.plan.search.sampler == "grid", self.plan.total
         faults: dict[_Key, InputError | None] = {}
         ends_at = time.process_time() + _PATIENCE
-        for point in self._to_check(is_grid):
-            if (key := frozenset(point.items())) not in faults:
+        for name, point in self._to_check(is_grid):
+            key = frozenset(point.items() if is_grid else {(name, point[name])})
+            if key not in faults:
                 faults[key] = self._fault(point)
-            if time.process_time() > ends_at:
+            if faults[key] and not is_grid:  # it may fit to other values of the others
+                probes = islice(self.space.probes(), _TRIED)
+                others = (one for one in probes if one.get(name) == point[name])
+                if any(time.process_time() > ends_at or not self._fault(one) for one in others):
+                    faults[key] = None
+            if not name and time.process_time() > ends_at:
                 break
-        counted = f"{total} points" if is_grid else f"{len(faults)} ends of ranges"
+        counted = f"{total} points" if is_grid else f"{len(faults)} values"
         if is_grid and len(faults) < total:
             counted = f"the {len(faults)} points that were checked, of {counted},"
         refused = {key: fault for key, fault in faults.items() if fault is not None}
-        known = {frozenset(point.items()) for point in done()} if refused else set()
+        idle = self._idle() if is_grid and len(self._results) == total == self.space.size else []
+        known = {frozenset(point.items()) for point in done()} if refused or idle else set()
+        if idle and not known:
+            raise InputError(
+                f"{idle[0]}: expected a setting that changes the results of some point. Received: "
+                "values with which all results are the same"
+            )
         left = [key for key in refused if key not in known and (is_grid or not known)]
         if not left:
             return counted
@@ -85,26 +99,39 @@ class SweepPoints:
     def _fault(self, point: Point) -> InputError | None:
         """Return why a point cannot run."""
         try:
-            data = load_data(self.settings_at(point))
+            settings = self.settings_at(point)
+            data = load_data(settings)
             check_label(data.cohort.label_name, self._label or data.cohort.label_name)
+            same = repr((deciding(settings), data.cohort.fingerprint, settings.cv))
         except InputError as error:
             return error
+        self._results[frozenset(point.items())] = same
         return None
 
-    def _to_check(self, is_grid: bool) -> Iterator[Point]:
-        """Yield each value at the first point that can run, and all points of a grid."""
+    def _idle(self) -> list[str]:
+        """Return dimensions whose values all give the same results, whatever the others are."""
+        idle = []
+        for name in self.space.names:
+            pairs = {
+                (frozenset(one for one in key if one[0] != name), result)
+                for key, result in self._results.items()
+            }
+            if len(pairs) == len({rest for rest, _ in pairs}) < len(self._results):
+                idle.append(name)
+        return idle
+
+    def _to_check(self, is_grid: bool) -> Iterator[tuple[str, Point]]:
+        """Yield each value, by its name, at a point that can run, and all points of a grid."""
         space, total = self.space, self.plan.total
         usual = {name: one.ends()[0] for name, one in space.dimensions.items()} | self.first
         for name, one in space.dimensions.items() if total == space.size or not is_grid else ():
             start = usual
             if name not in space.present(usual):  # it exists under other options
                 start = usual | next(probe for probe in space.probes() if name in probe)
-            values: Iterable[Plain] = one.ends()
-            if isinstance(one, Choice):  # others may fit to a choice elsewhere
-                values = one.values() if is_grid else ()
-            for value in values:
-                yield space.present({**start, name: value})
-        yield from islice(space.points(), total) if is_grid else ()
+            for value in islice(one.values() if isinstance(one, Choice) else one.ends(), _TRIED):
+                yield name, space.present({**start, name: value})
+        for point in islice(space.points(), total) if is_grid else ():
+            yield "", point
 
 
 def check_label(received: str, expected: str) -> None:

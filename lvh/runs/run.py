@@ -26,7 +26,7 @@ from lvh.files import write_text
 from lvh.reports import cv_figures
 from lvh.reports.progress import ProgressReporter, Verbosity
 from lvh.reports.terminal import say
-from lvh.runs.cache_key import deciding, fold_keys, run_key_of
+from lvh.runs.cache_key import changed_options, deciding, fold_keys, run_key_of
 from lvh.runs.experiment_data import (
     ExperimentData,
     baselines_of,
@@ -56,11 +56,13 @@ def run_configuration(
     title: str = "",
     sweep: SweepLink | None = None,
     rungs: Sequence[int] = (),
+    makes_figures: Callable[[RunRecord], bool] = lambda record: True,
 ) -> RunRecord:
     """Cross-validate a configuration, write its files and its record, and have it tracked.
 
     `callbacks` follow the folds, in their `order`, and may stop the run after some (`check_after`).
     `rungs` are numbers of epochs: all folds have those of one before any has those of the next.
+    `makes_figures` decides by the scores.
     """
     settings, features = composed.settings, data.features
     splits = data.splits if order is None else order
@@ -76,7 +78,7 @@ def run_configuration(
                     result = stage.train(splits, [progress, *callbacks], check_after)
                     if stage is run.last:
                         result = run.permutation_test(result, progress.on_shuffle)
-            run.write(result)
+            run.write(result, makes_figures)
     shown[-1].show(run.result, folder, run.record.error)
     if run.result is not None and settings.external is not None:
         from lvh.reports.external_validation import write_external  # needs pandas
@@ -165,6 +167,7 @@ class _Run:
         store = FoldStore(Path(settings.store))
         store.check()
         self._yaml, self._data, self._folder = composed.yaml, data, folder
+        self._plugins = settings.plugins
         self.stages: list[_Stage] = []
         for epochs in rungs or (settings.train.epochs,):
             own = settings
@@ -177,7 +180,6 @@ class _Run:
         self.last = self.stages[-1]
         self._previous: RunRecord | None = None
         self.result: CVResult | None = None
-        self._draws = sweep is None  # figures of each trial take longer than its training
         self.record = self._begin(sweep)
 
     def _begin(self, sweep: SweepLink | None) -> RunRecord:
@@ -206,6 +208,8 @@ class _Run:
     def start(self, splits: Sequence[Split]) -> None:
         """Find the folds that are stored already, and write the files that need no training."""
         settings = self.settings
+        for option in changed_options(self._plugins, settings.store):
+            say(f"{option}: its code changed since the stored folds: they are trained again")
         for stage in self.stages:
             stage.find(splits)
         versions = run_dir.versions(settings.backend, threads(settings))
@@ -216,7 +220,7 @@ class _Run:
             tags |= self._previous.tags  # the version of the code that trained it
         self.record = replace(self.record, tags=tags)
 
-    def write(self, result: CVResult) -> None:
+    def write(self, result: CVResult, makes_figures: Callable[[RunRecord], bool]) -> None:
         """Write the files of a finished run, and add its scores to the record."""
         features, record, summary = self._data.features, self.record, result.scores
         self.result = result
@@ -229,7 +233,7 @@ class _Run:
             baselines={name: one.as_baseline() for name, one in result.baselines.items()},
             p_values=dict(result.p_values),
         )
-        if self._draws:
+        if makes_figures(self.record):
             title = f"{record.name} on {record.data.name}"
             cv_figures.draw_all(result, features, title=title, folder=self._folder)
 
@@ -277,6 +281,8 @@ class _Run:
         if status == "killed" and self._previous is not None and self._previous.mean:
             return  # it was complete before
         folds = self.last.folds
+        if len(self.last.known) < len(folds):
+            changed_options(self._plugins, self.settings.store, stored=True)
         spent = {fold.split.number: fold.seconds for one in self.stages for fold in one.folds}
         self.record = replace(
             self.record,

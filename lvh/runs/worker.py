@@ -13,6 +13,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from optuna.trial import TrialState
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
@@ -20,7 +21,7 @@ from lvh.config.groups import param_name
 from lvh.config.plugins.loading import ensure
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
-from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
+from lvh.errors import EnvironmentFault, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity
@@ -30,7 +31,6 @@ from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import begin, left_text
 from lvh.runs.points import check_label
 from lvh.runs.run import run_configuration
-from lvh.search import SearchSettings
 from lvh.search.results import OUTCOME_FORMAT, FoldScore, Outcome, objective_values
 from lvh.search.storage import Storage
 from lvh.search.study import OUTCOME, OpenTrial, Study
@@ -102,7 +102,7 @@ class Worker:
             data = load_data(composed.settings)
             check_label(data.cohort.label_name, plan.label_name)
         except LvhError as error:
-            return ended_by(error, plan.search)
+            return ended_by(error, is_bad=plan.search.sampler != "grid")
         place = _place(study, trial, composed.settings)
         epochs = composed.settings.train.epochs
         left, rungs = left_text(study, self.at_once, epochs), plan.search.rungs(epochs)
@@ -120,11 +120,12 @@ class Worker:
                 verbosity=self.verbosity,
                 title=f"trial {trial.number} of {plan.total}{left}: ",
                 sweep=place,
+                makes_figures=partial(_is_best, study),
             )
         except Exception as error:
             key = run_key(composed.settings, data.cohort.fingerprint, data.splits)
             key += f"-{study.name}" if is_separate(study.name) else ""
-            outcome = ended_by(error, plan.search, folds=tuple(follower.scores), run_key=key)
+            outcome = ended_by(error, is_bad=False, folds=tuple(follower.scores), run_key=key)
             say(f"{outcome.state.upper()} {place.name}: {outcome.error}", style="red")
             return outcome
         return _outcome(record, study, follower.scores)
@@ -138,12 +139,13 @@ class Worker:
         return replace(composed, settings=changed)
 
 
-def ended_by(error: Exception, search: SearchSettings, **known: Any) -> Outcome:
-    """Return the outcome of a trial that an error ended, unless every other would meet it too."""
+def ended_by(error: Exception, *, is_bad: bool, **known: Any) -> Outcome:
+    """Return the outcome of a trial that an error ended, unless every other would meet it too.
+
+    A point that a user listed has failed; one that a sampler proposed may be a bad one.
+    """
     if isinstance(error, EnvironmentFault):
         raise error
-    # a point that a user listed has failed; one that a sampler proposed was a bad one
-    is_bad = isinstance(error, InputError) and search.sampler != "grid"
     if isinstance(error, StopCrossValidation):
         return Outcome("stopped", error=str(error), **known)
     return Outcome("stopped" if is_bad else "failed", error=str(as_lvh_error(error)), **known)
@@ -211,20 +213,29 @@ def _place(study: Study, trial: OpenTrial, settings: RunSettings) -> SweepLink:
     )
 
 
+def _values(record: RunRecord, study: Study) -> tuple[float, ...]:
+    return objective_values(
+        study.plan.search.objectives,
+        mean=record.mean,
+        std=record.std,
+        pooled={name: value for name, (value, _, _) in record.pooled.items()},
+        seconds=record.seconds,
+    )
+
+
+def _is_best(study: Study, record: RunRecord) -> bool:
+    """Return whether no finished trial is better; figures of all would take long."""
+    sign = 1 if study.plan.objectives[0].maximize else -1
+    complete = [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
+    others = [sign * trial.values[0] for trial in complete]
+    return not max(others, default=-math.inf) > sign * _values(record, study)[0]
+
+
 def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcome:
     is_complete, leakage = record.status == "complete", record.tags.get("leakage")
-    values: tuple[float, ...] = ()
-    if is_complete:
-        values = objective_values(
-            study.plan.search.objectives,
-            mean=record.mean,
-            std=record.std,
-            pooled={name: value for name, (value, _, _) in record.pooled.items()},
-            seconds=record.seconds,
-        )
     return Outcome(
         state="stopped" if record.status == "killed" else record.status,
-        values=values,
+        values=_values(record, study) if is_complete else (),
         folds=tuple(scores),
         fold_keys=record.fold_keys,
         baselines=record.baselines if is_complete else {},

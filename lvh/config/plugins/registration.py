@@ -63,6 +63,11 @@ def register_model(
     def new(build: Any, origin: Origin, own: type) -> Architecture | Estimator:
         if inspect.isclass(build) and inputs == "tabular":
             names = [one.name for one in fields(settings)] if settings is not None else []
+            try:
+                inspect.signature(build).bind_partial(**dict.fromkeys(names))
+            except TypeError as error:
+                expected = f"expected fields of settings that are arguments of {build.__name__}"
+                raise origin.refused(expected, error) from None
             return classifier_entry(
                 origin, own, lambda settings, **_: build(**{n: getattr(settings, n) for n in names})
             )
@@ -119,6 +124,8 @@ def register_features(
 
     def new(extract: Any, origin: Origin, own: type) -> Form:
         call = _taking(origin, extract, ("cohort", "settings"), settings)
+        if "cohort" not in inspect.signature(extract).parameters:
+            raise origin.refused("expected a function of a cohort", inspect.signature(extract))
         is_odd = isinstance(needs, str) or {*needs} - {*get_args(Need)}
         if is_odd or kind not in get_args(Kind) or (kind == "signal" and fill):
             raise origin.refused(

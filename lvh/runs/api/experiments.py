@@ -1,5 +1,6 @@
 """Experiments from Python: the same as the commands, without their files, and with own models."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -190,6 +191,9 @@ def _metrics(metrics: Sequence[str | Metric]) -> tuple[tuple[str, ...], dict[str
 
 def _value(name: str, metric: Metric, y_true: Any, y_score: Any) -> float:
     try:
-        return float(metric(y_true, y_score))
+        value = float(metric(y_true, y_score))
     except Exception as error:
         raise LvhError(f"metrics: {name} fails: {type(error).__name__}: {error}") from error
+    if math.isinf(value):
+        raise LvhError(f"metrics: expected a number of {name}, or NaN. Received: {value}")
+    return value
