@@ -94,7 +94,7 @@ def test_folds_follow_the_code_and_scores_are_those_of_the_classifier():
 
     write(PLUGIN)
     chosen = ("model=ridge", "model.alpha=0.5", "features=spread")
-    run(*chosen)
+    assert "changed" not in run(*chosen)
     data = lvh.load_data(lvh.settings(*DATA, *chosen))
     X = np.asarray(data.features.X, np.float64)
     expected = [
@@ -108,11 +108,13 @@ def test_folds_follow_the_code_and_scores_are_those_of_the_classifier():
     before = y_score()
     write(PLUGIN.replace("C=1 /", "C=2 /"))
     said = run(*chosen)
+    assert said.count("model=ridge: its code changed since the stored folds: they are train") == 1
     assert "done already" not in said
     assert (y_score() != before).any()
     write(PLUGIN)
     said = run(*chosen)
     assert "2 of 2 folds are done already" in said
+    assert "changed" not in said
     np.testing.assert_array_equal(y_score(), before)
 
 
@@ -138,6 +140,8 @@ REFUSED = {  # a part of the message, and the code
     "expected a classifier with fit and predict_proba": "def f(): return 3",
     "expected parameters of": "def f(data): pass",
     "(random_state)": "def f(random_state): pass",
+    "arguments of f": "class f:\n    def __init__(self): pass",
+    "a function of a cohort": "def f(): pass\nlvh.register_features('own')(lambda: 1)",
     "expected probabilities": f"{FITS}2 * __import__('numpy').ones((len(X), 2))",
     "the classes 0 and 1, in this order. Received: [1, 0]": f"{FITS}0\n    classes_ = [1, 0]",
     "a new classifier for each fold": "def f(own=naive_bayes.GaussianNB()): return own",
@@ -158,7 +162,7 @@ def test_what_would_give_wrong_numbers_is_refused(expected):
             "def f(input_shape):\n    import keras\n    from keras.layers import Dense\n"
             f"    return keras.Sequential([keras.Input(input_shape), {code}])"
         )
-    more = ", settings=S" if expected == "(random_state)" else ""
+    more = ", settings=S" if expected in ("(random_state)", "arguments of f") else ""
     write(f"from sklearn import naive_bayes, svm\n{BEGIN}@lvh.register_model('own'{more})\n{code}")
     said = run("model=own", "features=voltage", "train.epochs=1", code=1 + ("Zero" not in expected))
     assert expected in said
@@ -331,3 +335,7 @@ def test_processes_of_a_sweep_know_the_plugins(tmp_path):
     assert "4 folds trained now" in first.out
     again = command(*arguments, cwd=tmp_path)
     assert (again.code, "0 folds trained now" in again.out) == (0, True), again.out + again.err
+    write(PLUGIN.replace("C=1 /", "C=2 /"))
+    changed = command(*arguments, cwd=tmp_path)
+    assert "4 folds trained now" in changed.out, changed.out + changed.err
+    assert changed.out.count("model=ridge: its code changed since the stored folds") == 1

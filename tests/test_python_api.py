@@ -165,10 +165,16 @@ def test_metrics_choose_what_tables_show():
     assert summary.loc["cost", "pooled"] == log_loss(result.y_true, result.y_score)
     with pytest.raises(lvh.LvhError, match="metrics: broken fails: ZeroDivisionError"):
         lvh.cross_validate(LogisticRegression(), X, Y, cv=2, metrics=[broken])
+    with pytest.raises(lvh.LvhError, match=r"metrics: expected a number of endless.*inf"):
+        lvh.cross_validate(LogisticRegression(), X, Y, cv=2, metrics=[endless])
 
 
 def broken(y_true, y_score):
     return 1 / 0
+
+
+def endless(y_true, y_score):
+    return float("inf")
 
 
 def always_the_same():

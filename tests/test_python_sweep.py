@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn import model_selection as sk
 from sklearn.base import clone
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -15,6 +16,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from test_python_api import GROUPS, X, Y
 
 import lvh
+from lvh.runs.api.python_sweep import space_from
 
 CV = sk.StratifiedGroupKFold(3, shuffle=True, random_state=5)
 GRID = {"logisticregression__C": [0.01, 1.0, 30.0]}
@@ -48,14 +50,41 @@ def test_a_grid_ranks_as_scikit_learns_search_on_the_same_splits():
     assert "Best" in study._repr_html_()
 
 
-def test_what_only_some_options_have_is_set_under_these_alone():
-    space = {"kernel": {"rbf": {"gamma": (0.01, 1.0, "log")}, "linear": {}}, "C": [1.0, 10.0]}
-    options = {"cv": 2, "sampler": "random", "objectives": "roc_auc"}
-    study = lvh.sweep(SVC(), X, Y, space=space, n_trials=6, **options)
+def test_several_estimators_and_what_only_some_options_have():
+    space = {
+        "svm": {"kernel": {"rbf": {"gamma": (0.01, 1.0, "log")}, "linear": {}}, "C": [1.0, 10.0]},
+        "forest": {"max_depth": [1, None]},
+        "ours": {"C": (0.1, 1.0)},
+    }
+    estimators = {"svm": SVC(), "forest": ExtraTreesClassifier(5), "ours": "logistic"}
+    study = lvh.sweep(
+        estimators, X, Y, space=space, n_trials=6, cv=2, sampler="random", objectives="roc_auc"
+    )
+    names = {
+        ("forest", None): {"model", "forest.max_depth"},
+        ("ours", None): {"model", "ours.C"},
+        ("svm", "linear"): {"model", "svm.kernel", "svm.C"},
+        ("svm", "rbf"): {"model", "svm.kernel", "svm.C", "svm.gamma"},
+    }
     assert [trial.state for trial in study.trials] == ["complete"] * 6
-    assert {trial.params["kernel"] for trial in study.trials} == {"rbf", "linear"}
     for trial in study.trials:
-        assert ("gamma" in trial.params) == (trial.params["kernel"] == "rbf")
+        of = trial.params["model"], trial.params.get("svm.kernel")
+        assert {*trial.params} == names[of]
+    assert len({trial.params["model"] for trial in study.trials}) == 3
+    with pytest.raises(lvh.InputError, match="estimator and space"):
+        lvh.sweep(estimators, X, Y, space={**space, "swm": {}}, cv=2)
+    with pytest.raises(lvh.InputError, match="train: expected None"):
+        lvh.sweep(estimators, X, Y, space=space, cv=2, train={"epochs": 1})
+
+
+def test_options_share_a_parameter_and_a_range_is_listed():
+    under = {"degree": range(2, 5, 2)}
+    space, _ = space_from({"kernel": {"poly": under, "sigmoid": under, "linear": {}}})
+    points = [{"kernel": "linear"}]
+    points += [{"kernel": name, "degree": at} for name in ("poly", "sigmoid") for at in (2, 4)]
+    listed = [*space.points()]
+    assert len(listed) == len(points)
+    assert all(point in listed for point in points)
 
 
 REFUSED = {
@@ -64,6 +93,7 @@ REFUSED = {
     "log": ({"C": (0, 1, "log")}, "of C"),
     "name": ({"gama": [1]}, "space: Invalid parameter 'gama'"),
     "training": ({"train.epochs": [2]}, "train: expected None"),
+    "twice": ({"C": [1], "kernel": {"rbf": {"C": [1]}, "linear": {}}}, "each once.* 'C'"),
     "not a dict": ({"kernel": {"rbf": [1]}}, "a dict under kernel='rbf'"),
 }
 

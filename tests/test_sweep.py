@@ -25,6 +25,7 @@ def test_every_point_is_a_row_the_best_first_and_the_report_is_made_again(tmp_pa
     done = command(*GRID, cwd=tmp_path)
     assert (done.code, done.err) == (0, "")
     (first,) = tmp_path.glob("outputs/2*/*/report")
+    assert "sweep-kernel" in first.parent.name
     rows = csv_rows(first / "leaderboard.csv")
     assert {row["kernel"] for row in rows} == {"250", "400"}
     means = [float(row["mean"]) for row in rows]
@@ -32,6 +33,9 @@ def test_every_point_is_a_row_the_best_first_and_the_report_is_made_again(tmp_pa
     assert all(f"{mean:.3f}" in done.out for mean in means)
     trained = re.findall(r"^fold \d+ of \d+: ", done.out, re.M)
     assert len(trained) == len([*tmp_path.glob("outputs/folds/??/[!.]*.json")]) == 4
+    by_trial = {int(row["trial"]): float(row["mean"]) for row in rows}
+    best = {at for at, mean in by_trial.items() if mean >= max(map(by_trial.get, range(at + 1)))}
+    assert best == {int(file.parent.name) for file in first.parent.glob("*/summary.png")}
     with contextlib.chdir(tmp_path):
         assert report.main(["outputs/latest", "--out", "later"]) == 0
     for name in ("leaderboard.csv", "folds.csv", "comparisons.csv"):
