@@ -59,7 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"lvh {lvh.__version__}")
         return 0
     if first == "_complete":  # what the scripts of `lvh completion` call
-        first, others = "completion", ["--words", *others]
+        code: int = importlib.import_module("lvh.cli.completion").complete(others)
+        return code
     if first not in (*COMMANDS, *CALLS):
         if not first.startswith(("-", "+", "~")) and "=" not in first:
             return _unknown(first)
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     program = "python -m lvh" if Path(sys.argv[0]).name == "__main__.py" else sys.argv[0]
     # Hydra reads the arguments of the process; suggestions begin as this command did
     sys.argv = [f"{program} {name}", *more, *others]
-    code: int = importlib.import_module(f"lvh.cli.{name}").main()
+    code = importlib.import_module(f"lvh.cli.{name}").main()
     return code
 
 
