@@ -1,23 +1,22 @@
 """`lvh doctor`: find what would stop a run here, and say what to do."""
 
 import importlib.metadata
-import os
 import platform
 import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from lvh.cli.command import hydra_command
-from lvh.errors import EnvironmentFault, as_lvh_error
+from lvh.errors import as_lvh_error
 from lvh.files import made_in, write_fault
 from lvh.reports.terminal import say
 
 if TYPE_CHECKING:
-    from lvh.config.command_line import CommandLine
     from lvh.config.run_settings import RunSettings
 
 _MAIN = ("keras", "mlflow", "numpy", "optuna", "scikit-learn", "tensorflow")
@@ -65,30 +64,38 @@ def _findings(arguments: list[str]) -> Iterator[Finding]:
     from lvh.cli.run import MULTIRUN
     from lvh.config.command_line import read_arguments
     from lvh.config.composition import compose, recipe_params
-    from lvh.config.sweep_space import one_point
+    from lvh.config.sweep_space import one_point, space_of
     from lvh.models.backends import check_installed
+    from lvh.runs.points import SweepPoints
 
-    yield from _versions()
+    check = "python"
     try:
+        yield Finding(check, "", f"{platform.python_version()} on {platform.platform()}")
+        yield from _packages()
+        check = "settings"
         command, flags = read_arguments(arguments)
         is_sweep = bool({*flags} & {*MULTIRUN})
         if is_sweep:
             command = command.with_recipe(recipe_params(one_point(command).load().hydra))
         settings = compose(one_point(command)).settings
+        yield Finding(check, "", settings.name)
+        check = "backend"
+        check_installed(settings.backend)
+        yield Finding(check, "", settings.backend)
+        check = "data"
+        sources = [one for one in (settings.data, settings.external) if one is not None]
+        data = [_data(source) for source in sources]
+        yield from data
+        if is_sweep and not any(one.fault or one.found.startswith(_DOWNLOADS) for one in data):
+            check = "points"
+            points = SweepPoints(command, space_of(command))
+            checked = points.check()
+            yield Finding(check, "", f"{points.plan.title}: {checked} can run")
     except Exception as error:
         refusal = as_lvh_error(error)
-        yield Finding("settings", str(refusal), exit_code=2 if refusal.exit_code == 2 else 3)
-        return
-    yield Finding("settings", "", settings.name)
-    try:
-        check_installed(settings.backend)
-        yield Finding("backend", "", settings.backend)
-    except EnvironmentFault as fault:
-        yield Finding("backend", str(fault))
-    data = [_data(source) for source in (settings.data, settings.external) if source is not None]
-    yield from data
-    if is_sweep and not any(one.fault or one.found.startswith(_DOWNLOADS) for one in data):
-        yield _points(command)
+        yield Finding(check, str(refusal), exit_code=2 if refusal.exit_code == 2 else 3)
+        if check in ("packages", "settings"):
+            return
     if settings.tracking.name == "off":
         yield Finding("tracking", "", "tracking=off: results stay in outputs/")
     else:
@@ -97,27 +104,21 @@ def _findings(arguments: list[str]) -> Iterator[Finding]:
     yield from _folders(settings)
 
 
-def _versions() -> Iterator[Finding]:
+def _packages() -> Iterator[Finding]:
     """Compare versions with those that lvh requires."""
     from packaging.requirements import Requirement
 
     from lvh.models.backends import version as version_of
 
-    fits = (3, 11) <= sys.version_info[:2] < (3, 14)  # as in pyproject.toml
-    version = f"{platform.python_version()} on {platform.platform()}. Expected: 3.11 to 3.13"
-    yield Finding("python", "" if fits else version, version)
-    versions = []
+    versions = {}
     for required in map(Requirement, importlib.metadata.requires("lvh") or []):
         if required.marker is not None and not required.marker.evaluate({"extra": ""}):
             continue  # an optional one
-        version = version_of(required.name) or "none"
+        versions[required.name] = version = version_of(required.name) or "none"
         if version == "none" or not required.specifier.contains(version, prereleases=True):
             expected = f"{required.name}{required.specifier}"
-            message = f"expected {expected}. Received: {version}. pip install '{expected}'"
-            yield Finding("packages", message)
-        versions.append(f"{required.name} {version}")
-    main = [one for one in versions if one.startswith(_MAIN)]
-    yield Finding("packages", "", f"{', '.join(main)} and {len(versions) - len(main)} more")
+            yield Finding("packages", f"expected {expected}. Received: {version}")
+    yield Finding("packages", "", ", ".join(f"{one} {versions.get(one)}" for one in _MAIN))
 
 
 def _data(source: Any) -> Finding:
@@ -127,28 +128,12 @@ def _data(source: Any) -> Finding:
     by_hand = "Download it elsewhere and give its folder by data.root=, or data=synthetic"
     root, url = getattr(source, "root", None), getattr(source, "url", None)
     if root:
-        fault = f"{root}: expected the folder of the data. {by_hand}"
-        is_there = Path(root).expanduser().is_dir()
-        return Finding("data", "" if is_there else fault, f"{root} is there", 2)
+        fault = "" if Path(root).expanduser().is_dir() else f"{root}: no such folder. {by_hand}"
+        return Finding("data", fault, f"{root} is there", 2)
     if url is None or any(cache_dir().glob(f"{source.name}-*/")):
         return Finding("data", "", f"data={source.name} needs no download")
     fault = _unreachable(url)
-    refusal = f"the first run would download {url}: {fault}. {by_hand}" if fault else ""
-    return Finding("data", refusal, f"{_DOWNLOADS} {url}")
-
-
-def _points(command: "CommandLine") -> Finding:
-    """Check every point of a sweep."""
-    from lvh.config.sweep_space import space_of
-    from lvh.runs.points import SweepPoints
-
-    try:
-        points = SweepPoints(command, space_of(command))
-        checked = points.check()
-    except Exception as error:
-        refusal = as_lvh_error(error)
-        return Finding("points", str(refusal), exit_code=2 if refusal.exit_code == 2 else 3)
-    return Finding("points", "", f"{points.plan.title}: {checked} can run")
+    return Finding("data", f"{url}: {fault}. {by_hand}" if fault else "", f"{_DOWNLOADS} {url}")
 
 
 def _store(check: str, address: str, field: str) -> Finding:
@@ -182,18 +167,15 @@ def _folders(settings: "RunSettings") -> Iterator[Finding]:
     """Check that folders can be written, and the room on their disks."""
     from lvh.data.cache import cache_dir
 
-    store, tmp = Path(settings.store).absolute(), Path(os.environ.get("TMPDIR") or "/tmp")
-    disks: dict[int, list[Path]] = {}
-    for folder in dict.fromkeys(map(made_in, (Path.cwd() / "outputs", store, cache_dir(), tmp))):
-        if fault := write_fault(folder):
-            remedy = "Work in another folder, or choose another one by store= or hydra.run.dir="
-            yield Finding("folders", f"cannot write in {folder}: {fault}. {remedy}")
-        else:
-            disks.setdefault(folder.stat().st_dev, []).append(folder)
-    for folders in disks.values():
-        free = shutil.disk_usage(folders[0]).free // 2**20
-        listed = ", ".join(map(str, folders))
-        text = f"{free:,} MiB are free in {listed}; a run needs about 10 MiB, LUDB 200 MiB"
+    tmp = Path(tempfile.gettempdir())
+    for folder in (Path.cwd() / "outputs", Path(settings.store).absolute(), cache_dir(), tmp):
+        place = made_in(folder)
+        if fault := write_fault(place):
+            text = f"cannot write in {place}: {fault}. Choose another by store= or hydra.run.dir="
+            yield Finding("folders", text)
+            continue
+        free = shutil.disk_usage(place).free // 2**20
+        text = f"{free:,} MiB are free in {place}; a run needs about 10 MiB, LUDB 200 MiB"
         yield Finding("folders", text if free < 1024 else "", text, 3 if free < 100 else 0)
 
 
