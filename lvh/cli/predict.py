@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +42,13 @@ Row = dict[str, Any]
 def _run(options: argparse.Namespace) -> int:
     codes: list[int] = []
     predicted: list[tuple[Row, Cohort]] = []
-    pictures = _pictures(options)
+    pictures: list[Path | None] = [None] * len(options.record)
+    if options.picture is not None:
+        names = [record.record_name(Path(path)) for path in options.record]
+        pictures = [*picture_paths(options.picture, names)]
+    elif options.fiducials or options.explain:
+        option = "explain" if options.explain else "fiducials"
+        raise InputError(f"--{option}: expected --picture, in which it is drawn")
     with model_folder(options) as folder:
         model = load(folder)
     if options.picture is not None and model.description.unit != "mV":
@@ -60,30 +65,11 @@ def _run(options: argparse.Namespace) -> int:
         print(pd.DataFrame(rows).to_csv(index=False), end="")
     elif rows:
         _show(predicted, model.description)
-        _suggest(options)
+        own = {"model": options.model, "experiment": options.experiment}
+        usual = {"model": DEFAULT_MODEL, "experiment": EXPERIMENT}
+        changed = {name: own[name] if own[name] != usual[name] else None for name in own}
+        say_next("serve", **changed, uri=options.uri)
     return max(codes, default=0)
-
-
-def _suggest(options: argparse.Namespace) -> None:
-    """Suggest a picture of one record, or else a server."""
-    picture = f"{record.record_name(Path(options.record[0]))}.pdf"
-    if options.picture is None and len(options.record) == 1 and not os.path.lexists(picture):
-        say_next("predict", "--explain", f"--picture={picture}", *options.typed)
-        return
-    experiment = None if options.experiment == EXPERIMENT else options.experiment
-    model = None if options.model == DEFAULT_MODEL else options.model
-    say_next("serve", model=model, uri=options.uri, experiment=experiment)
-
-
-def _pictures(options: argparse.Namespace) -> list[Path | None]:
-    """Return the path of each record's picture; None without `--picture`."""
-    if options.picture is None:
-        for option in ("fiducials", "explain"):
-            if getattr(options, option):
-                raise InputError(f"--{option}: expected --picture, in which it is drawn")
-        return [None] * len(options.record)
-    names = [record.record_name(Path(path)) for path in options.record]
-    return [*picture_paths(options.picture, names)]
 
 
 def _read(path: str, options: argparse.Namespace, description: Description) -> Cohort:
@@ -97,7 +83,7 @@ def _read(path: str, options: argparse.Namespace, description: Description) -> C
         options=ReadOptions(
             unit="other" if description.unit == "other" else options.unit,
             fs=options.fs,
-            leads=options.leads,
+            leads=tuple(filter(None, options.leads.split(","))),
             start=options.start,
             seconds=options.seconds,
         ),
@@ -105,18 +91,6 @@ def _read(path: str, options: argparse.Namespace, description: Description) -> C
     if cohort.note:
         print(f"lvh: {printable(f'{path}: {cohort.note}')}", file=sys.stderr)
     return cohort
-
-
-def _hint(cohort: Cohort, description: Description) -> str:
-    """Return the end of a message that says how to make a record one that the model takes."""
-    if cohort.fs != description.fs:
-        return ". --resample converts it"
-    if description.needs_age_and_sex and not np.isfinite(cohort.age).all():
-        return ". --age and --sex give them"
-    is_signal = len(description.input_shape) == 2  # of samples and leads
-    has_all = is_signal and not description.form.needs_delineation
-    is_longer = has_all and cohort.signals.shape[1] > description.input_shape[0]
-    return ". --start and --seconds choose a part" if is_longer else ""
 
 
 def _predict(
@@ -127,7 +101,9 @@ def _predict(
     try:
         predictions = model.predict(cohort)
     except InputError as error:
-        raise InputError(f"{error}{_hint(cohort, description)}") from None
+        if cohort.fs != description.fs:
+            raise InputError(f"{error}. --resample converts it") from None
+        raise
     shows_criteria = description.label == LVH  # they are criteria for nothing else
     cohort = _with_waves(predictions.cohort, drawn=options.fiducials, criteria=shows_criteria)
     (prediction,) = predictions.table.to_dict("records")
@@ -199,25 +175,19 @@ def _calibrated(row: Row) -> str:
 
 
 def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None:
-    rows, shows_criteria = [row for row, _ in predicted], description.label == LVH
-    table = Table()
+    table, shows_criteria = Table(), description.label == LVH
     table.add_column("record", overflow="fold")
     table.add_column(f"P({description.label})")
-    seeds = f"{len(description.seeds)} seed{'s' if len(description.seeds) > 1 else ''}"
-    for name in (f"lowest to highest\nof {seeds}", "calibrated, 95 %"):
+    for name in ("lowest to highest", "calibrated, 95 %", "says"):
         table.add_column(name, no_wrap=True)
-    table.add_column("says", no_wrap=shows_criteria)
     if shows_criteria:
         table.add_column("criteria met")
-    names = [Path(row["record"]).name for row in rows]
-    if len(set(names)) < len(names):
-        names = [row["record"] for row in rows]
-    for name, (row, cohort) in zip(names, predicted, strict=True):
+    for row, cohort in predicted:
         measured = _measured(row, cohort)
         n_met = sum(row[f"{one}_met"] for one in measured)
         met = f"{n_met} of {len(measured)}" if measured else "not measured"
         table.add_row(
-            escape(name),
+            escape(row["record"]),
             f"{row['probability']:.3f}",
             f"{row['member_low']:.3f} to {row['member_high']:.3f}",
             _calibrated(row),
@@ -230,28 +200,24 @@ def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None
         for name, value in measured.items():
             table.add_row(CRITERIA[name].title, value, "yes" if row[f"{name}_met"] else "no")
         show_table(table)
-    _say_what_it_means(rows, description)
+    _say_what_it_means([row for row, _ in predicted], description)
 
 
 def _say_what_it_means(rows: list[Row], description: Description) -> None:
     note, label = f" ({description.note})" if description.note else "", description.label
-    fiducials = doubtful = ""
-    if n_detected := sum(row["fiducials"] not in ("annotated", "none") for row in rows):
-        end = ", for the criteria only"
-        if description.form.needs_delineation:
-            annotated = description.delineation == "annotated"
-            end = "; the model was trained with annotated ones" if annotated else ""
-        fiducials = f"Fiducials of {n_detected} of {len(rows)} were detected by {library()}{end}."
-    if names := ", ".join(row["record"] for row in rows if row["doubtful"]):
-        doubtful = f"The bounds of QRS, and what is measured in it, are in doubt in {names}."
+    origins = [row["fiducials"] for row in rows]
+    n_detected = sum(origin not in ("annotated", "none") for origin in origins)
+    detected = f"Fiducials of {n_detected} of {len(rows)} were detected by {library()}."
+    doubtful = ", ".join(row["record"] for row in rows if row["doubtful"])
     show_facts(
         {
-            "model": f"{description.name}, trained with {description.data}{note}",
+            "model": f"{description.name}, trained with {description.data}{note}, fiducials: "
+            f"{description.delineation}; {len(description.seeds)} seeds",
             "threshold": f"it says {label} where P({label}) is above {description.threshold:.3g}",
             "calibrated": f"by {description.calibration.n_records} out-of-fold records; at another "
             "place it may differ",
-            "fiducials": fiducials,
-            "doubtful": doubtful,
+            "fiducials": detected if n_detected else "",
+            "doubtful": f"the bounds of QRS are in doubt in {doubtful}" if doubtful else "",
             "drawn": ", ".join(row["picture"] for row in rows if "picture" in row),
         }
     )
@@ -259,12 +225,10 @@ def _say_what_it_means(rows: list[Row], description: Description) -> None:
         if row["fitted_on"]:
             say(f"{row['record']}: the model was fitted on this record: it says nothing new of it")
         elif row["distance"] > 1 or row["outside"]:
-            first, *others = row["outside"].split("; ")
-            more = f" and {len(others)} more, in --json" if others else ""
+            outside = f". Outside their range: {row['outside']}" if row["outside"] else ""
             say(
                 f"{row['record']}: unlike the training records (distance {row['distance']:.1f}; "
-                "above 1 is unusual): what the model says may mean nothing"
-                f"{f'. Outside their range: {first}{more}' if first else ''}",
+                f"above 1 is unusual): what the model says may mean nothing{outside}",
                 style="yellow" if row["distance"] > 1 else None,
             )
     say("help: not a medical device; docs/predictions.md says what the columns mean")
@@ -301,7 +265,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sex", choices=("female", "male"), help="if the file does not give it")
     add("--fs", type=between(1e-3, 1e5), help="sampling frequency, Hz, if the file lacks it")
     add("--unit", choices=("mV", "uV", "V"), help="unit of voltages, if the file lacks it")
-    add("--leads", type=_names, default=(), help="of an array, in order: i,ii,iii,avr,...")
+    add("--leads", default="", help="of an array, in order: i,ii,iii,avr,...")
     add("--start", type=between(0, 1e7), default=0.0, help="first second to read")
     add("--seconds", type=between(1e-3, 1e7), help="how many seconds to read (default: all)")
     add(
@@ -315,10 +279,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json")
     form.add_argument("--csv", dest="form", action="store_const", const="csv")
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(","))
 
 
 main = command(
