@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
 from lvh.errors import (
-    EnvironmentFault,
     InputError,
     LvhError,
     RenamedWarning,
@@ -48,17 +48,12 @@ def exit_code_of(
 ) -> int:
     """Run the body of a command and return its exit code; an error ends it with one line.
 
-    Args:
-        body: Returns nothing, or an exit code.
-        explained: Turns any error into one that has an exit code.
+    `explained` turns any error into one that has an exit code.
     """
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         with _signals_raised():
-            if not Path(".").exists():
-                raise EnvironmentFault(
-                    "the working directory: expected one that exists. Change to another directory"
-                )
+            Path.cwd()  # raises where it was deleted
             code = body()
             return code if isinstance(code, int) else 0
     except Interrupted as interruption:
@@ -126,36 +121,18 @@ def print_error(message: str, exit_code: int) -> int:
 
 def _as_line(message: str) -> str:
     text = f"lvh: {printable(masked(message))}"
-    return wrapped(text) if sys.stderr.isatty() else text
-
-
-def wrapped(text: str) -> str:
-    """Return lines that are no wider than the terminal, broken at words and indented as before.
-
-    A line that shows a command stays whole, to be pasted.
-    """
-    return "\n".join(
-        line
-        if line.startswith(("  lvh ", "  python "))
-        else at_words(line, " " * (len(line) - len(line.lstrip()) + 2 * line.startswith(" ")))
-        for line in text.split("\n")
-    )
+    return at_words(text) if sys.stderr.isatty() else text
 
 
 _format_warning = warnings.formatwarning
 
 
-def _format_renamed(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    line: str | None = None,
-) -> str:
+def _format_renamed(message: Warning | str, category: type[Warning], *place: Any) -> str:
     """Write the warning of an old name as an error is written, without a place in the code."""
-    if issubclass(category, RenamedWarning):
-        return f"{_as_line(str(message))}\n"
-    return _format_warning(message, category, filename, lineno, line)
+    is_renamed = issubclass(category, RenamedWarning)
+    return (
+        f"{_as_line(str(message))}\n" if is_renamed else _format_warning(message, category, *place)
+    )
 
 
 warnings.formatwarning = _format_renamed
@@ -193,7 +170,7 @@ def hydra_command(help_text: str, body: Callable[[list[str]], object]) -> Callab
     def main(arguments: list[str] | None = None) -> int:
         typed = sys.argv[1:] if arguments is None else arguments
         if {"-h", "--help"} & set(typed):
-            print(wrapped(help_text), end="")
+            print(help_text, end="")
             return 0
         return exit_code_of(lambda: body(typed))
 
@@ -208,11 +185,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         help="folder of a run, or ID of a tracked one (default: the latest sweep's best)",
     )
     parser.add_argument("--study", help="sweep whose best run is taken (default: the latest)")
-    parser.add_argument(
-        "--storage",
-        help="the database of the sweep: the value that you gave to search.storage (default: "
-        "studies.db)",
-    )
+    parser.add_argument("--storage", help="as search.storage of the sweep (default: studies.db)")
     add_plugin(parser)
     add_tracking(parser)
 

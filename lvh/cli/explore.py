@@ -2,14 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lvh.cli.command import check_folder, hydra_command
+from lvh.config.command_line import read_arguments
+from lvh.config.composition import composed_from
+from lvh.config.messages import explained
+from lvh.config.run_settings import RunSettings
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import made_in, write_fault
-
-if TYPE_CHECKING:
-    from lvh.config.run_settings import RunSettings
 
 _HELP = """\
 Show what a source holds before anything is trained, on one HTML page that needs no other file;
@@ -32,32 +32,20 @@ _FOLDER = "hydra.run.dir='outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}-explore-${data
 """The page of no run: its folder has a name of its own."""
 
 
-def _settings(arguments: list[str]) -> "tuple[RunSettings, Path]":
+def _settings(arguments: list[str]) -> tuple[RunSettings, Path]:
     """Compose and check what was typed, as lvh.run does; return the folder of the page too."""
-    from lvh.config.command_line import read_arguments
-    from lvh.config.composition import composed_from
-    from lvh.config.messages import explained
-
     command, _ = read_arguments([_FOLDER, *arguments])
     try:
-        for override in command.parsed():
-            if override.is_sweep_override():
-                raise InputError(
-                    f"{override.input_line}: expected one value: a page shows one source"
-                )
         config = command.load()
         folder, settings = Path(str(config.hydra.run.dir)), composed_from(config).settings
     except Exception as error:
         raise explained(error, command) from None
     if settings.external is not None:
-        raise InputError(
-            "external: expected none, for a page shows one source: "
-            f"data={settings.external.name}. Received: {settings.external.name}"
-        )
+        raise InputError(f"external: expected none. Received: {settings.external.name}")
     return settings, folder
 
 
-def _explore(settings: "RunSettings", folder: Path) -> None:
+def _explore(settings: RunSettings, folder: Path) -> None:
     from lvh.data import SOURCES
     from lvh.data.cohort import fingerprint
     from lvh.reports.dataset_report import PAGE, write
