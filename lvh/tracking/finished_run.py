@@ -73,14 +73,13 @@ def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
     parts, scores = tables["splits"], tables["scores"]
     records = parts.drop_duplicates("record").set_index("record")
     folds = tuple(_fold(row, tables, records.index) for row in tables["folds"].to_dict("records"))
-    found, known = (
+    pairs = [[fold.split.repeat + 1, fold.split.fold + 1] for fold in folds]
+    predicted, known = (
         tables[name][["repeat", "fold"]].astype(int).drop_duplicates().to_numpy().tolist()
         for name in ("predictions", "splits")
     )
-    numbers = [[1 + fold.split.repeat, 1 + fold.split.fold] for fold in folds]
-    if numbers != found or sorted(found) != sorted(known):
+    if pairs != predicted or sorted(pairs) != sorted(known):
         raise ValueError("folds.csv, predictions.csv and splits.csv have different folds")
-    y_true = tables["predictions"].y_true.astype(np.int64).to_numpy()
     summaries = {str(of): _summary(own.set_index("metric")) for of, own in scores.groupby("of")}
     null = _numbers(folder / "null.csv") if (folder / "null.csv").is_file() else pd.DataFrame()
     result = CVResult(
@@ -91,13 +90,13 @@ def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
         p_values=p_values,
         records=tuple(records.index),
         subjects=records.subject.to_numpy(np.str_),
-        y_true=y_true,
+        y_true=tables["predictions"].y_true.astype(np.int64).to_numpy(),
     )
     return _with_newer_scores(result, set(scores.metric))
 
 
 def _fold(row: dict[str, Any], tables: dict[str, pd.DataFrame], records: pd.Index) -> FoldResult:
-    """Return a fold, with scores of its predictions: the files of old runs lack newer ones."""
+    """Return a fold, scored by its predictions: the files of old runs lack newer scores."""
     number = (int(row["repeat"]), int(row["fold"]))
     own, predictions, history = (
         table[(table.repeat.astype(int) == number[0]) & (table.fold.astype(int) == number[1])]

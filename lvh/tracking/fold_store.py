@@ -1,5 +1,6 @@
 """The fold store: one file for each finished fold, from which everything else is derived."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -71,16 +72,13 @@ class FoldStore:
 
     def check(self) -> None:
         """Find out before a training, not after it, that no fold could be written."""
-        if max(len(part) for part in self._root.parts) > 255 or len(str(self._root)) > 4096:
-            raise InputError(
-                "store: expected a folder whose name has at most 255 characters, and its path "
-                f"4096. Received: {excerpt(str(self._root))}"
-            )
         try:
             self._root.mkdir(parents=True, exist_ok=True)
             fault = write_fault(self._root)
         except OSError as error:
             fault = str(error.strerror)
+            if error.errno == errno.ENAMETOOLONG:
+                raise InputError(f"store: {fault}. Received: {excerpt(str(self._root))}") from None
         if fault:
             raise EnvironmentFault(f"store: cannot write {self._root}: {fault}")
 
@@ -147,17 +145,13 @@ class FoldStore:
         folds = [fold for key in keys if (fold := self.read(key)) is not None]
         if not keys or len(folds) < len(keys):
             return None
-
-        def joined(field: str, dtype: Any) -> Any:
-            return np.concatenate([np.array(getattr(fold, field), dtype) for fold in folds])
-
         sizes = [len(fold.record) for fold in folds]
         return OutOfFold(
-            record=joined("record", np.str_),
+            record=np.concatenate([np.array(fold.record, np.str_) for fold in folds]),
             repeat=np.repeat([fold.repeat for fold in folds], sizes),
-            subject=joined("subject", np.str_),
-            y_true=joined("y_true", np.int64),
-            y_score=joined("y_score", np.float64),
+            subject=np.concatenate([np.array(fold.subject, np.str_) for fold in folds]),
+            y_true=np.concatenate([np.array(fold.y_true, np.int64) for fold in folds]),
+            y_score=np.concatenate([np.array(fold.y_score, np.float64) for fold in folds]),
             threshold=np.repeat([fold.threshold for fold in folds], sizes),
             losses=tuple((fold.history.loss, fold.history.validation_loss) for fold in folds),
         )

@@ -33,6 +33,7 @@ from lvh.tracking.run_names import ALL, fold_name, view_page, view_state, view_v
 from lvh.tracking.run_record import SHOWN, RunRecord, SweepRecord, load_run, load_sweep
 
 _LOCK_SECONDS = 120
+_MOST_RUNS = 50_000  # of a search; MLflow takes no larger number
 _PARENT = "mlflow.parentRunId"
 _NOTE = "mlflow.note.content"
 _RECORD = "record"
@@ -218,61 +219,37 @@ class MlflowStore:
         return self._search(f"tags.`{_PARENT}` = '{run_id}'")
 
     def _search(self, condition: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
-        runs: list[Run] = []
-        token = None
-        while True:
-            experiments = [self.experiment_id]
-            page = self._client.search_runs(experiments, condition, view, page_token=token)
-            runs += page
-            token = page.token
-            if not token:
-                return runs
+        return [*self._client.search_runs([self.experiment_id], condition, view, _MOST_RUNS)]
 
     def _log(
         self, run_id: str, metrics: list[Metric], params: Mapping[str, Plain], tags: dict[str, str]
     ) -> None:
         """Log in as few calls as MLflow takes: 100 parameters, and 1000 of anything, in each."""
-        entries = [
-            Param(name, "null" if value is None else str(value)[:6000])
-            for name, value in params.items()
-        ]
+        texts = {name: "null" if one is None else str(one)[:6000] for name, one in params.items()}
+        entries = [Param(name, text) for name, text in texts.items()]
         marks = [RunTag(name, value[:5000]) for name, value in tags.items()]
-        while entries or metrics or marks:
+        for at in range(0, max(len(entries), len(marks), 1 + len(metrics) // 8), 100):
+            part = slice(at, at + 100)
             self._client.log_batch(
-                run_id, metrics=metrics[:800], params=entries[:100], tags=marks[:100]
+                run_id, metrics[8 * at : 8 * at + 800], entries[part], marks[part]
             )
-            entries, metrics, marks = entries[100:], metrics[800:], marks[100:]
 
     def _log_data(self, run_id: str, record: RunRecord) -> None:
-        data = record.data
+        data, digest = record.data, record.data.fingerprint
         profile = {"records_used": data.n, "label": data.label, "note": data.note}
-        profile["fingerprint"] = data.fingerprint
-        # eight digits are what the UI has room for; the whole digest is in the profile
-        dataset = Dataset(
-            name=data.name,
-            digest=data.fingerprint[:8],
-            source_type="lvh",
-            source=data.name,
-            profile=json.dumps(profile),
-        )
+        text = json.dumps({**profile, "fingerprint": digest})
+        # eight digits are what the UI has room for
+        dataset = Dataset(data.name, digest[:8], source_type="lvh", source=data.name, profile=text)
         context = "exploration" if record.level == "data" else "cross-validation"
         inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
-        try:
-            self._client.log_inputs(run_id, datasets=inputs)
-        except MlflowException:  # another process has just recorded the same data set
-            self._client.log_inputs(run_id, datasets=inputs)
+        self._client.log_inputs(run_id, datasets=inputs)
 
     def _experiment(self, name: str, database: Path | None) -> str:
         """Find or make the experiment, and give it its view."""
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
             location = None if database is None else address.artifact_folder(database).as_uri()
-            try:
-                return str(self._client.create_experiment(name, location, {_NOTE: _ABOUT}))
-            except MlflowException:  # another process was faster
-                experiment = self._client.get_experiment_by_name(name)
-                if experiment is None:
-                    raise
+            return str(self._client.create_experiment(name, location, {_NOTE: _ABOUT}))
         experiment_id = str(experiment.experiment_id)
         if experiment.lifecycle_stage != "active":
             raise TrackingFault(
@@ -280,8 +257,6 @@ class MlflowStore:
                 f"mlflow experiments restore --experiment-id {experiment_id}, or use another "
                 "tracking.experiment"
             )
-        if _NOTE not in experiment.tags:
-            self._client.set_experiment_tag(experiment_id, _NOTE, _ABOUT)
         return experiment_id
 
 

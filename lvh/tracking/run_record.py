@@ -121,11 +121,10 @@ class RunRecord:
         """MLflow's metrics of a configuration: of `SHOWN`, and objectives of its sweep."""
         if self.level == "data":
             return {}
-        values = dict(self.mean)
-        values |= {f"std_{name}": value for name, value in self.std.items()}
-        for name, (estimate, low, high) in self.pooled.items():
-            ends = {f"pooled_{name}_low": low, f"pooled_{name}_high": high}
-            values |= {f"pooled_{name}": estimate, **ends}
+        values = {**self.mean, **{f"std_{name}": value for name, value in self.std.items()}}
+        for name, interval in self.pooled.items():
+            ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
+            values |= zip(ends, interval, strict=True)
         for row, scores in self.baselines.items():
             values |= {f"{baseline_prefix(row)}{name}": one for name, one in scores.items()}
         values |= {f"p_{name}": p for name, p in self.p_values.items()}
