@@ -1,11 +1,6 @@
 """The final model in MLflow: a `pyfunc` that answers requests, and versions in the model registry.
 
-A request to `mlflow models serve` is
-`{"inputs": {"signal": [[[mV, ...leads], ...samples], ...records]}, "params": {"fs": 500}}`; a
-model that needs them also takes `"age": [years, ...]` and `"sex": ["female", ...]`. Fiducials are
-detected in the signals. The leads are those of the training records, often i ii iii avr avl avf v1
-to v6; `"leads"` among the params names another order. The answer is
-`{"predictions": [{"probability": ..., ...}, ...]}`.
+docs/predictions.md shows a request and its answer.
 """
 
 import math
@@ -51,7 +46,7 @@ PLUGINS = "LVH_SERVED_PLUGINS"
 LOADER = __name__
 """Module by which MLflow loads a final model; it calls `_load_pyfunc`."""
 
-
+_NAME = "lvh"  # in the registry
 _MAX_DESCRIPTION = 5000  # letters that every store of MLflow takes
 _ABOUT = (
     "Models of the ECG, for research. "
@@ -102,25 +97,16 @@ def request_cohort(
     Raises:
         InputError: A value is out of range, or the fields have different numbers of records.
     """
-    if params.get("fs") is None:
-        raise InputError(
-            f"params.fs: expected the sampling frequency of the signal, Hz; {description.fs:g} in "
-            "training. Received: none"
-        )
-    own = description.leads
+    own, n_records = description.leads, len(inputs["signal"])
     leads = tuple(str(lead).lower() for lead in params.get("leads", own))
-    if sorted(leads) != sorted(own):
-        raise InputError(f"params.leads: expected {' '.join(own)} in any order")
     with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
         signal = np.asarray(inputs["signal"], np.float32)
-    n_records, n_samples, _ = signal.shape
-    if not signal.size:
-        raise InputError(f"inputs.signal: expected samples. Received: shape {signal.shape}")
-    if description.form.needs_delineation and n_records * n_samples > MAX_SAMPLES:
-        raise InputError(
-            f"inputs.signal: expected at most {MAX_SAMPLES} samples in all records, in which "
-            f"fiducials are detected. Received: {n_records} x {n_samples}"
-        )
+    _expect("params.fs", "the sampling frequency of the signal, Hz", params.get("fs") is not None)
+    _expect("params.leads", f"{' '.join(own)} in any order", sorted(leads) == sorted(own))
+    _expect("inputs.signal", "samples", signal.size > 0)
+    if description.form.needs_delineation:
+        fits = n_records * signal.shape[1] <= MAX_SAMPLES
+        _expect("inputs.signal", f"at most {MAX_SAMPLES} samples in all records", fits)
     signal = signal[:, :, [leads.index(lead) for lead in own]]
     for record in signal[np.isfinite(signal).all(axis=(1, 2))]:
         if fault := limb_fault(record, own):
@@ -128,17 +114,20 @@ def request_cohort(
     ages, males = [math.nan] * n_records, [False] * n_records
     if description.needs_age_and_sex:
         ages, sexes = (np.asarray(inputs[name]).tolist() for name in ("age", "sex"))
-        if len(ages) != n_records or not all(0 <= age <= MAX_AGE for age in ages):
-            raise InputError(
-                f"inputs.age: expected {n_records} numbers of 0 to {MAX_AGE:g} years, one a record"
-            )
-        if len(sexes) != n_records or not {*sexes} <= {"female", "male"}:
-            raise InputError(f"inputs.sex: expected {n_records} times female or male, one a record")
+        fits = len(ages) == n_records and all(0 <= age <= MAX_AGE for age in ages)
+        _expect("inputs.age", f"{n_records} numbers of 0 to {MAX_AGE:g} years", fits)
+        fits = len(sexes) == n_records and {*sexes} <= {"female", "male"}
+        _expect("inputs.sex", f"{n_records} times female or male", fits)
         males = [sex == "male" for sex in sexes]
     cohort = unlabelled_cohort(
         "request", signal, fs=float(params["fs"]), age=ages, male=males, leads=own
     )
     return replace(cohort, unit=description.unit)
+
+
+def _expect(field: str, expected: str, fits: bool) -> None:
+    if not fits:
+        raise InputError(f"{field}: expected {expected}")
 
 
 def signature(description: Description) -> ModelSignature:
@@ -159,18 +148,17 @@ def write_mlmodel(folder: Path, description: Description) -> None:
     model.save(folder / "MLmodel")
 
 
-def register(
-    folder: Path, description: Description, settings: TrackingSettings, *, name: str, alias: str
-) -> str:
-    """Log a final model with its evidence, and return its new version, which gets the alias.
+def register(folder: Path, description: Description, settings: TrackingSettings) -> str:
+    """Log a final model with its evidence, and return its new version, the champion.
 
     Raises:
         TrackingFault: The store cannot be reached or written.
     """
-    with store_faults(settings, name):
+    with store_faults(settings, _NAME):
         _use(settings, to_read=False)
         client, experiment = MlflowClient(), MlflowStore(settings).experiment_id
-        run = _refitted_run(client, experiment, description)
+        wanted = f"tags.key = '{description.run_key}' and attributes.status = 'FINISHED'"
+        run = next(iter(client.search_runs([experiment], wanted, max_results=1)), None)
         text = _description((folder / CARD).read_text(), run)
         origin = {
             "chosen_run": run.info.run_id if run else "",
@@ -184,14 +172,14 @@ def register(
             tags={"level": "model", "mlflow.source.name": "lvh export", **origin},
             description=text,
         ):
-            logged = _log(folder, description, origin, name)
+            logged = _log(folder, description, origin)
         if run is not None:  # its page then shows the model
             client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
         version = str(logged.registered_model_version)
-        client.update_model_version(name, version, description=text)
-        if not client.get_registered_model(name).description:
-            client.update_registered_model(name, description=_ABOUT)
-        client.set_registered_model_alias(name, alias, version)
+        client.update_model_version(_NAME, version, description=text)
+        if not client.get_registered_model(_NAME).description:
+            client.update_registered_model(_NAME, description=_ABOUT)
+        client.set_registered_model_alias(_NAME, "champion", version)
     return version
 
 
@@ -219,7 +207,7 @@ def _use(settings: TrackingSettings, *, to_read: bool) -> None:
     mlflow.set_registry_uri(store)
 
 
-def _log(folder: Path, description: Description, origin: dict[str, str], name: str) -> Any:
+def _log(folder: Path, description: Description, origin: dict[str, str]) -> Any:
     """Log data, settings, model and scores to the active run; return the logged model."""
     settings, versions = description.settings, description.versions
     fields = ("label", "n_records", "n_positive", "threshold", "n_candidates", "chosen_by")
@@ -240,7 +228,7 @@ def _log(folder: Path, description: Description, origin: dict[str, str], name: s
             data_path=str(folder),
             signature=signature(description),
             pip_requirements=[f"{one}=={versions[one]}" for one in _RUNTIME if one in versions],
-            registered_model_name=name,
+            registered_model_name=_NAME,
             params=params,
             tags=origin,
         )
@@ -250,23 +238,15 @@ def _log(folder: Path, description: Description, origin: dict[str, str], name: s
     return logged
 
 
-def _refitted_run(client: MlflowClient, experiment: str, description: Description) -> Run | None:
-    """Return the tracked run that was refitted; None where this experiment does not have it."""
-    wanted = f"tags.key = '{description.run_key}' and attributes.status = 'FINISHED'"
-    runs = client.search_runs([experiment], wanted, max_results=1)
-    return runs[0] if runs else None
-
-
 def _description(text: str, run: Run | None) -> str:
     """Return a card with a link to the refitted run, cut to the length that MLflow takes."""
     if run is not None:
         title, _, rest = text.partition("\n")
         page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
         text = f"{title}\n\n[The cross-validated run, with its folds and figures]({page})\n{rest}"
-    if len(text) <= _MAX_DESCRIPTION:
-        return text
     end = f"\n\nCut here; the artifact {CARD} has the rest."
-    return text[: _MAX_DESCRIPTION - len(end)].rpartition("\n")[0] + end
+    is_short = len(text) <= _MAX_DESCRIPTION
+    return text if is_short else text[: _MAX_DESCRIPTION - len(end)].rpartition("\n")[0] + end
 
 
 def _metrics(description: Description) -> dict[str, float]:

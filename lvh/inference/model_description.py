@@ -198,20 +198,19 @@ def parse(text: str) -> Description:
     load_installed()
     try:
         values = json.loads(text)
-        received = values.get("format") if isinstance(values, dict) else None
-        if isinstance(received, int) and received < FORMAT:
+        if isinstance(values.get("format"), int) and values["format"] < FORMAT:
             raise InputError(
-                f"format: expected {FORMAT}. Received: {received}, of an earlier version of lvh: "
-                "fit the model again with `lvh export RUN`"
+                f"format: expected {FORMAT}. Received: {values['format']}, of an earlier version "
+                "of lvh: fit the model again with `lvh export RUN`"
             )
-        recorded = _plugins_of(values.get("versions") if isinstance(values, dict) else None)
+        recorded = _plugins_of(values["versions"])
         check_origins({option: source for option, (source, _) in recorded.items()}, "model")
         description = _ADAPTER.validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "model"
         raise InputError(printable(f"{place}: {first['msg']}")[:300]) from None
-    except (ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"not the description of a model ({type(error).__name__})") from None
     # a default of today need not be that of the training
     if json.loads(description.to_json()) != {**_LATER, **values}:
@@ -231,11 +230,11 @@ def plugin_versions(settings: Any) -> dict[str, str]:
     return {f"{_PLUGIN}{option}": f"{one.source} {one.digest}" for option, one in plugins.items()}
 
 
-def _plugins_of(versions: Any) -> dict[str, tuple[str, ...]]:
+def _plugins_of(versions: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Return the source and the digest of each option's code, which `versions` names."""
     return {
-        name.removeprefix(_PLUGIN): str(text).rpartition(" ")[::2]
-        for name, text in (versions.items() if isinstance(versions, dict) else ())
+        name.removeprefix(_PLUGIN): text.rpartition(" ")[::2]
+        for name, text in versions.items()
         if name.startswith(_PLUGIN)
     }
 
@@ -269,15 +268,14 @@ def card(description: Description) -> str:
     intercept, slope = description.calibration.line
     needs = ["fiducials of each lead"] if description.form.needs_delineation else []
     needs += ["age and sex"] if description.needs_age_and_sex else []
+    curve = description.voltage_curve
     return templates.get_template("model_card.md.jinja").render(
         d=description,
         intercept=intercept,
         slope=slope,
         repeats=description.calibration.repeats,
         needs=needs,
-        curve=voltage_sentence(description.voltage_curve, description.label)
-        if description.voltage_curve
-        else "",
+        curve=voltage_sentence(curve, description.label) if curve else "",
         selected=sorted({*description.chosen} - {""}),
         shown=[name for name in _SHOWN if any(name in row for row in description.scores.values())],
     )

@@ -46,21 +46,13 @@ def cross_validated(settings: "RunSettings", data: ExperimentData, study: str = 
     Raises:
         InputError: A fold is missing, or the protocol of the run leaks.
     """
-    if settings.cv.protocol.leaks:
-        raise InputError(
-            "RUN: expected an honest protocol, so that the scores of the folds hold for the "
-            f"model. Received: {settings.cv.protocol.leakage}"
-        )
-    if settings.external is not None:
-        raise InputError(
-            "RUN: expected a run on one data set. Received: a run with external="
-            f"{settings.external.name}, whose records are test records only"
-        )
-    if not data.cohort.leads:
-        raise InputError(
-            "RUN: expected a run on records with signals: a final model predicts from those. "
-            f"Received: features={settings.features.name} of {data.cohort.name}, without"
-        )
+    for expected, received in (
+        ("an honest protocol", settings.cv.protocol.leakage),
+        ("a run on one data set", settings.external and f"external={settings.external.name}"),
+        ("a run on records with signals", "" if data.cohort.leads else f"{data.cohort.name}"),
+    ):
+        if received:
+            raise InputError(f"RUN: expected {expected}. Received: {received}")
     splits = data.splits
     keys = [fold_key(settings, data.cohort.fingerprint, split, splits) for split in splits]
     places = [store_of(study, settings.store)] if study else stores(settings.store)

@@ -1,10 +1,7 @@
 """The training records of a final model: their hashes, and the ranges of their inputs.
 
-A kernel machine or a tree answers anything for a record that is unlike these. So each prediction
-says whether the record is one of them, which inputs are outside their range, and how far it is from
-the nearest of them. Of a signal the inputs are four values of each lead as the model sees it: the
-lowest, the median, the highest, and the mean step from sample to sample. Scaled leads all have the
-same lowest and highest value; the other two tell noise and another sampling frequency from an ECG.
+A prediction says whether the record is one of them, which inputs are outside their range, and how
+far it is from the nearest. Of a signal, the inputs are four values of each lead.
 """
 
 import hashlib
