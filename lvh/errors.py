@@ -9,20 +9,16 @@ from functools import cache
 
 _SECRET = re.compile(
     # up to the last @: a password may have an @ that is not written as %40
-    r"(?P<login>://[^:/@\s]*:)\S+@"
-    r"|(?P<option>\b\w*(?:password|passwd|pwd|secret|token|api_?key)=)[^&\s'\"]+",
+    r"(://[^:/@\s]*:)\S+(?=@)"
+    r"|(\b\w*(?:password|passwd|pwd|secret|token|api_?key)=)[^&\s'\"]+",
     re.IGNORECASE,
 )
-
-
 _LONGEST = 120  # characters of a value that a message shows
 
 
 def masked(text: str) -> str:
     """Hide the password of every address in a text."""
-    return _SECRET.sub(
-        lambda match: f"{match['login']}***@" if match["login"] else f"{match['option']}***", text
-    )
+    return _SECRET.sub(lambda match: f"{match[1] or match[2]}***", text)
 
 
 def printable(text: str) -> str:
@@ -33,10 +29,7 @@ def printable(text: str) -> str:
 
 
 def at_words(line: str, indent: str = "") -> str:
-    """Return a line broken at words for the terminal; no path or address is cut.
-
-    `indent` begins every line but the first.
-    """
+    """Return a line broken at words for the terminal; `indent` begins every line but the first."""
     return textwrap.fill(
         line,
         shutil.get_terminal_size().columns,
@@ -95,15 +88,9 @@ def as_lvh_error(error: Exception) -> LvhError:
     if isinstance(error, LvhError):
         return error
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        name = str(error.filename)
-        return InputError(
-            "expected names that a file system takes. Received: one of "
-            f"{len(name)} characters that ends with {name[-40:]!r}"
-        )
+        return InputError(f"{error.strerror}: ...{str(error.filename)[-40:]}")
     if isinstance(error, FileNotFoundError) and error.filename is None:
-        return EnvironmentFault(
-            "the working directory was deleted. Change to one that exists, and try again"
-        )
+        return EnvironmentFault("the working directory was deleted. Change to one that exists")
     if isinstance(error, OSError) and error.filename is not None:
         return EnvironmentFault(f"cannot use {error.filename}: {error.strerror}")
     lines = str(error).strip().splitlines()

@@ -213,5 +213,5 @@ def test_predictions_come_in_the_order_of_the_keys(store):
 
 @pytest.mark.parametrize("name", ["k" * 300, "k/" * 50_000])
 def test_a_folder_that_no_file_system_takes_is_bad_input(tmp_path, name):
-    with pytest.raises(InputError, match=r"store: expected a folder .*4096"):
+    with pytest.raises(InputError, match="store: File name too long"):
         FoldStore(tmp_path / name).check()

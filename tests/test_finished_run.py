@@ -85,7 +85,7 @@ def test_a_run_without_its_files_or_with_damaged_ones_is_refused(trained, tmp_pa
         table = pd.read_csv(run.folder / f"{name}.csv", dtype=str)
         for changed in (table[1:], *(table.assign(**other) for other in others)):
             changed.to_csv(shutil.copytree(run.folder, damaged, dirs_exist_ok=True) / f"{name}.csv")
-            with pytest.raises(lvh.InputError, match="damaged ones"):
+            with pytest.raises(lvh.InputError, match="damaged files"):
                 lvh.load_run(damaged)
 
 

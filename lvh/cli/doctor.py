@@ -8,21 +8,27 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
+import requests
+from packaging.requirements import Requirement
+
 from lvh.cli.command import hydra_command
+from lvh.cli.run import MULTIRUN
+from lvh.config.command_line import read_arguments
+from lvh.config.composition import compose, recipe_params
+from lvh.config.sweep_space import one_point, space_of
+from lvh.data.cache import cache_dir
 from lvh.errors import as_lvh_error
 from lvh.files import made_in, write_fault
+from lvh.models.backends import check_installed, version
 from lvh.reports.terminal import say
-
-if TYPE_CHECKING:
-    from lvh.config.run_settings import RunSettings
+from lvh.runs.points import SweepPoints
 
 _MAIN = ("keras", "mlflow", "numpy", "optuna", "scikit-learn", "tensorflow")
 _PATIENCE = 5  # s
 _STYLES = {"ok": None, "warning": "yellow", "fault": "bold red"}
-_DOWNLOADS = "the first run downloads it from"
 _POSTGRESQL = 5432  # its port
 _HELP = """\
 Check whether `lvh run` can run here. Nothing is changed.
@@ -41,13 +47,8 @@ fault of the arguments or the data, else 3.
 """
 
 
-class Finding(NamedTuple):
-    """The result of a check: what is wrong or else what is found, and the exit code of a fault."""
-
-    check: str
-    fault: str
-    found: str = ""
-    exit_code: int = 3
+Finding = tuple[str, str, str, int]
+"""A check, what is wrong (or nothing), what is found, and the exit code of a fault (0: warning)."""
 
 
 def _examine(arguments: list[str]) -> int:
@@ -61,79 +62,65 @@ def _examine(arguments: list[str]) -> int:
 
 
 def _findings(arguments: list[str]) -> Iterator[Finding]:
-    from lvh.cli.run import MULTIRUN
-    from lvh.config.command_line import read_arguments
-    from lvh.config.composition import compose, recipe_params
-    from lvh.config.sweep_space import one_point, space_of
-    from lvh.models.backends import check_installed
-    from lvh.runs.points import SweepPoints
-
-    check = "python"
+    yield "python", "", f"{platform.python_version()} on {platform.platform()}", 3
+    yield from _packages()
+    check = "settings"
     try:
-        yield Finding(check, "", f"{platform.python_version()} on {platform.platform()}")
-        yield from _packages()
-        check = "settings"
         command, flags = read_arguments(arguments)
         is_sweep = bool({*flags} & {*MULTIRUN})
         if is_sweep:
             command = command.with_recipe(recipe_params(one_point(command).load().hydra))
         settings = compose(one_point(command)).settings
-        yield Finding(check, "", settings.name)
+        yield check, "", settings.name, 3
         check = "backend"
         check_installed(settings.backend)
-        yield Finding(check, "", settings.backend)
+        yield check, "", settings.backend, 3
         check = "data"
         sources = [one for one in (settings.data, settings.external) if one is not None]
         data = [_data(source) for source in sources]
         yield from data
-        if is_sweep and not any(one.fault or one.found.startswith(_DOWNLOADS) for one in data):
+        if is_sweep and not any(fault or "download" in found for _, fault, found, _ in data):
             check = "points"
             points = SweepPoints(command, space_of(command))
             checked = points.check()
-            yield Finding(check, "", f"{points.plan.title}: {checked} can run")
+            yield check, "", f"{points.plan.title}: {checked} can run", 3
     except Exception as error:
         refusal = as_lvh_error(error)
-        yield Finding(check, str(refusal), exit_code=2 if refusal.exit_code == 2 else 3)
-        if check in ("packages", "settings"):
+        yield check, str(refusal), "", 2 if refusal.exit_code == 2 else 3
+        if check == "settings":
             return
     if settings.tracking.name == "off":
-        yield Finding("tracking", "", "tracking=off: results stay in outputs/")
+        yield "tracking", "", "tracking=off: results stay in outputs/", 3
     else:
         yield _store("tracking", settings.tracking.uri or "sqlite:///mlflow.db", "tracking.uri")
     yield _store("studies", settings.search.storage or "sqlite:///studies.db", "search.storage")
-    yield from _folders(settings)
+    yield from _folders(Path(settings.store).absolute())
 
 
 def _packages() -> Iterator[Finding]:
     """Compare versions with those that lvh requires."""
-    from packaging.requirements import Requirement
-
-    from lvh.models.backends import version as version_of
-
     versions = {}
     for required in map(Requirement, importlib.metadata.requires("lvh") or []):
         if required.marker is not None and not required.marker.evaluate({"extra": ""}):
             continue  # an optional one
-        versions[required.name] = version = version_of(required.name) or "none"
-        if version == "none" or not required.specifier.contains(version, prereleases=True):
+        versions[required.name] = installed = version(required.name) or "none"
+        if installed == "none" or not required.specifier.contains(installed, prereleases=True):
             expected = f"{required.name}{required.specifier}"
-            yield Finding("packages", f"expected {expected}. Received: {version}")
-    yield Finding("packages", "", ", ".join(f"{one} {versions.get(one)}" for one in _MAIN))
+            yield "packages", f"expected {expected}. Received: {installed}", "", 3
+    yield "packages", "", ", ".join(f"{one} {versions.get(one)}" for one in _MAIN), 3
 
 
 def _data(source: Any) -> Finding:
     """Look for the files of a data set, or for the server that has them."""
-    from lvh.data.cache import cache_dir
-
-    by_hand = "Download it elsewhere and give its folder by data.root=, or data=synthetic"
+    by_hand = "Get it elsewhere and give its folder by data.root=, or take data=synthetic"
     root, url = getattr(source, "root", None), getattr(source, "url", None)
     if root:
         fault = "" if Path(root).expanduser().is_dir() else f"{root}: no such folder. {by_hand}"
-        return Finding("data", fault, f"{root} is there", 2)
+        return "data", fault, f"{root} is there", 2
     if url is None or any(cache_dir().glob(f"{source.name}-*/")):
-        return Finding("data", "", f"data={source.name} needs no download")
+        return "data", "", f"data={source.name} is there", 3
     fault = _unreachable(url)
-    return Finding("data", f"{url}: {fault}. {by_hand}" if fault else "", f"{_DOWNLOADS} {url}")
+    return "data", f"{url}: {fault}. {by_hand}" if fault else "", f"to download from {url}", 3
 
 
 def _store(check: str, address: str, field: str) -> Finding:
@@ -143,13 +130,11 @@ def _store(check: str, address: str, field: str) -> Finding:
     else:
         fault = _unreachable(address)
     refusal = f"cannot use {address}: {fault}. Choose another {field}" if fault else ""
-    return Finding(check, refusal, address)
+    return check, refusal, address, 3
 
 
 def _unreachable(address: str) -> str:
     """Return why a server cannot be reached; empty if it can be."""
-    import requests
-
     parts = urlsplit(address)
     try:
         if parts.scheme.startswith("http"):  # requests knows proxies
@@ -163,20 +148,17 @@ def _unreachable(address: str) -> str:
     return ""
 
 
-def _folders(settings: "RunSettings") -> Iterator[Finding]:
+def _folders(store: Path) -> Iterator[Finding]:
     """Check that folders can be written, and the room on their disks."""
-    from lvh.data.cache import cache_dir
-
-    tmp = Path(tempfile.gettempdir())
-    for folder in (Path.cwd() / "outputs", Path(settings.store).absolute(), cache_dir(), tmp):
+    for folder in (Path.cwd() / "outputs", store, cache_dir(), Path(tempfile.gettempdir())):
         place = made_in(folder)
-        if fault := write_fault(place):
-            text = f"cannot write in {place}: {fault}. Choose another by store= or hydra.run.dir="
-            yield Finding("folders", text)
-            continue
-        free = shutil.disk_usage(place).free // 2**20
+        fault, free = write_fault(place), shutil.disk_usage(place).free // 2**20
         text = f"{free:,} MiB are free in {place}; a run needs about 10 MiB, LUDB 200 MiB"
-        yield Finding("folders", text if free < 1024 else "", text, 3 if free < 100 else 0)
+        if fault:
+            refusal = f"cannot write in {place}: {fault}. Choose another store= or hydra.run.dir="
+            yield "folders", refusal, "", 3
+        else:
+            yield "folders", text if free < 1024 else "", text, 3 if free < 100 else 0
 
 
 main = hydra_command(_HELP, _examine)

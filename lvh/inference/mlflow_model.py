@@ -66,18 +66,13 @@ class PyfuncModel:
     def predict(
         self, model_input: Mapping[str, Any], params: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """Return for each record the columns of `Predictions.table`.
-
-        Raises:
-            MlflowException: The request is not valid; a server answers 400 with the message.
-        """
+        """Return for each record the columns of `Predictions.table`; a server answers them."""
         try:
             cohort = request_cohort(self._model.description, model_input, params or {})
             with self._lock:
                 predictions = self._model.predict(cohort)
-            if predictions.dropped:
-                reasons = (f"record {name}: {why}" for name, why in predictions.dropped)
-                raise InputError("; ".join(reasons))
+            for name, reason in predictions.dropped:
+                raise InputError(f"record {name}: {reason}")
         except InputError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
         rows: list[dict[str, Any]] = predictions.table.to_dict("records")
@@ -92,11 +87,7 @@ def _load_pyfunc(path: str) -> PyfuncModel:
 def request_cohort(
     description: Description, inputs: Mapping[str, Any], params: Mapping[str, Any]
 ) -> Cohort:
-    """Return the records of a request whose fields have the types and axes of `signature`.
-
-    Raises:
-        InputError: A value is out of range, or the fields have different numbers of records.
-    """
+    """Return the records of a request whose fields have the types and axes of `signature`."""
     own, n_records = description.leads, len(inputs["signal"])
     leads = tuple(str(lead).lower() for lead in params.get("leads", own))
     with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
@@ -149,11 +140,7 @@ def write_mlmodel(folder: Path, description: Description) -> None:
 
 
 def register(folder: Path, description: Description, settings: TrackingSettings) -> str:
-    """Log a final model with its evidence, and return its new version, the champion.
-
-    Raises:
-        TrackingFault: The store cannot be reached or written.
-    """
+    """Log a final model with its evidence, and return its new version, the champion."""
     with store_faults(settings, _NAME):
         _use(settings, to_read=False)
         client, experiment = MlflowClient(), MlflowStore(settings).experiment_id
@@ -185,12 +172,7 @@ def register(folder: Path, description: Description, settings: TrackingSettings)
 
 @contextmanager
 def fetch(uri: str, settings: TrackingSettings) -> Iterator[Path]:
-    """Download a final model and yield its folder; nothing in it is run.
-
-    Raises:
-        InputError: There is no such model, or it is no final model of lvh.
-        TrackingFault: The store cannot be reached.
-    """
+    """Download a final model and yield its folder; nothing in it is run."""
     with TemporaryDirectory() as folder:
         with store_faults(settings, uri):
             _use(settings, to_read=True)
@@ -209,13 +191,12 @@ def _use(settings: TrackingSettings, *, to_read: bool) -> None:
 
 def _log(folder: Path, description: Description, origin: dict[str, str]) -> Any:
     """Log data, settings, model and scores to the active run; return the logged model."""
-    settings, versions = description.settings, description.versions
-    fields = ("label", "n_records", "n_positive", "threshold", "n_candidates", "chosen_by")
+    versions = description.versions
+    fields = ("label", "n_records", "n_positive", "threshold", "n_candidates", "chosen_by", "seeds")
     params = {
         **origin,
-        "model": settings.model.name,
-        "features": settings.features.name,
-        "seeds": ",".join(map(str, description.seeds)),
+        "model": description.settings.model.name,
+        "features": description.settings.features.name,
         **{field: str(getattr(description, field)) for field in fields},
     }
     mlflow.log_params(params)

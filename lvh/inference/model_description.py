@@ -168,16 +168,13 @@ class Description:
 
 def data_fields(cohort: Cohort, features: FeatureSet) -> dict[str, Any]:
     """Return the fields of a description that its training records decide."""
+    own = {name: getattr(cohort, name) for name in ("fingerprint", "note", "fs", "leads", "unit")}
     return {
+        **own,
         "data": cohort.name,
         "label": cohort.label_name,
-        "fingerprint": cohort.fingerprint,
-        "note": cohort.note,
         "n_records": len(features.y),
         "n_positive": int(features.y.sum()),
-        "fs": cohort.fs,
-        "leads": cohort.leads,
-        "unit": cohort.unit,
         "delineation": cohort.delineation.origin,
         "names": features.names,
         "input_shape": features.input_shape,
@@ -242,15 +239,13 @@ def _plugins_of(versions: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 def voltage_sentence(curve: Sequence[Sequence[float]], label: str) -> str:
     """Say how mean probabilities without and with a label answer `FACTORS`, and if one falls."""
     sides, verdict, steps = [], [], np.diff(curve, axis=0)
-    for at, side in ((1, "with"), (0, "without")):
-        means = ", ".join(f"{row[at]:.2f}" for row in curve)
-        sides.append(f"{side} {label} {means}")
+    for at, side in ((1, f"with {label}"), (0, f"without {label}")):
+        sides.append(f"{side} {', '.join(f'{row[at]:.2f}' for row in curve)}")
         if len(falls := np.flatnonzero(steps[:, at] < -_FALL)):
             first, last = FACTORS[falls[0]], FACTORS[falls[-1] + 1]
-            verdict.append(f"{side} {label} it FALLS between {first:g} and {last:g}")
-    never = "it never falls" if np.abs(steps).max() > _FALL else "it hardly changes"
+            verdict.append(f"{side} it FALLS between {first:g} and {last:g}")
+    says = ", ".join(verdict) or "it does not fall"
     factors, means = ", ".join(f"{one:g}" for one in FACTORS), ", ".join(sides)
-    says = ", ".join(verdict) or never
     return f"all voltages times {factors}: mean probability of records {means}; {says}"
 
 

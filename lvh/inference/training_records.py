@@ -26,19 +26,14 @@ _MOST = 0.95  # share of the training records that have another one within reach
 class TrainingRecords:
     """The records that a model was fitted on.
 
-    Attributes:
-        names: Names of the values.
-        values: Inputs of each record, NaN where missing, shape (n_records, n_values).
-        fill: Values that replace missing tabular inputs, shape (n_tabular,).
-        hashes: Hash of each lead of each record, shape (n_records, n_leads).
-        reach: Distance within which 95 % of these records have another one; a sum over the values,
-            in standard deviations.
+    `reach` is the distance within which 95 % of these records have another one: a sum over the
+    values, in standard deviations.
     """
 
-    names: npt.NDArray[np.str_]
-    values: Rows
-    fill: Rows
-    hashes: npt.NDArray[np.uint64]
+    names: npt.NDArray[np.str_]  # of the values
+    values: Rows  # inputs of each record, NaN where missing, shape (n_records, n_values)
+    fill: Rows  # values that replace missing tabular inputs, shape (n_tabular,)
+    hashes: npt.NDArray[np.uint64]  # of each lead of each record, shape (n_records, n_leads)
     reach: Floats
 
     def write(self, path: Path) -> None:
@@ -52,13 +47,7 @@ class TrainingRecords:
         return self._mean_and_std[0][: len(self.fill)].astype(np.float32)
 
     def compare(self, cohort: Cohort, features: FeatureSet) -> pd.DataFrame:
-        """Say how records relate to these.
-
-        Returns:
-            For each record of the features `fitted_on`, whether it is one of these; `distance`
-            from the nearest of these, divided by their reach among themselves, so that 19 of 20
-            of them have 1 or less; and `outside`, the inputs outside of their range.
-        """
+        """Return `fitted_on`, `distance` and `outside` of each record: docs/predictions.md."""
         _, values = _values(features)
         known = np.ma.masked_invalid(self.values)
         low, high = known.min(axis=0).filled(np.nan), known.max(axis=0).filled(np.nan)

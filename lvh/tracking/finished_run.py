@@ -47,11 +47,7 @@ def read_result(run: str | Path, uri: str | None = None) -> CVResult:
 
 
 def read_folder(folder: Path) -> tuple[CVResult, RunRecord]:
-    """Return the result of a finished run, and its record, from the files of its folder.
-
-    Raises:
-        InputError: A file is missing or damaged.
-    """
+    """Return the result of a finished run, and its record, from the files of its folder."""
     missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
         raise InputError(
@@ -62,9 +58,7 @@ def read_folder(folder: Path) -> tuple[CVResult, RunRecord]:
     try:
         return _read(folder, dict(record.p_values)), record
     except (AttributeError, KeyError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{folder}: expected the files of a run. Received: damaged ones ({error})"
-        ) from error
+        raise InputError(f"{folder}: expected a run. Received: damaged files ({error})") from error
 
 
 def _read(folder: Path, p_values: dict[str, float]) -> CVResult:

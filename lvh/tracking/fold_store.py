@@ -28,12 +28,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoredFold:
-    """A fold as its file holds it.
-
-    `record`, `subject`, `y_true` and `y_score` are of the test records and equally long;
-    `settings` are for a user who reads the file, since the key contains them; all else is as in
-    `FoldResult`.
-    """
+    """A fold as its file holds it; `settings` are for a user who reads it, the key has them too."""
 
     key: str
     settings: dict[str, Any]
@@ -56,10 +51,9 @@ class StoredFold:
 
 
 class FoldStore:
-    """A folder with one file for each fold, named by the fold's key.
+    """A folder with one file for each fold, named by its key from `lvh.runs.cache_key`.
 
-    Each file is written whole or not at all and holds the hash of its content: a damaged file
-    is warned of and counts as absent. Keys are from `lvh.runs.cache_key`.
+    Each file holds the hash of its content: a damaged one is warned of and counts as absent.
     """
 
     def __init__(self, root: Path) -> None:

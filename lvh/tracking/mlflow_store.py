@@ -9,7 +9,6 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,18 @@ set_mlflow_variables()
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
-from mlflow.exceptions import MlflowException
 
 from lvh.errors import TrackingFault
 from lvh.evaluation.results import Plain
 from lvh.tracking import address
 from lvh.tracking.address import TrackingSettings, embedded
 from lvh.tracking.fold_store import FoldStore, StoredFold
-from lvh.tracking.run_names import ALL, fold_name, view_page, view_state, view_value
+from lvh.tracking.run_names import ALL, fold_name, view_page, view_state
 from lvh.tracking.run_record import SHOWN, RunRecord, SweepRecord, load_run, load_sweep
 
 _LOCK_SECONDS = 120
 _MOST_RUNS = 50_000  # of a search; MLflow takes no larger number
-_PARENT = "mlflow.parentRunId"
-_NOTE = "mlflow.note.content"
+_PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
 _RECORD = "record"
 """Tag with the digest of the record that a run shows, set when all of it has been written."""
 _STATUS = {"failed": "FAILED", "killed": "KILLED"}
@@ -72,7 +69,7 @@ class MlflowStore:
         self._sweeps: dict[str, str] = {}
         self.page = view_page(self.experiment_id)
         """Place of the newest sweep, or of all configurations, in the UI."""
-        if not self._view(ALL):
+        if f"{_SAVED}{ALL}" not in self._client.get_experiment(self.experiment_id).tags:
             self._set_view(ALL, _VIEW, view_state({}, _CONFIGURATIONS))
         for run in self._search("attributes.status = 'RUNNING' and tags.level != ''"):
             self._client.set_terminated(run.info.run_id, "KILLED")
@@ -99,9 +96,8 @@ class MlflowStore:
         self._set_view(ALL, _VIEW, view_state(record.dimensions, _CONFIGURATIONS))
         self.page = view_page(self.experiment_id, record.study)
         link = f"[Its configurations as a table, and their charts]({self.page})"
-        self._client.set_tag(
-            run_id, _NOTE, "\n\n".join([link, *(record.sentences or [_UNFINISHED])])
-        )
+        text = "\n\n".join([link, *(record.sentences or [_UNFINISHED])])
+        self._client.set_tag(run_id, _NOTE, text)
         self._end(run_id, record.folder, "FINISHED" if record.complete else "KILLED")
 
     def _sync_run(self, record: RunRecord) -> None:
@@ -145,14 +141,12 @@ class MlflowStore:
 
     def _set_view(self, key: str, name: str, state: Mapping[str, Any]) -> None:
         """Save a view in the experiment, unless it is there."""
-        value = view_value(name, state, _now())
-        if self._view(key) != json.loads(value)["state"]:
-            with suppress(MlflowException):  # another process sets the same
-                self._client.set_experiment_tag(self.experiment_id, f"{_SAVED}{key}", value)
-
-    def _view(self, key: str) -> str:
-        tags = self._client.get_experiment(self.experiment_id).tags
-        return str(json.loads(tags.get(f"{_SAVED}{key}", "{}")).get("state", ""))
+        tag, now = f"{_SAVED}{key}", _now()
+        text = json.dumps(state)
+        saved = self._client.get_experiment(self.experiment_id).tags.get(tag, "{}")
+        if json.loads(saved).get("state") != text:
+            value = {"name": name, "state": text, "createdAt": now, "updatedAt": now}
+            self._client.set_experiment_tag(self.experiment_id, tag, json.dumps(value))
 
     def _end(self, run_id: str, folder: str, status: str, digest: str = "") -> None:
         if folder and Path(folder).is_dir():
