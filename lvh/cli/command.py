@@ -20,7 +20,6 @@ from lvh.errors import (
     LvhError,
     RenamedWarning,
     as_lvh_error,
-    at_words,
     masked,
     printable,
 )
@@ -72,7 +71,7 @@ def exit_code_of(
 
 @contextmanager
 def _signals_raised() -> Iterator[None]:
-    """Raise Interrupted for the first signal; ignore later ones."""
+    """Raise Interrupted for the first signal; ignore later ones, until the exit has written all."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python handles signals in the main thread only
         return
@@ -80,30 +79,29 @@ def _signals_raised() -> Iterator[None]:
     is_nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     heard = _SIGNALS[:2] if is_nohup else _SIGNALS
     before = {number: signal.signal(number, _interrupt) for number in heard}
-    restores = True
     try:
         yield
     except Interrupted:
-        restores = False  # further signals stay ignored: the exit still writes records
+        before = {}
         raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in before.items() if restores else ():
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise Interrupted now, and again unless it is on its way: a library may swallow it."""
+
+    def again(*_: object) -> None:
+        if not _interruption(sys.exception()):
+            raise Interrupted(number)
+
     for handled in _SIGNALS:  # once is enough
         signal.signal(handled, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, lambda *_: _interrupt_again(number))
+    signal.signal(signal.SIGALRM, again)
     signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
     raise Interrupted(number)
-
-
-def _interrupt_again(number: int) -> None:
-    """Raise Interrupted once more, unless it is on its way: code of a library may swallow it."""
-    if not _interruption(sys.exception()):
-        raise Interrupted(number)
 
 
 def _interruption(error: BaseException | None) -> Interrupted | None:
@@ -115,27 +113,22 @@ def _interruption(error: BaseException | None) -> Interrupted | None:
 
 def print_error(message: str, exit_code: int) -> int:
     """Print an error as one line, without passwords, and return the exit code."""
-    say(_as_line(message), style="red", on=Console(stderr=True), wraps=False)
+    say(f"lvh: {printable(message)}", style="red", on=Console(stderr=True))
     return exit_code
 
 
-def _as_line(message: str) -> str:
-    text = f"lvh: {printable(masked(message))}"
-    return at_words(text) if sys.stderr.isatty() else text
+_show_warning = warnings.showwarning
 
 
-_format_warning = warnings.formatwarning
+def _show_renamed(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Print the warning of an old name as an error is printed, without a place in the code."""
+    if issubclass(category, RenamedWarning):
+        print_error(str(message), 0)
+    else:
+        _show_warning(message, category, *place)
 
 
-def _format_renamed(message: Warning | str, category: type[Warning], *place: Any) -> str:
-    """Write the warning of an old name as an error is written, without a place in the code."""
-    is_renamed = issubclass(category, RenamedWarning)
-    return (
-        f"{_as_line(str(message))}\n" if is_renamed else _format_warning(message, category, *place)
-    )
-
-
-warnings.formatwarning = _format_renamed
+warnings.showwarning = _show_renamed
 
 
 def command(
@@ -232,11 +225,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def model_folder(options: argparse.Namespace) -> Iterator[Path]:
     """Yield the folder of a model: a local one, or one that is downloaded from a registry."""
-    if not options.model.startswith(("models:/", "runs:/")):
-        if ":/" in options.model:
-            raise InputError(
-                f"--model: expected a folder, or models:/NAME@ALIAS. Received: {options.model}"
-            )
+    if ":/" not in options.model:
         yield Path(options.model)
         return
     from lvh.inference.mlflow_model import fetch

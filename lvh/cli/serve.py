@@ -38,10 +38,7 @@ def _run_mlflow(folder: Path, options: argparse.Namespace) -> None:
     try:
         mlflow.cli.cli(arguments, standalone_mode=False)
     except Exception:
-        raise EnvironmentFault(
-            f"cannot serve at http://{options.host}:{options.port}: mlflow models serve failed, "
-            "with the message above"
-        ) from None
+        raise EnvironmentFault("mlflow models serve failed, with the message above") from None
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
