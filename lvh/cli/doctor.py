@@ -1,6 +1,5 @@
 """`lvh doctor`: find what would stop a run here, and say what to do."""
 
-import importlib.metadata
 import platform
 import shutil
 import socket
@@ -12,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from packaging.requirements import Requirement
 
 from lvh.cli.command import hydra_command
 from lvh.cli.run import MULTIRUN
@@ -31,21 +29,14 @@ _PATIENCE = 5  # s
 _STYLES = {"ok": None, "warning": "yellow", "fault": "bold red"}
 _POSTGRESQL = 5432  # its port
 _HELP = """\
-Check whether `lvh run` can run here. Nothing is changed.
+Check whether `lvh run` can run here: it takes the same arguments. Nothing is changed.
 
-usage: lvh doctor [GROUP=OPTION ...] [FIELD=VALUE ...]
-
-The arguments are those of lvh run. Of a sweep (-m), the data are read and every point is checked,
-as the sweep itself does before it trains.
-
-  lvh doctor data=synthetic
   lvh doctor data.root=FOLDER_OF_LUDB tracking.uri=http://127.0.0.1:5000
-  lvh doctor -m data=synthetic model=cnn kernel=250,400 stride=50,125
+  lvh doctor -m data=synthetic model=cnn kernel=250,400     reads the data, checks every point
 
 Each line is ok, a warning or a fault, and says what to do. Exit code: 0 without a fault, 2 for a
 fault of the arguments or the data, else 3.
 """
-
 
 Finding = tuple[str, str, str, int]
 """A check, what is wrong (or nothing), what is found, and the exit code of a fault (0: warning)."""
@@ -63,7 +54,7 @@ def _examine(arguments: list[str]) -> int:
 
 def _findings(arguments: list[str]) -> Iterator[Finding]:
     yield "python", "", f"{platform.python_version()} on {platform.platform()}", 3
-    yield from _packages()
+    yield "packages", "", ", ".join(f"{one} {version(one)}" for one in _MAIN), 3
     check = "settings"
     try:
         command, flags = read_arguments(arguments)
@@ -95,19 +86,6 @@ def _findings(arguments: list[str]) -> Iterator[Finding]:
         yield _store("tracking", settings.tracking.uri or "sqlite:///mlflow.db", "tracking.uri")
     yield _store("studies", settings.search.storage or "sqlite:///studies.db", "search.storage")
     yield from _folders(Path(settings.store).absolute())
-
-
-def _packages() -> Iterator[Finding]:
-    """Compare versions with those that lvh requires."""
-    versions = {}
-    for required in map(Requirement, importlib.metadata.requires("lvh") or []):
-        if required.marker is not None and not required.marker.evaluate({"extra": ""}):
-            continue  # an optional one
-        versions[required.name] = installed = version(required.name) or "none"
-        if installed == "none" or not required.specifier.contains(installed, prereleases=True):
-            expected = f"{required.name}{required.specifier}"
-            yield "packages", f"expected {expected}. Received: {installed}", "", 3
-    yield "packages", "", ", ".join(f"{one} {versions.get(one)}" for one in _MAIN), 3
 
 
 def _data(source: Any) -> Finding:

@@ -15,18 +15,12 @@ _HELP = """\
 Show what a source holds before anything is trained, on one HTML page that needs no other file;
 its numbers also as CSV, the examples as SVG, and all of it in MLflow: docs/predictions.md.
 
-usage: python -m lvh.explore [GROUP=OPTION ...] [FIELD=VALUE ...]
-
 It takes the arguments of lvh.run. Three groups matter: data chooses the records, cv the folds on
 which age and sex alone are scored, tracking the store that also gets the page.
 
-  python -m lvh.explore                                      LUDB
   python -m lvh.explore data=ptbxl data.root=FOLDER tracking=off
   python -m lvh.explore data=synthetic hydra.run.dir=FOLDER  instead of a dated one in outputs/
-
-It ends with the path of the page. Exit code: 0 done, 2 bad input, 3 environment.
 """
-
 
 _FOLDER = "hydra.run.dir='outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}-explore-${data.name}-${now:%f}'"
 """The page of no run: its folder has a name of its own."""

@@ -135,10 +135,8 @@ def _texts(path: Path) -> pd.DataFrame:
 
 
 def _numbers(path: Path) -> pd.DataFrame:
-    table = _texts(path)
-    for name in set(table) - {"of", "metric", "chosen"}:
-        table[name] = [float(text or "nan") for text in table[name]]  # pandas rounds
-    return table
+    table = pd.read_csv(path, dtype={"chosen": str}, float_precision="round_trip")
+    return table.fillna({"chosen": ""})
 
 
 def _history(epochs: pd.DataFrame, row: dict[str, Any]) -> History:

@@ -72,7 +72,6 @@ def test_the_password_of_a_tracking_server_is_nowhere(tmp_path, arguments):
 @pytest.mark.parametrize(
     "typed",
     [
-        "tracking=http://user:{}@host",
         "search.storag=postgresql://user:{}@host/db",
         "-m seed=1,2 data=synthetic search.storage=postgresql://user:{}@host:99999/db",
         "tracking.uri=http://user:{}@host x=[",
