@@ -30,7 +30,6 @@ DEFAULT_MODEL = "models:/lvh@champion"
 """The model that `lvh export` registers, and that other commands take, by default."""
 EXPERIMENT = "lvh"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_AGAIN = 1.0  # s, until an interruption that had no effect is raised again
 
 
 class Interrupted(BaseException):
@@ -71,7 +70,7 @@ def exit_code_of(
 
 @contextmanager
 def _signals_raised() -> Iterator[None]:
-    """Raise Interrupted for the first signal; ignore later ones, until the exit has written all."""
+    """Raise Interrupted for a signal, so that what was finished is recorded."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python handles signals in the main thread only
         return
@@ -81,26 +80,12 @@ def _signals_raised() -> Iterator[None]:
     before = {number: signal.signal(number, _interrupt) for number in heard}
     try:
         yield
-    except Interrupted:
-        before = {}
-        raise
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise Interrupted now, and again unless it is on its way: a library may swallow it."""
-
-    def again(*_: object) -> None:
-        if not _interruption(sys.exception()):
-            raise Interrupted(number)
-
-    for handled in _SIGNALS:  # once is enough
-        signal.signal(handled, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, again)
-    signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
     raise Interrupted(number)
 
 
@@ -128,7 +113,7 @@ def _show_renamed(message: Warning | str, category: type[Warning], *place: Any) 
         _show_warning(message, category, *place)
 
 
-warnings.showwarning = _show_renamed
+warnings.showwarning = _show_renamed  # type: ignore[assignment]
 
 
 def command(

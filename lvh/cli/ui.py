@@ -11,7 +11,7 @@ from pathlib import Path
 from lvh.cli.command import add_tracking, between, command, tracking_of
 from lvh.errors import EnvironmentFault, InputError
 from lvh.reports.terminal import near, say
-from lvh.tracking import TrackingSettings, resolved_uri
+from lvh.tracking import resolved_uri
 from lvh.tracking.run_names import view_page
 from lvh.tracking.run_record import load_run
 
@@ -50,11 +50,14 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
     if uri.startswith(("http:", "https:")):
         say(f"this MLflow server has its own page: {uri}", wraps=False)
         return
-    from lvh.tracking.run_lookup import experiment_id
+    from lvh.tracking.run_lookup import experiment_id, run_with_key
 
     number = experiment_id(settings)
     if args.run:
-        say(f"this run: {start}{_page_of(args.run, settings, number)}", wraps=False)
+        run_id = run_with_key(load_run(Path(args.run) / "run.json").path.stem, settings)
+        if run_id is None:
+            raise InputError(f"RUN: expected one in {settings.experiment}. Received: {args.run}")
+        say(f"this run: {start}#/experiments/{number}/runs/{run_id}", wraps=False)
     page = f"{start}{view_page(number)}"
     say(f"starting MLflow on {near(uri)}", f"configurations by ap: {page}", wraps=False)
     say(f"in charts: {page}&compareRunsMode=CHART", "Ctrl-C ends it", wraps=False)
@@ -72,18 +75,6 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
             os.killpg(server.pid, signal.SIGTERM)
         server.wait()
     raise EnvironmentFault(f"mlflow ui ended (exit code {code}): is port {port} free?")
-
-
-def _page_of(run: str, settings: TrackingSettings, experiment: str) -> str:
-    """Return the page of the run that a folder is of."""
-    from lvh.tracking.run_lookup import run_with_key
-
-    run_id = run_with_key(load_run(Path(run) / "run.json").path.stem, settings)
-    if run_id is None:
-        raise InputError(
-            f"RUN: expected a run that is tracked in {settings.experiment}. Received: {run}"
-        )
-    return f"#/experiments/{experiment}/runs/{run_id}"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

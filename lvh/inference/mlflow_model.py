@@ -33,7 +33,7 @@ from lvh.tracking.run_record import SHOWN, baseline_prefix
 set_mlflow_variables()
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, LoggedModelOutput, Run
+from mlflow.entities import Dataset, LoggedModelOutput
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
@@ -47,11 +47,7 @@ LOADER = __name__
 """Module by which MLflow loads a final model; it calls `_load_pyfunc`."""
 
 _NAME = "lvh"  # in the registry
-_MAX_DESCRIPTION = 5000  # letters that every store of MLflow takes
-_ABOUT = (
-    "Models of the ECG, for research. "
-    "**Not a medical device.** The description of a version is its model card."
-)
+_MAX_DESCRIPTION = 5000  # letters that every store of MLflow takes; an artifact has the rest
 _RUNTIME = ("tensorflow", "jax", "torch", "keras", "numpy", "scikit-learn", "mlflow", "neurokit2")
 
 
@@ -146,7 +142,12 @@ def register(folder: Path, description: Description, settings: TrackingSettings)
         client, experiment = MlflowClient(), MlflowStore(settings).experiment_id
         wanted = f"tags.key = '{description.run_key}' and attributes.status = 'FINISHED'"
         run = next(iter(client.search_runs([experiment], wanted, max_results=1)), None)
-        text = _description((folder / CARD).read_text(), run)
+        text = (folder / CARD).read_text()
+        if run is not None:
+            page = f"#/experiments/{experiment}/runs/{run.info.run_id}"
+            link = f"\n\n[The cross-validated run, with its folds and figures]({page})\n"
+            text = text.replace("\n", link, 1)
+        text = text[:_MAX_DESCRIPTION]
         origin = {
             "chosen_run": run.info.run_id if run else "",
             "study": description.study,
@@ -164,8 +165,6 @@ def register(folder: Path, description: Description, settings: TrackingSettings)
             client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
         version = str(logged.registered_model_version)
         client.update_model_version(_NAME, version, description=text)
-        if not client.get_registered_model(_NAME).description:
-            client.update_registered_model(_NAME, description=_ABOUT)
         client.set_registered_model_alias(_NAME, "champion", version)
     return version
 
@@ -217,17 +216,6 @@ def _log(folder: Path, description: Description, origin: dict[str, str]) -> Any:
     data = Dataset(description.data, digest, source_type="lvh", source=description.data)
     mlflow.log_metrics(_metrics(description), model_id=logged.model_id, dataset=data)
     return logged
-
-
-def _description(text: str, run: Run | None) -> str:
-    """Return a card with a link to the refitted run, cut to the length that MLflow takes."""
-    if run is not None:
-        title, _, rest = text.partition("\n")
-        page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-        text = f"{title}\n\n[The cross-validated run, with its folds and figures]({page})\n{rest}"
-    end = f"\n\nCut here; the artifact {CARD} has the rest."
-    is_short = len(text) <= _MAX_DESCRIPTION
-    return text if is_short else text[: _MAX_DESCRIPTION - len(end)].rpartition("\n")[0] + end
 
 
 def _metrics(description: Description) -> dict[str, float]:

@@ -6,15 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from lvh.errors import InputError, TrackingFault
+from lvh.errors import InputError, LvhError, TrackingFault
 from lvh.tracking import address
 from lvh.tracking.address import TrackingSettings, resolved_uri
 
 address.set_mlflow_variables()
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 
@@ -82,9 +79,12 @@ def store_faults(settings: TrackingSettings, what: str) -> Iterator[None]:
     """Turn any error of a store into one that names the store."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-        code, reason = getattr(error, "error_code", ""), str(error).strip().partition("\n")[0]
+    except LvhError:
+        raise
+    except Exception as error:  # MLflow and the drivers of its stores raise anything
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         place = f"{resolved_uri(settings)}: {reason[:300]}"
-        if code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        codes = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+        if getattr(error, "error_code", "") in codes:
             raise InputError(f"{what}: not in {place}") from None
-        raise TrackingFault(f"tracking: cannot use {place}") from None
+        raise TrackingFault(f"tracking: cannot use the store of tracking.uri, {place}") from None

@@ -16,8 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lvh.errors import LvhError, TrackingFault, masked
-from lvh.tracking.address import TrackingSettings, check_embedded, embedded, resolved_uri
+from lvh.errors import LvhError, TrackingFault
+from lvh.tracking.address import TrackingSettings, check_embedded, embedded
 from lvh.tracking.run_record import RunRecord, SweepRecord
 
 if TYPE_CHECKING:
@@ -150,17 +150,14 @@ class RecordWriter:
 
     def write(self, path: str) -> str:
         """Write a record, unless all of it is there; return what went wrong, or nothing."""
-        try:
-            if self._store is None:
-                from lvh.tracking.mlflow_store import MlflowStore
+        from lvh.tracking.mlflow_store import MlflowStore
+        from lvh.tracking.run_lookup import store_faults
 
-                self._store = MlflowStore(self._settings)
-            if path:
-                self._store.sync(Path(path))
+        try:
+            with store_faults(self._settings, path):
+                self._store = self._store or MlflowStore(self._settings)
+                if path:
+                    self._store.sync(Path(path))
         except LvhError as error:
             return str(error).removeprefix("tracking: ")
-        except Exception as error:  # MLflow and the drivers of its stores raise anything
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            where = masked(resolved_uri(self._settings))
-            return f"cannot use the store of tracking.uri, {where}: {masked(reason[0])}"
         return ""
