@@ -1,4 +1,4 @@
-"""A data set as numbers, as files, as a page and in MLflow."""
+"""A data set as numbers, as files and as a page."""
 
 import re
 from dataclasses import replace
@@ -128,20 +128,11 @@ class TestPage:
 
 
 @pytest.mark.slow
-def test_the_command_prints_where_the_page_is_and_tracks_all_files(tmp_path):
+def test_the_command_prints_where_the_page_is(tmp_path):
     done = command("data=synthetic", "data.records=16", cwd=tmp_path, module="lvh.explore")
     assert (done.code, done.err) == (0, "")
-    (line,) = (line for line in done.out.splitlines() if line.startswith("page: "))
-    page = done.cwd / line.removeprefix("page: ")
-    assert page == done.folder() / "explore.html"
-    assert Page(page).sections == KEYS
-    (run,) = done.runs("")
-    assert (run.info.status, run.data.tags["level"]) == ("FINISHED", "data")
-    assert run.data.params["data.records"] == "16"
-    logged = {one.path for one in done.client().list_artifacts(run.info.run_id)}
-    assert logged == {path.name for path in done.folder().iterdir()}
-    (dataset,) = run.inputs.dataset_inputs
-    assert dataset.dataset.digest in done.out + (done.folder() / "source.csv").read_text()
+    assert f"page: {(done.folder() / 'explore.html').relative_to(done.cwd)}" in done.out
+    assert Page(done.folder() / "explore.html").sections == KEYS
 
 
 @pytest.mark.ludb

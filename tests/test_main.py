@@ -115,14 +115,12 @@ def words(line: str) -> list[str]:
     ("typed", "some"),
     [
         ("", {"run", "sweep", "report", "compare", "doctor"}),
-        ("run --pl", {"--plugin"}),
         ("run --plugin mine.py model=", {"model=cnn", "model=svm"}),
         ("ru", {"run"}),
         ("model=c", {"model=cnn", "model=criteria"}),
         ("run -m model=cnn model.", {"model.kernel_size=", "model.filters."}),
         ("run model=cnn kernel=400 stride=5,1", {"stride=5,10", "stride=5,125"}),
         ("explore cv", {"cv=", "cv."}),
-        ("run --c", {"--cfg", "--config-dir"}),
         ("completion ", set(SCRIPTS)),
         ("run data.root=/tm", set()),  # files are the shell's
     ],

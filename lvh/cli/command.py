@@ -15,14 +15,8 @@ from typing import Any
 
 from rich.console import Console
 
-from lvh.errors import (
-    InputError,
-    LvhError,
-    RenamedWarning,
-    as_lvh_error,
-    masked,
-    printable,
-)
+from lvh.config.plugins.loading import load as load_plugins
+from lvh.errors import InputError, LvhError, RenamedWarning, as_lvh_error, masked, printable
 from lvh.reports.terminal import say
 from lvh.tracking import TrackingSettings
 
@@ -128,13 +122,9 @@ def command(
         parser = argparse.ArgumentParser(prog=prog, description=description)
         add_arguments(parser)
         options = parser.parse_args(arguments)
-        options.typed = sys.argv[1:] if arguments is None else arguments
 
         def run() -> object:
-            if names := getattr(options, "plugin", []):
-                from lvh.config.plugins.loading import load
-
-                load(names)
+            load_plugins(getattr(options, "plugin", []))
             return body(options)
 
         return exit_code_of(run)
@@ -198,11 +188,8 @@ def tracking_of(options: argparse.Namespace) -> TrackingSettings:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the options that name a model, as `model_folder` takes it."""
-    parser.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        help="folder, or address in MLflow (default: %(default)s)",
-    )
+    text = "folder, or address in MLflow (default: %(default)s)"
+    parser.add_argument("--model", default=DEFAULT_MODEL, help=text)
     add_plugin(parser)
     add_tracking(parser)
 
@@ -222,9 +209,7 @@ def model_folder(options: argparse.Namespace) -> Iterator[Path]:
 def check_folder(field: str, folder: Path, own: str) -> None:
     """Refuse a folder that holds files, but not `own`: all of its files would be tracked."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / own).exists():
-        raise InputError(
-            f"{field}: expected a new folder, or one that this command wrote. Received: {folder}"
-        )
+        raise InputError(f"{field}: expected a new folder, or one of its own. Received: {folder}")
 
 
 def between(low: float, high: float, kind: type = float) -> Callable[[str], float]:

@@ -1,12 +1,11 @@
 """`lvh completion`: a line that makes a shell complete commands of lvh, by `lvh _complete`."""
 
 import argparse
-import importlib
 import os
 import sys
 
 from lvh.cli.command import command
-from lvh.cli.main import CALLS, COMMANDS
+from lvh.cli.main import COMMANDS
 
 _BASH = "complete -o default -o nospace -C 'lvh _complete' lvh\n"
 SCRIPTS = {
@@ -22,11 +21,9 @@ def candidates(words: list[str]) -> list[str]:
     """Return what may stand in place of the last word after `lvh`; none where a file may stand."""
     *before, word = words or [""]
     name = before[0] if before else ""
-    if word.startswith("-"):
-        possible = _flags(name)
-    elif before and before[-1] in ("--plugin", "--config-dir"):
+    if before and before[-1] in ("--plugin", "--config-dir"):
         return []
-    elif name == "completion":
+    if name == "completion":
         possible = [*SCRIPTS]
     elif name in _OF_HYDRA or "=" in name + word:
         possible = _overrides(before, word)
@@ -49,20 +46,6 @@ def _overrides(before: list[str], word: str) -> list[str]:
     line = " ".join([*command.overrides, f"{key}{equals}{last}"])
     completed: list[str] = DefaultCompletionPlugin(command.loader)._query("config", line)
     return [f"{key}={values},{one.partition('=')[2]}" if comma else one for one in completed]
-
-
-def _flags(name: str) -> list[str]:
-    from hydra._internal.utils import get_args_parser
-
-    if name in _OF_HYDRA:
-        parser = get_args_parser()
-        parser.add_argument("--plugin")
-    else:
-        parser = argparse.ArgumentParser()
-        if name in COMMANDS or name in CALLS:
-            module = CALLS.get(name, (name,))[0]
-            importlib.import_module(f"lvh.cli.{module}")._add_arguments(parser)
-    return sorted(flag for action in parser._actions for flag in action.option_strings)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""`python -m lvh.explore`: load a source, measure it, draw it, write the page, track it."""
+"""`python -m lvh.explore`: load a source, measure it, draw it, write the page."""
 
 import sys
 from pathlib import Path
@@ -8,17 +8,22 @@ from lvh.config.command_line import read_arguments
 from lvh.config.composition import composed_from
 from lvh.config.messages import explained
 from lvh.config.run_settings import RunSettings
+from lvh.data import SOURCES
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import made_in, write_fault
+from lvh.reports.dataset_report import PAGE, write
+from lvh.reports.survey import survey
+from lvh.reports.terminal import progress, say, show_facts
+from lvh.runs.hints import say_next
 
 _HELP = """\
 Show what a source holds before anything is trained, on one HTML page that needs no other file;
-its numbers also as CSV, the examples as SVG, and all of it in MLflow: docs/predictions.md.
+its numbers also as CSV, the examples as SVG: docs/predictions.md.
 
-It takes the arguments of lvh.run. Three groups matter: data chooses the records, cv the folds on
-which age and sex alone are scored, tracking the store that also gets the page.
+It takes the arguments of lvh.run. Two groups matter: data chooses the records, cv the folds on
+which age and sex alone are scored.
 
-  python -m lvh.explore data=ptbxl data.root=FOLDER tracking=off
+  python -m lvh.explore data=ptbxl data.root=FOLDER
   python -m lvh.explore data=synthetic hydra.run.dir=FOLDER  instead of a dated one in outputs/
 """
 
@@ -39,61 +44,21 @@ def _settings(arguments: list[str]) -> tuple[RunSettings, Path]:
     return settings, folder
 
 
-def _explore(settings: RunSettings, folder: Path) -> None:
-    from lvh.data import SOURCES
-    from lvh.data.cohort import fingerprint
-    from lvh.reports.dataset_report import PAGE, write
-    from lvh.reports.survey import survey
-    from lvh.reports.terminal import near, progress, say, show_facts
-    from lvh.tracking import Tracker, resolved_uri
-    from lvh.tracking.run_record import DataRecord, RunRecord, save
-
-    source, tracking = SOURCES[settings.data.name], settings.tracking
+def _run(arguments: list[str]) -> None:
+    settings, folder = _settings(arguments)
+    source = SOURCES[settings.data.name]
     check_folder("hydra.run.dir", folder, PAGE)
     if fault := write_fault(made_in(folder.absolute())):
         raise EnvironmentFault(f"cannot write {folder}: {fault}")
     cohort = source.cohort(settings.data)
-    n, label = len(cohort.records), cohort.label_name
-    is_tracked = tracking.name == "mlflow"
-    where = f"{near(resolved_uri(tracking))}, experiment {tracking.experiment}"
-    facts = {
-        "records": f"{n}, prevalence of {label} {cohort.prevalence:.3f}",
-        "tracking": where if is_tracked else "nothing (tracking=off)",
-        "note": cohort.note,
-    }
+    n, prevalence = len(cohort.records), f"{cohort.prevalence:.3f}"
+    facts = {"records": f"{n}, prevalence of {cohort.label_name} {prevalence}", "note": cohort.note}
     show_facts(facts, cohort.name)
-    params = {key: value for key, value in settings.params().items() if key.split(".")[0] == "data"}
-    with Tracker(tracking) as tracker:
-        with progress() as bar:
-            task = bar.add_task("measured", total=len(cohort.records))
-            measured = survey(cohort, lambda done: bar.update(task, completed=done))
-        page = write(cohort, source.metadata, measured=measured, cv=settings.cv, folder=folder)
-        record = RunRecord(
-            key=fingerprint(cohort.fingerprint, str(folder.absolute())),
-            name=f"explore {cohort.name}",
-            level="data",
-            status="complete",
-            params=params,
-            data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, n, label),
-            tags={
-                "note": cohort.note,
-                "label": label,
-                "mlflow.source.name": "lvh.explore",
-                "mlflow.note.content": f"The data, before any model: {page.name} below.",
-            },
-            folder=str(folder),
-            root=settings.store,
-        )
-        if is_tracked:
-            save(record)
-            tracker.track(record)
-        say(f"page: {page}", link=page)  # seen even if the store fails now
-
-
-def _run(arguments: list[str]) -> None:
-    from lvh.runs.hints import say_next
-
-    _explore(*_settings(arguments))
+    with progress() as bar:
+        task = bar.add_task("measured", total=n)
+        measured = survey(cohort, lambda done: bar.update(task, completed=done))
+    page = write(cohort, source.metadata, measured=measured, cv=settings.cv, folder=folder)
+    say(f"page: {page}", link=page)
     say_next("run", *(one for one in arguments if not one.startswith("hydra.run.dir=")))
 
 

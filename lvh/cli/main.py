@@ -46,14 +46,13 @@ _NOTES = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return the exit code of the process.
-
-    Args:
-        arguments: What is typed after `lvh`; None for those of the process.
-    """
+    """Run a command, by what is typed after `lvh`, and return the exit code of the process."""
     first, *others = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if first in ("--help", "-h", "help"):
-        _show_usage()
+        say(f"lvh {lvh.__version__}. {_ABOUT}", "usage: lvh COMMAND [ARGUMENT ...]")
+        for title, group in GROUPS.items():
+            show_facts(group, title)
+        say(*_NOTES)
         return 0
     if first == "--version":
         print(f"lvh {lvh.__version__}")
@@ -71,13 +70,6 @@ def main(arguments: list[str] | None = None) -> int:
     sys.argv = [f"{program} {name}", *more, *others]
     code = importlib.import_module(f"lvh.cli.{name}").main()
     return code
-
-
-def _show_usage() -> None:
-    say(f"lvh {lvh.__version__}. {_ABOUT}", "usage: lvh COMMAND [ARGUMENT ...]")
-    for title, group in GROUPS.items():
-        show_facts(group, title)
-    say(*_NOTES)
 
 
 def _unknown(name: str) -> int:

@@ -82,12 +82,7 @@ def _run() -> int:
 
 
 def run_once(config: DictConfig) -> None:
-    """Run one configuration.
-
-    Raises:
-        InputError: The configuration is wrong, or the recipe of a sweep.
-        LvhError: See `lvh.runs.run.run_configuration`.
-    """
+    """Run one configuration."""
     running = HydraConfig.get()
     if running.mode != RunMode.RUN:
         raise InputError("hydra/sweeper: expected lvh, which alone runs sweeps here")

@@ -185,11 +185,6 @@ def parse(text: str) -> Description:
     try:
         values = json.loads(text)
         values.pop("voltage_curve", None)  # of models of before
-        if isinstance(values.get("format"), int) and values["format"] < FORMAT:
-            raise InputError(
-                f"format: expected {FORMAT}. Received: {values['format']}, of an earlier version "
-                "of lvh: fit the model again with `lvh export RUN`"
-            )
         recorded = _plugins_of(values["versions"])
         check_origins({option: source for option, (source, _) in recorded.items()}, "model")
         description = _ADAPTER.validate_python(values)

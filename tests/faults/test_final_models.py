@@ -121,7 +121,7 @@ def test_an_altered_member_is_refused_and_none_names_a_subject(network, tmp_path
         (["files"], {"../member-1.keras": "0"}, "files: expected member-1.keras, member-2.keras"),
         (["settings", "model"], {"name": "lambda"}, "settings.model"),
         (["settings", "model", "_target_"], "os.system", "expected the fields and values"),
-        (["format"], 4, "Received: 4, of an earlier version of lvh: fit the model again with"),
+        (["format"], 4, "format: Input should be 6"),
         (["threshold"], "__import__('os')", "threshold"),
         (["run_key"], "' or ''='", "run_key"),
         (["name"], "\x1b[2J", "name"),
