@@ -103,7 +103,7 @@ class TrackingFault(EnvironmentFault):
 
 
 class RenamedWarning(FutureWarning):
-    """An old name was used; the message says the new one. A command prints it as one line."""
+    """An old name was used; the message says the new one."""
 
 
 @cache  # once a process

@@ -15,7 +15,6 @@ from conftest import python
 
 import lvh
 from lvh.cli import main as command
-from lvh.cli import select
 from lvh.cli.command import exit_code_of
 from lvh.cli.completion import SCRIPTS, candidates
 from lvh.cli.main import main
@@ -63,7 +62,7 @@ def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
     ("module", "typed", "code", "printed"),
     [
         ("lvh", "--version", 0, lvh.__version__),
-        ("lvh.run", "model=trees --cfg job", 0, "lvh: model=trees is called model=extra_trees now"),
+        ("lvh.run", "model=trees --cfg job", 0, "model=trees is called model=extra_trees now"),
     ],
 )
 def test_a_command_line_has_its_output_and_exit_code(tmp_path, module, typed, code, printed):
@@ -87,13 +86,6 @@ def test_an_old_name_of_a_model_warns_once_and_gives_the_same(old, new):
     assert type(lvh.estimator(old)) is type(lvh.estimator(new))  # a second warning is an error
     assert settings == lvh.settings(f"model={new}")
     assert run_key(settings, "", []) == run_key(lvh.settings(f"model={new}"), "", [])
-
-
-@pytest.mark.usefixtures("not_warned_yet")
-def test_the_old_name_of_export_warns_and_exports(monkeypatch):
-    monkeypatch.setattr(select.export, "main", lambda: 7)
-    with pytest.warns(RenamedWarning, match="lvh select is called lvh export now"):
-        assert select.main() == 7
 
 
 @pytest.mark.usefixtures("not_warned_yet")

@@ -6,17 +6,15 @@ import signal
 import sys
 import threading
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from rich.console import Console
 
 from lvh.config.plugins.loading import load as load_plugins
-from lvh.errors import InputError, LvhError, RenamedWarning, as_lvh_error, masked, printable
+from lvh.errors import InputError, LvhError, as_lvh_error, masked, printable
 from lvh.reports.terminal import say
 from lvh.tracking import TrackingSettings
 
@@ -94,20 +92,6 @@ def print_error(message: str, exit_code: int) -> int:
     """Print an error as one line, without passwords, and return the exit code."""
     say(f"lvh: {printable(message)}", style="red", on=Console(stderr=True))
     return exit_code
-
-
-_show_warning = warnings.showwarning
-
-
-def _show_renamed(message: Warning | str, category: type[Warning], *place: Any) -> None:
-    """Print the warning of an old name as an error is printed, without a place in the code."""
-    if issubclass(category, RenamedWarning):
-        print_error(str(message), 0)
-    else:
-        _show_warning(message, category, *place)
-
-
-warnings.showwarning = _show_renamed  # type: ignore[assignment]
 
 
 def command(

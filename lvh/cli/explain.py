@@ -79,8 +79,7 @@ def _explanation(
         task = bar.add_task("", total=1)
 
         def show(fold: int, action: str, done: float) -> None:
-            text = f"fold {fold + 1} of {n_folds}: {action}"
-            bar.update(task, description=text, completed=done)
+            bar.update(task, description=f"fold {fold + 1} of {n_folds}: {action}", completed=done)
 
         return explain_run(settings, data, data.splits[:n_folds], options, show)
 

@@ -65,8 +65,6 @@ def _export(options: argparse.Namespace) -> Path:
         training = training_records(data.cohort, data.features)
         description = save(temporary, description, states, training)
         write_mlmodel(temporary, description)
-    if len(states) < options.seeds:
-        say("the model does not depend on the seed: it has one member")
     ap, threshold = description.scores["model"]["ap"], description.threshold
     say(f"saved in {folder}", link=folder)
     say(f"cross-validation of this configuration: mean ap {ap:.3f}; threshold {threshold:.3g}")

@@ -100,10 +100,7 @@ def run_once(config: DictConfig) -> None:
 
 
 def _of_every_point(command: CommandLine) -> tuple[str, ...]:
-    """Leave out fields that may exist under a swept option only.
-
-    Hydra composes a configuration for its sweeper first, without what is swept.
-    """
+    """Leave out fields of swept options: Hydra composes for its sweeper without what is swept."""
     return tuple(
         text
         for text, override in zip(command.overrides, command.parsed(), strict=True)

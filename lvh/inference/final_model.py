@@ -1,8 +1,8 @@
 """The final model: a folder of plain files, and its predictions."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +77,8 @@ class FinalModel:
         features = description.form.extract(cohort, description.settings.features)
         own, trained = ((one.input_shape, one.names) for one in (features, description))
         if own != trained:
-            raise InputError(
-                f"{cohort.name}: expected inputs of shape {trained[0]}, as in training. "
-                f"Received: {own[0]}"
-            )
+            received = f"Received: {own[0]}"
+            raise InputError(f"{cohort.name}: expected inputs of shape {trained[0]}. {received}")
         X = read(features.X).copy()
         part = X[:, : len(fill)]
         part[:] = np.where(np.isnan(part), fill, part)
@@ -130,7 +128,7 @@ def save(
     training.write(folder / TRAINING)
     for name, state in zip(names, states, strict=False):
         write_member(folder / name, description, state)
-    files = {name: _digest((folder / name).read_bytes()) for name in (TRAINING, *names)}
+    files = {name: sha256((folder / name).read_bytes()).hexdigest() for name in (TRAINING, *names)}
     description = replace(description, files=files)
     write_text(folder / CARD, card(description))
     write_text(folder / DESCRIPTION, description.to_json())
@@ -152,7 +150,7 @@ def load(folder: str | Path) -> FinalModel:
         if sorted(description.files) != sorted([TRAINING, *names]):
             raise InputError(f"files: expected {', '.join(names)}. Received: others")
         for name, digest in description.files.items():
-            if _digest(read_bytes(folder / name, folder, _MAX_BYTES)) != digest:
+            if sha256(read_bytes(folder / name, folder, _MAX_BYTES)).hexdigest() != digest:
                 raise InputError(f"{name}: expected the file that was saved. Received: another")
         training = read_training_records(folder / TRAINING)
         scores = read_members(description, [folder / name for name in names])
@@ -163,10 +161,6 @@ def load(folder: str | Path) -> FinalModel:
         kind = type(error).__name__
         raise InputError(f"{folder}: expected a final model of lvh. Received: {kind}") from None
     return FinalModel(description, training, scores)
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _check(description: Description, cohort: Cohort) -> None:
@@ -188,11 +182,7 @@ def _check(description: Description, cohort: Cohort) -> None:
 
 
 def _with_fiducials(description: Description, cohort: Cohort) -> Cohort:
-    """Return records with the fiducials of each lead, if the features need them.
-
-    A model that was trained with annotated fiducials takes any that the cohort has; one that was
-    trained with detected fiducials takes detected ones only.
-    """
+    """Return records with fiducials, if they are inputs: detected ones if the training had them."""
     waves = cohort.delineation
     takes = description.delineation in ("annotated", waves.origin)
     if not description.form.needs_delineation or (len(waves.samples) and takes):

@@ -43,8 +43,6 @@ from lvh.tracking.run_lookup import store_faults, store_of
 
 PLUGINS = "LVH_SERVED_PLUGINS"
 """Variable by which `lvh serve --plugin` names plugins to the process that it starts."""
-LOADER = __name__
-"""Module by which MLflow loads a final model; it calls `_load_pyfunc`."""
 
 _NAME = "lvh"  # in the registry
 _MAX_DESCRIPTION = 5000  # letters that every store of MLflow takes; an artifact has the rest
@@ -86,8 +84,7 @@ def request_cohort(
     """Return the records of a request whose fields have the types and axes of `signature`."""
     own, n_records = description.leads, len(inputs["signal"])
     leads = tuple(str(lead).lower() for lead in params.get("leads", own))
-    with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
-        signal = np.asarray(inputs["signal"], np.float32)
+    signal = np.asarray(inputs["signal"], np.float32)
     _expect("params.fs", "the sampling frequency of the signal, Hz", params.get("fs") is not None)
     _expect("params.leads", f"{' '.join(own)} in any order", sorted(leads) == sorted(own))
     _expect("inputs.signal", "samples", signal.size > 0)
@@ -131,14 +128,16 @@ def signature(description: Description) -> ModelSignature:
 def write_mlmodel(folder: Path, description: Description) -> None:
     """Write the file by which MLflow loads the folder of a final model, by this module alone."""
     model = Model(signature=signature(description))
-    model.add_flavor("python_function", loader_module=LOADER, python_version=python_version())
+    model.add_flavor("python_function", loader_module=__name__, python_version=python_version())
     model.save(folder / "MLmodel")
 
 
 def register(folder: Path, description: Description, settings: TrackingSettings) -> str:
     """Log a final model with its evidence, and return its new version, the champion."""
     with store_faults(settings, _NAME):
-        _use(settings, to_read=False)
+        uri = store_of(settings, to_read=False)
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
         client, experiment = MlflowClient(), MlflowStore(settings).experiment_id
         wanted = f"tags.key = '{description.run_key}' and attributes.status = 'FINISHED'"
         run = next(iter(client.search_runs([experiment], wanted, max_results=1)), None)
@@ -174,18 +173,15 @@ def fetch(uri: str, settings: TrackingSettings) -> Iterator[Path]:
     """Download a final model and yield its folder; nothing in it is run."""
     with TemporaryDirectory() as folder:
         with store_faults(settings, uri):
-            _use(settings, to_read=True)
-            model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+            store = store_of(settings, to_read=True)
+            mlflow.set_registry_uri(store)
+            model = Path(
+                mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=store)
+            )
         path = next(model.rglob(DESCRIPTION), None)
         if path is None:
             raise InputError(f"{uri}: expected a final model of lvh. Received: another model")
         yield path.parent
-
-
-def _use(settings: TrackingSettings, *, to_read: bool) -> None:
-    store = store_of(settings, to_read=to_read)
-    mlflow.set_tracking_uri(store)
-    mlflow.set_registry_uri(store)
 
 
 def _log(folder: Path, description: Description, origin: dict[str, str]) -> Any:
@@ -204,7 +200,7 @@ def _log(folder: Path, description: Description, origin: dict[str, str]) -> Any:
     with warnings.catch_warnings(action="ignore", category=UserWarning), silent:
         logged: Any = mlflow.pyfunc.log_model(
             name="model",
-            loader_module=LOADER,
+            loader_module=__name__,
             data_path=str(folder),
             signature=signature(description),
             pip_requirements=[f"{one}=={versions[one]}" for one in _RUNTIME if one in versions],

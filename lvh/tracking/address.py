@@ -61,11 +61,6 @@ def embedded(settings: TrackingSettings) -> Path | None:
     return Path.cwd() / uri.removeprefix(_SQLITE) if uri.startswith(_SQLITE) else None
 
 
-def artifact_folder(database: Path) -> Path:
-    """Return where the artifacts of an embedded store are: next to its database."""
-    return database.parent / "mlartifacts"
-
-
 def check_embedded(database: Path) -> None:
     """Find out before a training, not after it, that an embedded store cannot be used."""
     if re.search(r"[?#]|%[0-9A-Fa-f]{2}|:memory:", str(database)):

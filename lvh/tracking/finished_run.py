@@ -14,6 +14,7 @@ from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary
 from lvh.models.training import History
 from lvh.tracking import TrackingSettings
+from lvh.tracking.run_dir import LOSSES
 from lvh.tracking.run_record import RunRecord, load_run
 from lvh.validation.metrics import (
     NAMES,
@@ -48,8 +49,7 @@ def read_result(run: str | Path, uri: str | None = None) -> CVResult:
 
 def read_folder(folder: Path) -> tuple[CVResult, RunRecord]:
     """Return the result of a finished run, and its record, from the files of its folder."""
-    missing = [name for name in _FILES if not (folder / name).is_file()]
-    if missing:
+    if missing := [name for name in _FILES if not (folder / name).is_file()]:
         raise InputError(
             "run: expected the folder of a finished run, or the 32 digits of a tracked one. "
             f"Received: {folder}, without {' '.join(missing)}"
@@ -111,7 +111,11 @@ def _fold(row: dict[str, Any], tables: dict[str, pd.DataFrame], records: pd.Inde
         ),
         y_score=scores,
         metrics=score(y_true.to_numpy(), scores, threshold),
-        history=_history(history, row),
+        history=History(
+            **{name: tuple(map(float, history[name].dropna())) for name in LOSSES},
+            kept_epoch=int(row["kept_epoch"]),
+            chosen=str(row["chosen"]),
+        ),
         seconds=float(row["seconds"]),
         threshold=threshold,
     )
@@ -137,12 +141,6 @@ def _texts(path: Path) -> pd.DataFrame:
 def _numbers(path: Path) -> pd.DataFrame:
     table = pd.read_csv(path, dtype={"chosen": str}, float_precision="round_trip")
     return table.fillna({"chosen": ""})
-
-
-def _history(epochs: pd.DataFrame, row: dict[str, Any]) -> History:
-    names = ("loss", "accuracy", "validation_loss", "validation_accuracy")
-    curves = {name: tuple(map(float, epochs[name].dropna())) for name in names}
-    return History(**curves, kept_epoch=int(row["kept_epoch"]), chosen=str(row["chosen"]))
 
 
 def _summary(rows: pd.DataFrame) -> Summary:

@@ -80,20 +80,17 @@ class FoldStore:
         self, key: str, features: "FeatureSet", fold: FoldResult, settings: Mapping[str, Any]
     ) -> None:
         """Write a fold; its features name the records."""
-        test = fold.split.test
+        split, own = fold.split, ("history", "seconds", "threshold", "setup_seconds")
         stored = StoredFold(
             key=key,
             settings=dict(settings),
-            repeat=fold.split.repeat,
-            fold=fold.split.fold,
-            record=tuple(features.records[i] for i in test),
-            subject=tuple(features.subjects[test].tolist()),
-            y_true=tuple(features.y[test].tolist()),
+            repeat=split.repeat,
+            fold=split.fold,
+            record=tuple(features.records[i] for i in split.test),
+            subject=tuple(features.subjects[split.test].tolist()),
+            y_true=tuple(features.y[split.test].tolist()),
             y_score=tuple(fold.y_score.tolist()),
-            history=fold.history,
-            seconds=fold.seconds,
-            threshold=fold.threshold,
-            setup_seconds=fold.setup_seconds,
+            **{name: getattr(fold, name) for name in own},
         )
         # repr of a float, which json writes, reads back to the same bits
         text = json.dumps(asdict(stored), sort_keys=True, ensure_ascii=False)

@@ -116,7 +116,7 @@ class MlflowStore:
         if not missing and _is_whole(run, record):
             return
         if run.info.run_name != record.name:
-            self._rename(run_id, record.name)
+            self._client.update_run(run_id, name=record.name)
         for fold in missing:
             self._create_fold(run_id, record.name, fold, leakage)
         if record.status not in ("complete", "leaking"):
@@ -131,13 +131,6 @@ class MlflowStore:
         if not (run.inputs and run.inputs.dataset_inputs):
             self._log_data(run_id, record)
         self._end(run_id, record.folder, _STATUS.get(record.status, "FINISHED"), record.digest)
-
-    def _rename(self, run_id: str, name: str) -> None:
-        """Give a configuration, and its folds, the name that it has in its newest sweep."""
-        self._client.update_run(run_id, name=name)
-        for fold in self._below(run_id):
-            repeat, number = (int(fold.data.params[key]) for key in ("repeat", "fold"))
-            self._client.update_run(fold.info.run_id, name=fold_name(name, repeat, number))
 
     def _set_view(self, key: str, name: str, state: Mapping[str, Any]) -> None:
         """Save a view in the experiment, unless it is there."""
@@ -241,7 +234,7 @@ class MlflowStore:
         """Find or make the experiment, and give it its view."""
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            location = None if database is None else address.artifact_folder(database).as_uri()
+            location = None if database is None else _artifacts(database).as_uri()
             return str(self._client.create_experiment(name, location, {_NOTE: _ABOUT}))
         experiment_id = str(experiment.experiment_id)
         if experiment.lifecycle_stage != "active":
@@ -269,7 +262,7 @@ def _open_embedded(database: Path) -> None:
 
 def _move_artifacts(database: Path) -> None:
     """Correct where artifacts are said to be, in a database that was moved or copied."""
-    folder = address.artifact_folder(database)
+    folder = _artifacts(database)
     here = folder.as_uri()
     with address.opened(database) as connection, connection:
         rows = connection.execute(
@@ -287,6 +280,10 @@ def _move_artifacts(database: Path) -> None:
                         f"where {column} = ? or {column} like ? || '/%'",
                         (before, here, before, before),
                     )
+
+
+def _artifacts(database: Path) -> Path:
+    return database.parent / "mlartifacts"
 
 
 def _is_whole(run: Run | None, record: RunRecord) -> bool:

@@ -27,7 +27,7 @@ STUDY = "study.txt"
 """File in the folder of a sweep that names its study."""
 _OUTPUTS = Path("outputs")
 _VERSIONED = ("numpy", "scikit-learn", "neurokit2", "hydra-core", "mlflow")
-_LOSSES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
+LOSSES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
 
 
 def link_latest(folder: Path) -> None:
@@ -54,11 +54,9 @@ def git_commit() -> str:
     folder = Path(lvh.__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return "none"
-    describe = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--exclude=*"]
+    describe = "git describe --always --abbrev=40 --exclude=* --dirty=-changed".split()
     try:
-        return subprocess.check_output(
-            [*describe, "--dirty=-changed"], text=True, timeout=10
-        ).strip()
+        return subprocess.check_output(describe, cwd=folder, text=True, timeout=10).strip()
     except (OSError, subprocess.SubprocessError):
         return "none"
 
@@ -108,7 +106,7 @@ def write_after(folder: Path, features: "FeatureSet", result: CVResult) -> None:
         epochs = (len(losses.loss), losses.kept_epoch)
         seconds = f"{fold.seconds:.3f}"
         folds.append((*at, *astuple(fold.metrics), fold.threshold, *epochs, seconds, losses.chosen))
-        curves = zip_longest(*(getattr(losses, name) for name in _LOSSES))
+        curves = zip_longest(*(getattr(losses, name) for name in LOSSES))
         history += [(*at, epoch, *values) for epoch, values in enumerate(curves, start=1)]
     scores = [
         (of, name, getattr(one.mean, name), getattr(one.std, name), *astuple(one.pooled[name]))
@@ -122,7 +120,7 @@ def write_after(folder: Path, features: "FeatureSet", result: CVResult) -> None:
     _write(folder / "predictions.csv", of_record, predictions)
     _write(folder / "folds.csv", of_fold, folds)
     _write(folder / "scores.csv", of_score, scores)
-    _write(folder / "history.csv", (*at_fold, "epoch", *_LOSSES), history)
+    _write(folder / "history.csv", (*at_fold, "epoch", *LOSSES), history)
     if result.null:
         names = tuple(result.p_values)
         shuffles = ((number, *map(means.get, names)) for number, means in enumerate(result.null, 1))

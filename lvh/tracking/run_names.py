@@ -48,19 +48,12 @@ def value_text(value: Plain, digits: int | None = 6) -> str:
 
 
 def fold_name(configuration: str, repeat: int, fold: int) -> str:
-    """Return the name of a fold; `repeat` and `fold` count from 1.
-
-    >>> fold_name("dnn-ntp", 2, 3)
-    'dnn-ntp fold 3 of repeat 2'
-    """
+    """Return the name of a fold; `repeat` and `fold` count from 1."""
     return f"{configuration} fold {fold}" + (f" of repeat {repeat}" if repeat > 1 else "")
 
 
 def view_page(experiment_id: str, key: str = ALL) -> str:
-    """Return the place of a view of an experiment in the UI, below the server's address.
-
-    Without the workflow type MLflow shows columns that are for language models.
-    """
+    """Return the place of a view of an experiment in the UI, below the server's address."""
     query = f"viewStateShareKey={key}&workflowType=machine_learning"
     return f"#/experiments/{experiment_id}/runs?{query}"
 

@@ -142,11 +142,8 @@ class RecordWriter:
         """Take the settings; nothing is opened."""
         self._settings = settings
         self._store: MlflowStore | None = None
-
-    @property
-    def page(self) -> str:
+        self.page = ""
         """Place of the experiment in MLflow's UI; empty until the store is open."""
-        return "" if self._store is None else self._store.page
 
     def write(self, path: str) -> str:
         """Write a record, unless all of it is there; return what went wrong, or nothing."""
@@ -158,6 +155,7 @@ class RecordWriter:
                 self._store = self._store or MlflowStore(self._settings)
                 if path:
                     self._store.sync(Path(path))
+                self.page = self._store.page
         except LvhError as error:
             return str(error).removeprefix("tracking: ")
         return ""

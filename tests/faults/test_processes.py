@@ -151,32 +151,21 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.slow
-def test_7_commands_that_start_at_once_in_an_empty_folder_train_each_point_once(begin, tmp_path):
+def test_8_commands_that_start_at_once_wait_for_locked_databases(begin, tmp_path):
+    """Longer than the five seconds that SQLite's drivers wait by themselves."""
     cwd = tmp_path / "work"
     commands = [begin(cwd, *SWEEP, RATES) for _ in range(4)]
+    until(commands[0].amid, "the command is between two folds")
+    for name in ("studies.db", "mlflow.db"):
+        with closing(sqlite3.connect(cwd / name, 60, isolation_level=None)) as connection:
+            connection.execute("begin exclusive")
+            threading.Event().wait(6)
     assert [one.ended(600) for one in commands] == [0] * 4, [one.err for one in commands]
     (study,) = {one.study for one in commands}
     assert_done_once_each(f"sqlite:///{cwd}/studies.db", study, 4)
     reported = Counter(fold for one in commands for fold in one.folds())
     assert set(reported.values()) == {1}
     assert len(reported) == len(stored(cwd)) == 12
-    assert_one_tree(f"sqlite:///{cwd}/mlflow.db", 4, 3)
-
-
-@pytest.mark.slow
-def test_8_a_locked_database_is_waited_for(begin, tmp_path):
-    """Longer than the five seconds that SQLite's drivers wait by themselves."""
-    cwd = tmp_path / "work"
-    command = begin(cwd, *SWEEP, RATES)
-    until(command.amid, "the command is between two folds")
-    names = ("studies.db", "mlflow.db")
-    connections = [sqlite3.connect(cwd / name, 60, isolation_level=None) for name in names]
-    for connection in connections:
-        with closing(connection):
-            connection.execute("begin exclusive")
-            threading.Event().wait(6)
-    assert command.ended() == 0, command.err
-    assert_done_once_each(f"sqlite:///{cwd}/studies.db", command.study, 4)
     assert_one_tree(f"sqlite:///{cwd}/mlflow.db", 4, 3)
 
 
