@@ -1,6 +1,5 @@
 """The errors a user may see; each carries the exit code of the process, and no password."""
 
-import errno
 import re
 import shutil
 import textwrap
@@ -87,12 +86,10 @@ def as_lvh_error(error: Exception) -> LvhError:
     """Return an LvhError as it is, and any other error as an LvhError of one line."""
     if isinstance(error, LvhError):
         return error
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return InputError(f"{error.strerror}: ...{str(error.filename)[-40:]}")
     if isinstance(error, FileNotFoundError) and error.filename is None:
         return EnvironmentFault("the working directory was deleted. Change to one that exists")
     if isinstance(error, OSError) and error.filename is not None:
-        return EnvironmentFault(f"cannot use {error.filename}: {error.strerror}")
+        return EnvironmentFault(f"cannot use {excerpt(error.filename)}: {error.strerror}")
     lines = str(error).strip().splitlines()
     reason = lines[0] if lines else type(error).__name__
     return LvhError(f"unexpected {type(error).__name__}: {reason} (HYDRA_FULL_ERROR=1 shows where)")

@@ -108,14 +108,9 @@ def test_the_best_of_a_sweep_becomes_the_champion(tmp_path, data_set):
     assert done.code == 0, done.err
     done = command("--seeds", "2", "--out", str(tmp_path / "m"), cwd=swept, module="lvh.export")
     assert done.code == 0, done.err
-    number = int(
-        re.search(r"^chosen: trial (\d), which has the highest ap of 3 ", done.out, re.M)[1]
-    )
+    number = int(re.search(r"^chosen: trial (\d), which has the highest ap", done.out, re.M)[1])
     described = json.loads((tmp_path / "m" / "model.json").read_text())
-    assert described["n_candidates"] == 3
     assert described["settings"]["model"]["C"] == [0.001, 0.1, 1][number]
-    report = command(cwd=swept, module="lvh.report")
-    assert f"(trial {number})" in re.search(r"^best: .*$", report.out, re.M)[0]
     assert "registered as lvh, version 1: models:/lvh@champion" in done.out
     assert "best of 3 by ap, which flatters" in (tmp_path / "m" / "README.md").read_text()
     path = next((data_set / "data").glob("*.hea"))
@@ -126,7 +121,7 @@ def test_the_best_of_a_sweep_becomes_the_champion(tmp_path, data_set):
 
 
 SCORES = {
-    "model": {"ap": 0.8, "std_ap": 0.1, "pooled_ap": 0.79, "pooled_ap_low": 0.6},
+    "model": dict(ap=0.8, std_ap=0.1, pooled_ap=0.79, pooled_ap_low=0.6, pooled_ap_high=0.9),
     "age + sex": {"ap": 0.7, "std_ap": 0.1},
 }
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from lvh.reports.terminal import console, show_facts, show_table
+from lvh.reports.terminal import show_facts, show_table
 from lvh.runs.hints import typed
 from lvh.runs.lookup import choose
 from lvh.tracking.run_dir import link_latest
@@ -44,11 +44,6 @@ def test_a_pipe_gets_a_row_a_line_whose_columns_a_script_can_split(rows, facts):
     assert [tuple(re.split(" {2,}", line.strip())) for line in lines] == rows
     printed = shown(show_facts, facts, "a run")
     assert printed == "".join(["a run\n", *(f"{name}: {text}\n" for name, text in facts.items())])
-
-
-def test_no_row_is_cut_where_nobody_looks(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "60")
-    assert console().width > 1000
 
 
 WORDS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=20)

@@ -107,11 +107,10 @@ def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None
 
     try:
         run_id = run if is_run_id(run) else run_with_key(key, tracking)
+        if run_id is None:
+            raise InputError("MLflow does not have this run, made by this code")
     except InputError as error:  # the store of another directory
         say(f"not tracked: {error}")
-        return
-    if run_id is None:
-        say("not tracked: MLflow does not have this run, made by this code")
         return
     log_explanation(run_id, folder, tracking)
     say(f"logged to run {run_id} as explanation/")

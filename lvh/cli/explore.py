@@ -7,7 +7,6 @@ from lvh.cli.command import check_folder, hydra_command
 from lvh.config.command_line import read_arguments
 from lvh.config.composition import composed_from
 from lvh.config.messages import explained
-from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import made_in, write_fault
@@ -31,8 +30,7 @@ _FOLDER = "hydra.run.dir='outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}-explore-${data
 """The page of no run: its folder has a name of its own."""
 
 
-def _settings(arguments: list[str]) -> tuple[RunSettings, Path]:
-    """Compose and check what was typed, as lvh.run does; return the folder of the page too."""
+def _run(arguments: list[str]) -> None:
     command, _ = read_arguments([_FOLDER, *arguments])
     try:
         config = command.load()
@@ -41,11 +39,6 @@ def _settings(arguments: list[str]) -> tuple[RunSettings, Path]:
         raise explained(error, command) from None
     if settings.external is not None:
         raise InputError(f"external: expected none. Received: {settings.external.name}")
-    return settings, folder
-
-
-def _run(arguments: list[str]) -> None:
-    settings, folder = _settings(arguments)
     source = SOURCES[settings.data.name]
     check_folder("hydra.run.dir", folder, PAGE)
     if fault := write_fault(made_in(folder.absolute())):

@@ -62,7 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
         return code
     if first not in (*COMMANDS, *CALLS):
         if not first.startswith(("-", "+", "~")) and "=" not in first:
-            return _unknown(first)
+            close = difflib.get_close_matches(first, [*COMMANDS, *CALLS], n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            print(f"lvh: expected a command.{hint} Received: {first[:120]!r}", file=sys.stderr)
+            return 2
         first, others = "run", [first, *others]
     name, *more = CALLS.get(first, (first,))
     program = "python -m lvh" if Path(sys.argv[0]).name == "__main__.py" else sys.argv[0]
@@ -70,14 +73,6 @@ def main(arguments: list[str] | None = None) -> int:
     sys.argv = [f"{program} {name}", *more, *others]
     code = importlib.import_module(f"lvh.cli.{name}").main()
     return code
-
-
-def _unknown(name: str) -> int:
-    close = difflib.get_close_matches(name, [*COMMANDS, *CALLS], n=1)
-    hint = f"Did you mean {close[0]}? " if close else ""
-    message = f"expected a command, one of {', '.join(COMMANDS)}. {hint}Received: {name[:120]!r}"
-    print(f"lvh: {message}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

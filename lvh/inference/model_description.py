@@ -200,8 +200,8 @@ def parse(text: str) -> Description:
     for option, (source, digest) in _plugins_of(plugin_versions(description.settings)).items():
         if recorded.get(option, ("", ""))[1] != digest:
             raise InputError(
-                f"{option}: expected the code that the model was fitted with. Received: other code "
-                f"in {source}. Use that code, or fit the model again with lvh export"
+                f"{option}: expected the code that the model was fitted with, or a new export. "
+                f"Received: other code in {source}"
             )
     return description
 

@@ -62,7 +62,10 @@ def read_folder(folder: Path) -> tuple[CVResult, RunRecord]:
 
 
 def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
-    tables = {name: _texts(folder / f"{name}.csv") for name in ("splits", "predictions")}
+    tables = {
+        name: pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
+        for name in ("splits", "predictions")  # a record may be called NA
+    }
     tables |= {name: _numbers(folder / f"{name}.csv") for name in ("folds", "scores", "history")}
     parts, scores = tables["splits"], tables["scores"]
     records = parts.drop_duplicates("record").set_index("record")
@@ -132,10 +135,6 @@ def _with_newer_scores(result: CVResult, known: set[str]) -> CVResult:
     )
     before = {name: of for name, of in result.scores.pooled.items() if name in known}
     return replace(result, scores=Summary(mean, std, pooled | before))
-
-
-def _texts(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False)  # a record may be called NA
 
 
 def _numbers(path: Path) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """The fold store: one file for each finished fold, from which everything else is derived."""
 
-import errno
 import hashlib
 import json
 import logging
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import TypeAdapter
 
-from lvh.errors import EnvironmentFault, InputError, excerpt
+from lvh.errors import EnvironmentFault, excerpt
 from lvh.evaluation.cv_result import FoldResult
 from lvh.evaluation.results import OutOfFold
 from lvh.files import write_fault, write_text
@@ -71,10 +70,8 @@ class FoldStore:
             fault = write_fault(self._root)
         except OSError as error:
             fault = str(error.strerror)
-            if error.errno == errno.ENAMETOOLONG:
-                raise InputError(f"store: {fault}. Received: {excerpt(str(self._root))}") from None
         if fault:
-            raise EnvironmentFault(f"store: cannot write {self._root}: {fault}")
+            raise EnvironmentFault(f"store: cannot write {excerpt(str(self._root))}: {fault}")
 
     def save(
         self, key: str, features: "FeatureSet", fold: FoldResult, settings: Mapping[str, Any]

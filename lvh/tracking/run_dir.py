@@ -64,7 +64,6 @@ def git_commit() -> str:
 def versions(backend: str, threads: int) -> dict[str, str]:
     """Return what may change a result to its last bit, apart from the settings."""
     libraries = (*distributions(backend), *_VERSIONED)
-    found = dict(zip(libraries, map(version, libraries), strict=True))
     return {
         "backend": backend,
         "threads": str(threads),
@@ -72,7 +71,7 @@ def versions(backend: str, threads: int) -> dict[str, str]:
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **{name: own for name, own in found.items() if own},
+        **{name: own for name in libraries if (own := version(name))},
     }
 
 

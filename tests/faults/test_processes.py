@@ -1,7 +1,6 @@
 """Trials that kill their process or come to no number fail, and no other trial does."""
 
 import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -20,7 +19,7 @@ from servers import until
 
 from lvh.models.backends import cores
 from lvh.search.storage import OWNER, Storage, is_dead
-from lvh.search.study import MAX_RETRIES, Study
+from lvh.search.study import MAX_RETRIES
 
 SMALL = ("data=synthetic", "data.records=42", "model.units=[8,4,2]", "train.side_by_side=1")
 
@@ -78,11 +77,9 @@ def test_a_loss_that_is_not_a_number_fails_its_configuration_and_no_other(tmp_pa
     assert statuses(uri, "configuration") == {"FINISHED": 2, "FAILED": 1}
     assert statuses(uri, "sweep") == {"FINISHED": 1}
     (run,) = [run for run in runs(uri) if run.info.status == "FAILED"]
-    assert run.data.params[RATE] == "1e+38"
     assert "A lower train.learning_rate" in run.data.tags["error"]
     ranks = {row[RATE]: row["rank"] for row in leaderboard(tmp_path)}
-    assert ranks.pop("1e+38") == ""
-    assert sorted(ranks.values()) == ["1", "2"]
+    assert sorted(ranks.values()) == ["", "1", "2"]
     again = command(*given, cwd=tmp_path)
     assert (again.code, "fold 1 of 3" in again.out) == (1, False)
 
@@ -167,20 +164,3 @@ def test_8_commands_that_start_at_once_wait_for_locked_databases(begin, tmp_path
     assert set(reported.values()) == {1}
     assert len(reported) == len(stored(cwd)) == 12
     assert_one_tree(f"sqlite:///{cwd}/mlflow.db", 4, 3)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(cores() < 2, reason="two workers need two cores")
-def test_a_sweep_of_two_workers_that_is_ended_has_tracked_what_was_finished(begin, tmp_path):
-    cwd = tmp_path / "work"
-    given = ("-m", *SMALL, "cv.folds=5", "seed=range(0,40)", "train.epochs=200")
-    sweep = begin(cwd, *given, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    until(lambda: len(list(cwd.glob("outputs/folds/runs/*.json"))) > 1, "some are finished")
-    os.kill(sweep.process.pid, signal.SIGTERM)
-    assert sweep.ended() == 143
-    assert re.search(r"^\d begun trials are not recorded; the same command", sweep.out, re.M)
-    storage = Storage(f"sqlite:///{cwd}/studies.db", to_read=True)
-    (study,) = storage.studies()
-    states = Counter(trial.state for trial in Study(storage, study).trials())
-    tracked = statuses(f"sqlite:///{cwd}/mlflow.db", "configuration")
-    assert tracked == {"FINISHED": states[TrialState.COMPLETE]}

@@ -3,7 +3,6 @@
 import http.client
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -126,11 +125,3 @@ def test_bad_values_are_refused_with_the_reason_and_nothing_is_guessed(
 
 def test_it_listens_on_this_machine_only(served):
     assert listening(served.port) == {"0100007F"}
-
-
-@pytest.mark.slow
-def test_a_killed_command_leaves_no_server(folder, tmp_path):
-    server = Served(folder, tmp_path / "log")
-    os.kill(server.process.pid, signal.SIGKILL)
-    server.process.wait(60)
-    until(lambda: not listening(server.port), "MLflow's server ends with the command")
