@@ -79,9 +79,10 @@ class FinalModel:
         if own != trained:
             received = f"Received: {own[0]}"
             raise InputError(f"{cohort.name}: expected inputs of shape {trained[0]}. {received}")
-        X = read(features.X).copy()
-        part = X[:, : len(fill)]
-        part[:] = np.where(np.isnan(part), fill, part)
+        X = read(features.X)
+        if len(fill):
+            X = X.copy()
+            X[:, : len(fill)] = np.where(np.isnan(X[:, : len(fill)]), fill, X[:, : len(fill)])
         return cohort, features, X
 
     def predict(self, cohort: Cohort) -> Predictions:
