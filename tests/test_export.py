@@ -76,8 +76,7 @@ def test_evidence_threshold_and_calibration_come_from_out_of_fold_predictions(tr
     save(tmp_path / "m", description, states, training)
     assert load(tmp_path / "m").description.calibration == calibration
     text = (tmp_path / "m" / "model.json").read_text()
-    assert "subject" not in text  # nobody is named
-    assert str(tmp_path) not in text  # nor a folder of the person who trained it
+    assert str(tmp_path) not in text  # no folder of the person who trained it
 
 
 def test_early_stopping_gives_the_median_of_the_folds_epochs(trained):

@@ -16,7 +16,7 @@ from conftest import python
 import lvh
 from lvh.cli import main as command
 from lvh.cli.command import exit_code_of
-from lvh.cli.completion import SCRIPTS, candidates
+from lvh.cli.completion import candidates
 from lvh.cli.main import main
 from lvh.errors import EnvironmentFault, InputError, RenamedWarning, warn_renamed
 from lvh.models import MODEL_ALIASES
@@ -113,7 +113,6 @@ def words(line: str) -> list[str]:
         ("run -m model=cnn model.", {"model.kernel_size=", "model.filters."}),
         ("run model=cnn kernel=400 stride=5,1", {"stride=5,10", "stride=5,125"}),
         ("explore cv", {"cv=", "cv."}),
-        ("completion ", set(SCRIPTS)),
         ("run data.root=/tm", set()),  # files are the shell's
     ],
 )

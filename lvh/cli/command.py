@@ -200,9 +200,9 @@ def between(low: float, high: float, kind: type = float) -> Callable[[str], floa
     """Return a type of argparse for numbers in a range."""
 
     def number(text: str) -> float:
-        if not low <= kind(text) <= high:
-            raise argparse.ArgumentTypeError(f"expected {low:g} to {high:g}. Received: {text}")
         value: float = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"expected {low:g} to {high:g}. Received: {text}")
         return value
 
     number.__name__ = "number"

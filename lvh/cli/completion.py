@@ -23,9 +23,7 @@ def candidates(words: list[str]) -> list[str]:
     name = before[0] if before else ""
     if before and before[-1] in ("--plugin", "--config-dir"):
         return []
-    if name == "completion":
-        possible = [*SCRIPTS]
-    elif name in _OF_HYDRA or "=" in name + word:
+    if name in _OF_HYDRA or "=" in name + word:
         possible = _overrides(before, word)
     else:
         possible = [] if before else [*COMMANDS]

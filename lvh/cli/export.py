@@ -18,8 +18,6 @@ from lvh.runs.lookup import choose, settings_of
 
 def _run(options: argparse.Namespace) -> None:
     is_final = bool(options.run) and (Path(options.run) / DESCRIPTION).is_file()
-    if is_final and not options.register:
-        raise InputError(f"RUN: expected a run. Received: {options.run}, a final model")
     folder = Path(options.run) if is_final else _export(options)
     if not options.register:
         say_next("predict", "RECORD", model=folder)

@@ -12,8 +12,7 @@ _HELP = """Write finished runs and sweeps to MLflow, without training.
 
 usage: python -m lvh.track [tracking.uri=URI] [tracking.experiment=NAME] [store=FOLDER]
 
-A run that MLflow has already is not written twice. Use it after a run with tracking=off, for a
-server that was down, for another server, and for runs that were deleted by hand.
+A run that MLflow has already is not written twice.
 """
 
 

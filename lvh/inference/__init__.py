@@ -3,12 +3,4 @@
 from lvh.inference.final_model import DESCRIPTION, FinalModel, load, save
 from lvh.inference.model_description import Calibration, Description, Settings
 
-__all__ = [
-    "DESCRIPTION",
-    "Calibration",
-    "Description",
-    "FinalModel",
-    "Settings",
-    "load",
-    "save",
-]
+__all__ = ["DESCRIPTION", "Calibration", "Description", "FinalModel", "Settings", "load", "save"]

@@ -210,15 +210,10 @@ def _log(folder: Path, description: Description, origin: dict[str, str]) -> Any:
         )
     digest = description.fingerprint[:8]  # the UI has room for eight digits
     data = Dataset(description.data, digest, source_type="lvh", source=description.data)
-    mlflow.log_metrics(_metrics(description), model_id=logged.model_id, dataset=data)
-    return logged
-
-
-def _metrics(description: Description) -> dict[str, float]:
-    """Return the cross-validated scores, by the names that a configuration's run uses."""
     intercept, slope = description.calibration.line
     metrics = {"calibration_intercept": intercept, "calibration_slope": slope}
     for row, scores in description.scores.items():
         prefix = "" if row == "model" else baseline_prefix(row)
         metrics |= {f"{prefix}{k}": one for k, one in scores.items() if f"{prefix}{k}" in SHOWN}
-    return metrics
+    mlflow.log_metrics(metrics, model_id=logged.model_id, dataset=data)
+    return logged

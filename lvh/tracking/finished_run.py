@@ -30,11 +30,7 @@ _FILES = ("run.json", "splits.csv", "predictions.csv", "folds.csv", "history.csv
 
 
 def read_result(run: str | Path, uri: str | None = None) -> CVResult:
-    """Return the result of a run by its folder or its ID in a tracking store.
-
-    Raises:
-        InputError: There is no such run, or it is not finished.
-    """
+    """Return the result of a finished run, by its folder or its ID in a tracking store."""
     with ExitStack() as stack:
         folder = Path(run)
         if re.fullmatch("[0-9a-f]{32}", str(run)):

@@ -1,10 +1,10 @@
 """The fold store: one file for each finished fold, from which everything else is derived."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -91,7 +91,8 @@ class FoldStore:
         )
         # repr of a float, which json writes, reads back to the same bits
         text = json.dumps(asdict(stored), sort_keys=True, ensure_ascii=False)
-        write_text(self.path(key), json.dumps({"sha256": _digest(text)}) + "\n" + text + "\n")
+        head = json.dumps({"sha256": sha256(text.encode()).hexdigest()})
+        write_text(self.path(key), f"{head}\n{text}\n")
 
     def read(self, key: str) -> StoredFold | None:
         """Return a stored fold; None where there is none, or none that can be used."""
@@ -100,7 +101,10 @@ class FoldStore:
             first, _, text = path.read_text("utf-8").partition("\n")
             text = text.removesuffix("\n")
             stored = _FORMAT.validate_python(json.loads(text))
-            if json.loads(first)["sha256"] == _digest(text) and stored.key == key:
+            if (
+                json.loads(first)["sha256"] == sha256(text.encode()).hexdigest()
+                and stored.key == key
+            ):
                 return stored
         except FileNotFoundError:
             return None
@@ -146,10 +150,6 @@ class FoldStore:
 
 
 _FORMAT = TypeAdapter(StoredFold)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def is_separate(study: str) -> bool:

@@ -30,7 +30,7 @@ from lvh.tracking.fold_store import FoldStore, StoredFold
 from lvh.tracking.run_names import ALL, fold_name, view_page, view_state
 from lvh.tracking.run_record import SHOWN, RunRecord, SweepRecord, load_run, load_sweep
 
-_LOCK_SECONDS = 120
+_LOCK_SECONDS, _ARTIFACTS = 120, "mlartifacts"
 _MOST_RUNS = 50_000  # of a search; MLflow takes no larger number
 _PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
 _RECORD = "record"
@@ -234,7 +234,7 @@ class MlflowStore:
         """Find or make the experiment, and give it its view."""
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            location = None if database is None else _artifacts(database).as_uri()
+            location = None if database is None else (database.parent / _ARTIFACTS).as_uri()
             return str(self._client.create_experiment(name, location, {_NOTE: _ABOUT}))
         experiment_id = str(experiment.experiment_id)
         if experiment.lifecycle_stage != "active":
@@ -262,7 +262,7 @@ def _open_embedded(database: Path) -> None:
 
 def _move_artifacts(database: Path) -> None:
     """Correct where artifacts are said to be, in a database that was moved or copied."""
-    folder = _artifacts(database)
+    folder = database.parent / _ARTIFACTS
     here = folder.as_uri()
     with address.opened(database) as connection, connection:
         rows = connection.execute(
@@ -280,10 +280,6 @@ def _move_artifacts(database: Path) -> None:
                         f"where {column} = ? or {column} like ? || '/%'",
                         (before, here, before, before),
                     )
-
-
-def _artifacts(database: Path) -> Path:
-    return database.parent / "mlartifacts"
 
 
 def _is_whole(run: Run | None, record: RunRecord) -> bool:

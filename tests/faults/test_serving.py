@@ -94,10 +94,8 @@ def test_it_answers_what_predict_prints(folder, served, cohort, tmp_path, capsys
     [
         ({}, "params.fs: expected the sampling frequency"),
         ({"fs": 100}, "expected 500 Hz"),
-        ({"fs": "x"}, ""),
         ({"fs": 500, "leads": ["i", "ii"]}, "params.leads: expected"),
         (lambda s: {"signal": [[[math.nan] * 12, *s[0][1:]]]}, "expected finite samples"),
-        (lambda s: {"signal": s[0]}, "does not match expected shape"),
         (lambda s: {"signal": [[row[:11] for row in s[0]]]}, "does not match expected shape"),
         (
             lambda s: {"signal": [[[*row[:4], row[5], row[4], *row[6:]] for row in s[0]]]},

@@ -52,14 +52,6 @@ def test_a_folder_without_a_right_to_write_is_refused(tmp_path, override):
     assert not list(tmp_path.glob("outputs/folds/??/*.json"))
 
 
-def fault(*arguments, of=EnvironmentFault, **options) -> str:
-    with pytest.raises(of) as caught:
-        Storage(*arguments, **options)
-    assert caught.value.exit_code == (3 if of is EnvironmentFault else 2)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -78,9 +70,11 @@ def test_a_relative_path_stays_where_it_was_when_the_process_moves(here, tmp_pat
 
 def test_what_cannot_be_read_is_named_and_not_made(here):
     for address in (None, f"sqlite:///{here}/mine.db", "sqlite:///none/mine.db"):
-        assert "mine.db" in fault(address, of=InputError, to_read=True) or address is None
+        with pytest.raises(InputError):
+            Storage(address, to_read=True)
     with pytest.raises(InputError, match=r"studies\.db"):
         load(None, None, here / "folds")
     assert not list(here.iterdir())
-    assert "ann:***@127.0.0.1:9/studies" in fault("postgresql://ann:sesame@127.0.0.1:9/studies")
+    with pytest.raises(EnvironmentFault, match=r"ann:\*\*\*@127\.0\.0\.1:9/studies"):
+        Storage("postgresql://ann:sesame@127.0.0.1:9/studies")
     assert not list(here.iterdir())
