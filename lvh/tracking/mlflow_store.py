@@ -30,7 +30,8 @@ from lvh.tracking.fold_store import FoldStore, StoredFold
 from lvh.tracking.run_names import ALL, fold_name, view_page, view_state
 from lvh.tracking.run_record import SHOWN, RunRecord, SweepRecord, load_run, load_sweep
 
-_LOCK_SECONDS, _ARTIFACTS = 120, "mlartifacts"
+_LOCK_SECONDS = 120
+_ARTIFACTS = "mlartifacts"
 _MOST_RUNS = 50_000  # of a search; MLflow takes no larger number
 _PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
 _RECORD = "record"
