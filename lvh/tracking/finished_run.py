@@ -58,11 +58,8 @@ def read_folder(folder: Path) -> tuple[CVResult, RunRecord]:
 
 
 def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
-    tables = {
-        name: pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
-        for name in ("splits", "predictions")  # a record may be called NA
-    }
-    tables |= {name: _numbers(folder / f"{name}.csv") for name in ("folds", "scores", "history")}
+    names = ("splits", "predictions", "folds", "scores", "history")
+    tables = {name: _table(folder / f"{name}.csv") for name in names}
     parts, scores = tables["splits"], tables["scores"]
     records = parts.drop_duplicates("record").set_index("record")
     folds = tuple(_fold(row, tables, records.index) for row in tables["folds"].to_dict("records"))
@@ -74,7 +71,7 @@ def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
     if pairs != predicted or sorted(pairs) != sorted(known):
         raise ValueError("folds.csv, predictions.csv and splits.csv have different folds")
     summaries = {str(of): _summary(own.set_index("metric")) for of, own in scores.groupby("of")}
-    null = _numbers(folder / "null.csv") if (folder / "null.csv").is_file() else pd.DataFrame()
+    null = _table(folder / "null.csv") if (folder / "null.csv").is_file() else pd.DataFrame()
     result = CVResult(
         folds=folds,
         scores=summaries.pop("model"),
@@ -90,28 +87,28 @@ def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
 
 def _fold(row: dict[str, Any], tables: dict[str, pd.DataFrame], records: pd.Index) -> FoldResult:
     """Return a fold, scored by its predictions: the files of old runs lack newer scores."""
-    number = (int(row["repeat"]), int(row["fold"]))
+    repeat, number = int(row["repeat"]), int(row["fold"])
     own, predictions, history = (
-        table[(table.repeat.astype(int) == number[0]) & (table.fold.astype(int) == number[1])]
+        table[(table.repeat == repeat) & (table.fold == number)]
         for table in (tables["splits"], tables["predictions"], tables["history"])
     )
     named = {part: own.record[own.part == part] for part in ("train", "validation", "test")}
     if predictions.empty or [*named["test"]] != [*predictions.record]:
         raise ValueError("predictions.csv has other records than splits.csv")
-    y_true, y_score = predictions.y_true.astype(np.int64), predictions.y_score.map(float)
+    y_true, y_score = predictions.y_true, predictions.y_score
     if not (y_true.isin([0, 1]).all() and y_score.between(0, 1).all()):
         raise ValueError("predictions.csv has labels or scores that are none")
     scores, threshold = y_score.to_numpy(np.float64), float(row["threshold"])
     return FoldResult(
         split=Split(
-            number[0] - 1,
-            number[1] - 1,
+            repeat - 1,
+            number - 1,
             **{part: records.get_indexer(of).astype(np.int64) for part, of in named.items()},
         ),
         y_score=scores,
-        metrics=score(y_true.to_numpy(), scores, threshold),
+        metrics=score(y_true.to_numpy(np.int64), scores, threshold),
         history=History(
-            **{name: tuple(map(float, history[name].dropna())) for name in LOSSES},
+            **{name: tuple(history[name].dropna().tolist()) for name in LOSSES},
             kept_epoch=int(row["kept_epoch"]),
             chosen=str(row["chosen"]),
         ),
@@ -133,9 +130,11 @@ def _with_newer_scores(result: CVResult, known: set[str]) -> CVResult:
     return replace(result, scores=Summary(mean, std, pooled | before))
 
 
-def _numbers(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype={"chosen": str}, float_precision="round_trip")
-    return table.fillna({"chosen": ""})
+def _table(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)  # a record may be called NA
+    for name in set(table) - {"record", "subject", "part", "of", "metric", "chosen"}:
+        table[name] = [float(text or "nan") for text in table[name]]  # pandas rounds
+    return table
 
 
 def _summary(rows: pd.DataFrame) -> Summary:
