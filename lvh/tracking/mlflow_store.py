@@ -90,7 +90,7 @@ class MlflowStore:
             run = load_run(file)
             belongs = run.sweep is not None and run.sweep.study == record.study
             if belongs and not _is_whole(below.get(file.stem), run):
-                self._sync_run(run)
+                self.sync(file)  # with its lock: another command may write it just now
         self._client.update_run(run_id, name=record.title)
         below_it = f"tags.`{_PARENT}` = '{run_id}'"
         self._set_view(record.study, record.title, view_state(record.dimensions, below_it))
