@@ -4,7 +4,7 @@ import re
 import shutil
 import textwrap
 import warnings
-from functools import cache
+from functools import cache, partial
 
 _SECRET = re.compile(
     # up to the last @: a password may have an @ that is not written as %40
@@ -14,10 +14,8 @@ _SECRET = re.compile(
 )
 _LONGEST = 120  # characters of a value that a message shows
 
-
-def masked(text: str) -> str:
-    """Hide the password of every address in a text."""
-    return _SECRET.sub(lambda match: f"{match[1] or match[2]}***", text)
+masked = partial(_SECRET.sub, lambda match: f"{match[1] or match[2]}***")
+"""Hides the password of every address in a text."""
 
 
 def printable(text: str) -> str:
