@@ -16,6 +16,7 @@ from lvh.data.readers.record import read
 from lvh.errors import InputError
 from lvh.inference import load, save
 from lvh.inference.mlflow_model import fetch, register
+from lvh.inference.model_description import FACTORS
 from lvh.inference.refit import cross_validated, refit
 from lvh.inference.training_records import training_records
 from lvh.runs.lookup import Chosen
@@ -51,6 +52,8 @@ def test_it_is_fitted_to_all_records(trained, tmp_path):
     expected = own.fit(X, features.y).predict_proba(X)[:, 1]
     # two solvers of one convex problem
     np.testing.assert_allclose(predictions.y_score, expected, atol=1e-3)
+    means = [predictions.y_score[features.y == label][:20].mean() for label in (0, 1)]
+    assert description.voltage_curve[FACTORS.index(1)] == pytest.approx(means, abs=1e-3)
 
 
 def test_evidence_threshold_and_calibration_come_from_out_of_fold_predictions(trained, tmp_path):

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from lvh.evaluation.cv_result import AGE_AND_SEX
-from lvh.explanations.robustness import TITLES, voltage_curve, voltage_sentence
+from lvh.explanations.robustness import TITLES, voltage_curve
 from lvh.explanations.run_explanation import Explanation
 from lvh.files import write_text, written_whole
+from lvh.inference.model_description import voltage_sentence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

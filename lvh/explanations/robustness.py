@@ -18,6 +18,7 @@ from lvh.data.delineation import delineate
 from lvh.errors import InputError, excerpt
 from lvh.explanations.occlusion import Floats
 from lvh.features import FeatureSet
+from lvh.inference.model_description import FACTORS
 
 Change = tuple[str, float | str]
 """What is done to the signals, and its strength or the lead; the latter is empty for swaps."""
@@ -34,8 +35,6 @@ TITLES = {
     "v1_v2": "V1 and V2 swapped",
     "flat": "flat lead",
 }
-FACTORS = (0.5, 1.0, 1.5, 2.0, 3.0)  # of all voltages
-_FALL = 0.005  # of a mean probability; less is none
 _WANDER_HZ = 0.3  # of a breath
 _SWAPS = {
     "arms": {"ii": "iii", "iii": "ii", "avr": "avl", "avl": "avr", "i": "i"},
@@ -172,16 +171,3 @@ def _moved(waves: Delineation, order: Sequence[int]) -> Delineation:
     taken = [rows[first + at] if at >= 0 else slice(0) for first in firsts for at in order]
     leads = [(waves.symbols[row], waves.samples[row]) for row in taken]
     return Delineation.from_leads(leads, waves.n_leads, waves.origin, waves.doubtful)
-
-
-def voltage_sentence(curve: Sequence[Sequence[float]], label: str) -> str:
-    """Say how mean probabilities without and with a label answer `FACTORS`, and if one falls."""
-    sides, verdict, steps = [], [], np.diff(curve, axis=0)
-    for at, side in ((1, f"with {label}"), (0, f"without {label}")):
-        sides.append(f"{side} {', '.join(f'{row[at]:.2f}' for row in curve)}")
-        if len(falls := np.flatnonzero(steps[:, at] < -_FALL)):
-            first, last = FACTORS[falls[0]], FACTORS[falls[-1] + 1]
-            verdict.append(f"{side} it FALLS between {first:g} and {last:g}")
-    says = ", ".join(verdict) or "it does not fall"
-    factors, means = ", ".join(f"{one:g}" for one in FACTORS), ", ".join(sides)
-    return f"all voltages times {factors}: mean probability of records {means}; {says}"

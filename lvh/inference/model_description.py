@@ -1,7 +1,7 @@
 """The description of a final model: its `model.json`, checked by pydantic."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,8 +24,12 @@ from lvh.validation.splits import CvSettings
 
 FORMAT: Literal[6] = 6
 """Version of the folder's layout."""
+_FALL = 0.005  # of a mean probability; less is none
 _PLUGIN = "plugin "
 """Begins the name of a plugin's option among the versions."""
+
+FACTORS = (0.5, 1.0, 1.5, 2.0, 3.0)
+"""By which all signals are multiplied, to see what a model makes of larger and smaller voltages."""
 
 _SHOWN = ("accuracy", "precision", "recall", "specificity", "ap", "roc_auc", "brier")
 
@@ -93,15 +97,21 @@ class Description:
         label: What it detects.
         data: Name of the training data set, with the `fingerprint` and `note` of that cohort.
         fs: Sampling frequency of the training records, Hz.
+        leads: Leads of the training records, in their order, and the `unit` of their signals.
+        delineation: Origin of the fiducials that the model was trained with.
         names: Names of the inputs; `input_shape` is that of one record.
         threshold: A record is positive if its probability, not recalibrated, is above it.
         seeds: Seed of each member; the members' probabilities are averaged.
         chosen: Candidate that each member selected; empty texts if it selects nothing.
+        n_folds: Number of folds, over all repeats, that scored the procedure.
         scores: By row (`model`, and each baseline) and name (`ap`, `std_ap`, `pooled_ap`,
             `pooled_ap_low`, ...); a score that is not defined is left out.
         run_key: Cache key of that run, by which a tracking store finds it.
         study: Sweep of which it was the best of `n_candidates` by `chosen_by`, which flatters that
             score; empty if a user chose the run.
+        voltage_curve: Mean probability of training records without the label and with it, where
+            all signals are multiplied by each of `FACTORS`; empty for networks.
+        versions: Versions of the packages that trained the model.
         files: SHA-256 of each of the other files.
     """
 
@@ -132,6 +142,7 @@ class Description:
     label: Text = LVH
     leads: tuple[Text, ...] = LEADS
     unit: Literal["mV", "other"] = "mV"
+    voltage_curve: tuple[tuple[float, float], ...] = ()
 
     @property
     def form(self) -> Form:
@@ -171,7 +182,7 @@ def data_fields(cohort: Cohort, features: FeatureSet) -> dict[str, Any]:
 
 
 _ADAPTER = TypeAdapter(Description)
-_LATER = {"label": LVH, "leads": [*LEADS], "unit": "mV"}
+_LATER = {"label": LVH, "leads": [*LEADS], "unit": "mV", "voltage_curve": []}
 """Fields that models of before had not."""
 
 
@@ -184,7 +195,6 @@ def parse(text: str) -> Description:
     load_installed()
     try:
         values = json.loads(text)
-        values.pop("voltage_curve", None)  # of models of before
         recorded = _plugins_of(values["versions"])
         check_origins({option: source for option, (source, _) in recorded.items()}, "model")
         description = _ADAPTER.validate_python(values)
@@ -221,6 +231,19 @@ def _plugins_of(versions: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     }
 
 
+def voltage_sentence(curve: Sequence[Sequence[float]], label: str) -> str:
+    """Say how mean probabilities without and with a label answer `FACTORS`, and if one falls."""
+    sides, verdict, steps = [], [], np.diff(curve, axis=0)
+    for at, side in ((1, f"with {label}"), (0, f"without {label}")):
+        sides.append(f"{side} {', '.join(f'{row[at]:.2f}' for row in curve)}")
+        if len(falls := np.flatnonzero(steps[:, at] < -_FALL)):
+            first, last = FACTORS[falls[0]], FACTORS[falls[-1] + 1]
+            verdict.append(f"{side} it FALLS between {first:g} and {last:g}")
+    says = ", ".join(verdict) or "it does not fall"
+    factors, means = ", ".join(f"{one:g}" for one in FACTORS), ", ".join(sides)
+    return f"all voltages times {factors}: mean probability of records {means}; {says}"
+
+
 def card(description: Description) -> str:
     """Return the model card as Markdown: what a user must know before using a final model."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -235,12 +258,14 @@ def card(description: Description) -> str:
     intercept, slope = description.calibration.line
     needs = ["fiducials of each lead"] if description.form.needs_delineation else []
     needs += ["age and sex"] if description.needs_age_and_sex else []
+    curve = description.voltage_curve
     return templates.get_template("model_card.md.jinja").render(
         d=description,
         intercept=intercept,
         slope=slope,
         repeats=description.calibration.repeats,
         needs=needs,
+        curve=voltage_sentence(curve, description.label) if curve else "",
         selected=sorted({*description.chosen} - {""}),
         shown=[name for name in _SHOWN if any(name in row for row in description.scores.values())],
     )

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lvh.data.cohort import records_at
+from lvh.data.lazy_array import read
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, Summary, summarize
-from lvh.features import fill_missing
+from lvh.features import FORMS, FeatureSet, fill_missing
 from lvh.inference.model_description import (
+    FACTORS,
     FORMAT,
     Calibration,
     Description,
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 OnEpoch = Callable[[int, int], None]
 """Takes the number of a member, from 0, and how many of its epochs are done."""
+
+_MOST_CURVE = 20  # records of each label, so that measuring them takes a second or two
 
 
 def cross_validated(settings: "RunSettings", data: ExperimentData, study: str = "") -> CVResult:
@@ -79,7 +84,7 @@ def refit(
         train = replace(train, epochs=epochs)
     seeds = tuple(settings.seed + number for number in range(n_members))
     fitted = replace(settings, train=replace(train, patience=None))
-    states, selected = _fit(fitted, data, seeds, on_epoch)
+    states, selected, curve = _fit(fitted, data, seeds, on_epoch)
     calibration, threshold = _calibrated(settings, data, result)
     own = {field.name: getattr(settings, field.name) for field in fields(Settings)}
     rows = {"model": result.scores, **result.baselines}
@@ -98,6 +103,7 @@ def refit(
         study=chosen.study,
         n_candidates=chosen.n_candidates,
         chosen_by=chosen.score,
+        voltage_curve=curve,
         versions=run_dir.versions(settings.backend, threads(settings)) | plugin_versions(settings),
         files={},
     )
@@ -106,12 +112,14 @@ def refit(
 
 def _fit(
     settings: "RunSettings", data: ExperimentData, seeds: tuple[int, ...], on_epoch: OnEpoch
-) -> tuple[list[Any], list[str]]:
-    """Return state and selected candidate of each member; of one member if all are equal."""
+) -> tuple[list[Any], list[str], tuple[tuple[float, float], ...]]:
+    """Return state, selected candidate and voltage curve; of one member if all are equal."""
     features = data.features
     (X,) = fill_missing(features.fill, features.X)
+    louder = None if settings.is_network else _louder(settings, data)
     trainer = new_trainer(settings, features, data.cohort.fs)
     states, scores, selected = list[Any](), list[Any](), list[str]()
+    curves: list[Any] = []
     for member, seed in enumerate(seeds):
         job = FitJob(
             X=X,
@@ -125,8 +133,30 @@ def _fit(
         states += trainer.state()
         selected.append(history.chosen)
         scores += trainer.predict([X])
-    n = 1 if all(np.array_equal(score, scores[0]) for score in scores) else len(seeds)
-    return states[:n], selected[:n]
+        if louder is not None:
+            p, y = (x.reshape(len(FACTORS), -1) for x in (*trainer.predict([louder.X]), louder.y))
+            curves.append([(p * (y == label)).sum(1) / (y == label).sum(1) for label in (0, 1)])
+    if all(np.array_equal(score, scores[0]) for score in scores):
+        states, selected = states[:1], selected[:1]
+    means = np.mean(curves, axis=0).round(4).tolist() if curves else ((), ())
+    return states, selected, tuple(zip(*means, strict=True))
+
+
+def _louder(settings: "RunSettings", data: ExperimentData) -> FeatureSet | None:
+    """Return features of some training records, at each of `FACTORS`; None if a form has none."""
+    position = {name: at for at, name in enumerate(data.cohort.records)}
+    own = np.array([position[name] for name in data.features.records], dtype=np.int64)
+    some = np.concatenate([own[data.features.y == label][:_MOST_CURVE] for label in (0, 1)])
+    factors = np.repeat(np.array(FACTORS, np.float32), len(some))[:, None, None]
+    louder = np.tile(read(data.cohort.signals[some]), (len(FACTORS), 1, 1)) * factors
+    cohort = records_at(data.cohort, np.tile(some, len(FACTORS)), louder)
+    try:
+        features: FeatureSet = FORMS[settings.features.name].extract(cohort, settings.features)
+    except InputError:
+        return None
+    if len(features.y) < len(factors):
+        return None
+    return replace(features, X=fill_missing(data.features.fill, data.features.X, features.X)[1])
 
 
 def _calibrated(
