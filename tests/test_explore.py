@@ -1,4 +1,4 @@
-"""A data set as numbers, as files and as a page."""
+"""A data set as numbers, as files, as a page and in MLflow."""
 
 import re
 from dataclasses import replace
@@ -128,11 +128,16 @@ class TestPage:
 
 
 @pytest.mark.slow
-def test_the_command_prints_where_the_page_is(tmp_path):
+def test_the_command_prints_where_the_page_is_and_tracks_all_files(tmp_path):
     done = command("data=synthetic", "data.records=16", cwd=tmp_path, module="lvh.explore")
     assert (done.code, done.err) == (0, "")
     assert f"page: {(done.folder() / 'explore.html').relative_to(done.cwd)}" in done.out
     assert Page(done.folder() / "explore.html").sections == KEYS
+    (run,) = done.runs("")
+    assert (run.info.status, run.data.tags["level"]) == ("FINISHED", "data")
+    assert run.data.params["data.records"] == "16"
+    logged = {one.path for one in done.client().list_artifacts(run.info.run_id)}
+    assert logged == {path.name for path in done.folder().iterdir()}
 
 
 @pytest.mark.ludb

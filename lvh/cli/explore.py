@@ -1,4 +1,4 @@
-"""`python -m lvh.explore`: load a source, measure it, draw it, write the page."""
+"""`python -m lvh.explore`: load a source, measure it, draw it, write the page, track it."""
 
 import sys
 from pathlib import Path
@@ -8,21 +8,24 @@ from lvh.config.command_line import read_arguments
 from lvh.config.composition import composed_from
 from lvh.config.messages import explained
 from lvh.data import SOURCES
+from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import made_in, write_fault
 from lvh.reports.dataset_report import PAGE, write
 from lvh.reports.survey import survey
 from lvh.reports.terminal import progress, say, show_facts
 from lvh.runs.hints import say_next
+from lvh.tracking import Tracker
+from lvh.tracking.run_record import DataRecord, RunRecord, save
 
 _HELP = """\
 Show what a source holds before anything is trained, on one HTML page that needs no other file;
-its numbers also as CSV, the examples as SVG: docs/predictions.md.
+its numbers also as CSV, the examples as SVG, and all of it in MLflow: docs/predictions.md.
 
-It takes the arguments of lvh.run. Two groups matter: data chooses the records, cv the folds on
-which age and sex alone are scored.
+It takes the arguments of lvh.run. Three groups matter: data chooses the records, cv the folds on
+which age and sex alone are scored, tracking the store that also gets the page.
 
-  python -m lvh.explore data=ptbxl data.root=FOLDER
+  python -m lvh.explore data=ptbxl data.root=FOLDER tracking=off
   python -m lvh.explore data=synthetic hydra.run.dir=FOLDER  instead of a dated one in outputs/
 """
 
@@ -44,14 +47,29 @@ def _run(arguments: list[str]) -> None:
     if fault := write_fault(made_in(folder.absolute())):
         raise EnvironmentFault(f"cannot write {folder}: {fault}")
     cohort = source.cohort(settings.data)
-    n, prevalence = len(cohort.records), f"{cohort.prevalence:.3f}"
-    facts = {"records": f"{n}, prevalence of {cohort.label_name} {prevalence}", "note": cohort.note}
-    show_facts(facts, cohort.name)
-    with progress() as bar:
-        task = bar.add_task("measured", total=n)
-        measured = survey(cohort, lambda done: bar.update(task, completed=done))
-    page = write(cohort, source.metadata, measured=measured, cv=settings.cv, folder=folder)
-    say(f"page: {page}", link=page)
+    n, label, note = len(cohort.records), cohort.label_name, cohort.note
+    records = f"{n}, prevalence of {label} {cohort.prevalence:.3f}"
+    show_facts({"records": records, "note": note}, cohort.name)
+    with Tracker(settings.tracking) as tracker:
+        with progress() as bar:
+            task = bar.add_task("measured", total=n)
+            measured = survey(cohort, lambda done: bar.update(task, completed=done))
+        page = write(cohort, source.metadata, measured=measured, cv=settings.cv, folder=folder)
+        record = RunRecord(
+            key=fingerprint(cohort.fingerprint, str(folder.absolute())),
+            name=f"explore {cohort.name}",
+            level="data",
+            status="complete",
+            params={key: one for key, one in settings.params().items() if key.startswith("data")},
+            data=DataRecord(cohort.name, cohort.fingerprint, note, n, label),
+            tags={"note": note, "label": label, "mlflow.source.name": "lvh.explore"},
+            folder=str(folder),
+            root=settings.store,
+        )
+        if settings.tracking.name == "mlflow":
+            save(record)
+            tracker.track(record)
+        say(f"page: {page}", link=page)  # seen even if the store fails now
     say_next("run", *(one for one in arguments if not one.startswith("hydra.run.dir=")))
 
 

@@ -228,7 +228,8 @@ class MlflowStore:
         text = json.dumps({**profile, "fingerprint": digest})
         # eight digits are what the UI has room for
         dataset = Dataset(data.name, digest[:8], source_type="lvh", source=data.name, profile=text)
-        inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "cross-validation")])]
+        context = "exploration" if record.level == "data" else "cross-validation"
+        inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
         self._client.log_inputs(run_id, datasets=inputs)
 
     def _experiment(self, name: str, database: Path | None) -> str:

@@ -100,6 +100,8 @@ class RunRecord:
     @property
     def scores(self) -> dict[str, float]:
         """MLflow's metrics of a configuration: of `SHOWN`, and objectives of its sweep."""
+        if self.level == "data":
+            return {}
         values = {**self.mean, **{f"std_{name}": value for name, value in self.std.items()}}
         for name, interval in self.pooled.items():
             ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
