@@ -28,6 +28,7 @@ from lvh.runs.hints import say_next
 from lvh.runs.lookup import choose, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 from lvh.tracking.fold_store import store_of
+from lvh.tracking.run_record import load_run
 
 _SHOWN = 6
 CHANGES = "amplitude,noise,wander,resampling,arms,v1_v2,flat"
@@ -46,6 +47,9 @@ def _run(args: argparse.Namespace) -> None:
             f"RUN: this run leaks ({settings.cv.protocol.leakage}): its models have learned from "
             "their test records, so they cannot be explained on them"
         )
+    record = Path(chosen.run) / "run.json"
+    if record.exists() and load_run(record).status == "stopped":
+        raise InputError(f"RUN: expected a finished run. Received: {chosen.run}, stopped early")
     stride = default_stride(settings.features.name) if args.stride is None else args.stride / 1000
     data = load_data(settings)
     options = Options(WINDOW, stride, args.repeats, changes_of(data.cohort, args.changes))
