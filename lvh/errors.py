@@ -1,5 +1,6 @@
 """The errors a user may see; each carries the exit code of the process, and no password."""
 
+import errno
 import re
 import shutil
 import textwrap
@@ -84,6 +85,9 @@ def as_lvh_error(error: Exception) -> LvhError:
     """Return an LvhError as it is, and any other error as an LvhError of one line."""
     if isinstance(error, LvhError):
         return error
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        received = excerpt(error.filename)
+        return InputError(f"expected names that a file system takes. Received: {received}")
     if isinstance(error, FileNotFoundError) and error.filename is None:
         return EnvironmentFault("the working directory was deleted. Change to one that exists")
     if isinstance(error, OSError) and error.filename is not None:

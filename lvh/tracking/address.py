@@ -40,7 +40,7 @@ class TrackingSettings:
 
     name: Literal["mlflow", "off"] = "mlflow"
     uri: str | None = None
-    experiment: Annotated[str, Field(min_length=1)] = "lvh"
+    experiment: Annotated[str, Field(min_length=1, max_length=500)] = "lvh"  # as MLflow
 
 
 def set_mlflow_variables() -> None:

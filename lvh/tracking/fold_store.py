@@ -1,5 +1,6 @@
 """The fold store: one file for each finished fold, from which everything else is derived."""
 
+import errno
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import TypeAdapter
 
-from lvh.errors import EnvironmentFault, excerpt
+from lvh.errors import EnvironmentFault, InputError, as_lvh_error, excerpt
 from lvh.evaluation.cv_result import FoldResult
 from lvh.evaluation.results import OutOfFold
 from lvh.files import write_fault, write_text
@@ -69,6 +70,8 @@ class FoldStore:
             self._root.mkdir(parents=True, exist_ok=True)
             fault = write_fault(self._root)
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise InputError(f"store: {as_lvh_error(error)}") from None
             fault = str(error.strerror)
         if fault:
             raise EnvironmentFault(f"store: cannot write {excerpt(str(self._root))}: {fault}")

@@ -42,6 +42,7 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "cv.weights=carried": ["cv.weights: expected fresh", "cv.allow_leakage=true"],
     f"{LEAKING} cv.threshold=specificity_90": ["cv.threshold: expected fixed", "carried weights"],
     "'search.objectives=[ap,speed]'": ["search.objectives", "'speed'", "seconds"],
+    f"tracking.experiment={'x' * 1000}": ["tracking.experiment", "500"],
     "cv=external": ["cv and external", "external=none"],
     "experiment=kernel_sweep": ["experiment: this is the recipe of a sweep. Add -m"],
     "-m experiment=classical_baselines,report_dnn": ["experiment: one is the recipe of a sweep"],
