@@ -5,7 +5,8 @@ import re
 import signal
 import sqlite3
 from contextlib import closing
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import optuna
 import pytest
@@ -51,6 +52,9 @@ def test_studies_are_shown_on_loopback_until_the_command_ends(tmp_path):
         with urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
             (study,) = json.load(answer)["study_summaries"]
         assert study["study_name"] == "kernel-1"
+        elsewhere = Request(f"http://127.0.0.1:{port}/api/studies", headers={"Host": "elsewhere"})
+        with pytest.raises(HTTPError, match="403"):
+            urlopen(elsewhere)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr.read().endswith("lvh: interrupted by SIGINT\n")

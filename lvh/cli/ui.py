@@ -28,7 +28,8 @@ def _serve(args: argparse.Namespace) -> None:
 def _serve_studies(address: str | None, port: int) -> None:
     """Show sweeps in Optuna's dashboard, in this process: it ends with the command."""
     try:
-        from optuna_dashboard import run_server  # type: ignore[import-untyped]
+        import bottle  # type: ignore[import-untyped]
+        from optuna_dashboard import wsgi  # type: ignore[import-untyped]
     except ImportError:
         raise EnvironmentFault(
             "--studies: expected optuna-dashboard. Received: none. pip install 'lvh[dashboard]'"
@@ -36,10 +37,17 @@ def _serve_studies(address: str | None, port: int) -> None:
     from lvh.search.storage import Storage
 
     storage = Storage(address, to_read=True)
+    dashboard = wsgi(storage.optuna)
+
+    @dashboard.hook("before_request")  # type: ignore[untyped-decorator]
+    def refuse_other_sites() -> None:
+        if bottle.request.get_header("Host") not in (f"{_LOOPBACK}:{port}", f"localhost:{port}"):
+            bottle.abort(403)  # a page of another site, whose name leads here
+
     say(f"starting Optuna's dashboard on {near(storage.shown)}")
     say(f"sweeps: http://{_LOOPBACK}:{port}/dashboard", "Ctrl-C ends it", wraps=False)
     try:
-        run_server(storage.optuna, _LOOPBACK, port)
+        bottle.run(dashboard, host=_LOOPBACK, port=port)
     except OSError as error:
         raise EnvironmentFault(f"--port: cannot listen on {port}: {error.strerror}") from None
 
