@@ -1,11 +1,12 @@
 """`lvh completion`: a line that makes a shell complete commands of lvh, by `lvh _complete`."""
 
 import argparse
+import importlib
 import os
 import sys
 
 from lvh.cli.command import command
-from lvh.cli.main import COMMANDS
+from lvh.cli.main import CALLS, COMMANDS
 
 _BASH = "complete -o default -o nospace -C 'lvh _complete' lvh\n"
 SCRIPTS = {
@@ -23,7 +24,9 @@ def candidates(words: list[str]) -> list[str]:
     name = before[0] if before else ""
     if before and before[-1] in ("--plugin", "--config-dir"):
         return []
-    if name in _OF_HYDRA or "=" in name + word:
+    if word.startswith("-"):
+        possible = _flags(name)
+    elif name in _OF_HYDRA or "=" in name + word:
         possible = _overrides(before, word)
     else:
         possible = [] if before else [*COMMANDS]
@@ -44,6 +47,20 @@ def _overrides(before: list[str], word: str) -> list[str]:
     line = " ".join([*command.overrides, f"{key}{equals}{last}"])
     completed: list[str] = DefaultCompletionPlugin(command.loader)._query("config", line)
     return [f"{key}={values},{one.partition('=')[2]}" if comma else one for one in completed]
+
+
+def _flags(name: str) -> list[str]:
+    if name in _OF_HYDRA:
+        from hydra._internal.utils import get_args_parser
+
+        parser = get_args_parser()
+        parser.add_argument("--plugin")
+    else:
+        parser = argparse.ArgumentParser()
+        if name in (*COMMANDS, *CALLS):
+            module, *_ = CALLS.get(name, (name,))
+            importlib.import_module(f"lvh.cli.{module}")._add_arguments(parser)
+    return sorted(flag for action in parser._actions for flag in action.option_strings)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
