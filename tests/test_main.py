@@ -62,7 +62,7 @@ def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
     ("module", "typed", "code", "printed"),
     [
         ("lvh", "--version", 0, lvh.__version__),
-        ("lvh.run", "model=trees --cfg job", 0, "model=trees is called model=extra_trees now"),
+        ("lvh.run", "model=trees --cfg job", 0, "lvh: model=trees is called model=extra_trees now"),
     ],
 )
 def test_a_command_line_has_its_output_and_exit_code(tmp_path, module, typed, code, printed):
@@ -108,6 +108,8 @@ def words(line: str) -> list[str]:
     [
         ("", {"run", "sweep", "report", "compare", "doctor"}),
         ("run --plugin mine.py model=", {"model=cnn", "model=svm"}),
+        ("run --pl", {"--plugin"}),
+        ("export --o", {"--out"}),
         ("ru", {"run"}),
         ("model=c", {"model=cnn", "model=criteria"}),
         ("run -m model=cnn model.", {"model.kernel_size=", "model.filters."}),

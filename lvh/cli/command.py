@@ -6,15 +6,17 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
 from lvh.config.plugins.loading import load as load_plugins
-from lvh.errors import InputError, LvhError, as_lvh_error, masked, printable
+from lvh.errors import InputError, LvhError, RenamedWarning, as_lvh_error, masked, printable
 from lvh.reports.terminal import say
 from lvh.tracking import TrackingSettings
 
@@ -94,6 +96,25 @@ def print_error(message: str, exit_code: int) -> int:
     return exit_code
 
 
+def say_help(text: str) -> None:
+    """Print a text, on a terminal broken at words; a line that shows a command stays whole."""
+    for line in text.rstrip().split("\n"):
+        indent = len(line) - len(line.lstrip())
+        is_command = line.startswith(("  lvh ", "  python "))
+        say(line, wraps=not is_command, indent=" " * indent)
+
+
+def _show_renamed(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Print the warning of an old name as an error is printed, without a place in the code."""
+    if issubclass(category, RenamedWarning):
+        print_error(str(message), 0)
+    else:
+        _show_warning(message, category, *place)
+
+
+_show_warning, warnings.showwarning = warnings.showwarning, _show_renamed  # type: ignore[assignment]
+
+
 def command(
     prog: str,
     description: str,
@@ -122,7 +143,7 @@ def hydra_command(help_text: str, body: Callable[[list[str]], object]) -> Callab
     def main(arguments: list[str] | None = None) -> int:
         typed = sys.argv[1:] if arguments is None else arguments
         if {"-h", "--help"} & set(typed):
-            print(help_text, end="")
+            say_help(help_text)
             return 0
         return exit_code_of(lambda: body(typed))
 

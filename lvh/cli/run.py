@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lvh.cli.command import exit_code_of
+from lvh.cli.command import exit_code_of, say_help
 from lvh.config.command_line import CommandLine, read_arguments
 from lvh.config.composition import composed_from, recipe_params
 from lvh.config.groups import CHOICES, conf_dir
@@ -67,7 +67,7 @@ def _run() -> int:
         if {"-h", "--help"} & {*flags}:
             with redirect_stdout(StringIO()) as help_text, suppress(SystemExit):
                 start(task)()
-            print(help_text.getvalue().rstrip())
+            say_help(help_text.getvalue())
             return 0
         start(task)()
         if failures:
