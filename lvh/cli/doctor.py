@@ -6,11 +6,13 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from packaging.requirements import Requirement
 
 from lvh.cli.command import hydra_command
 from lvh.cli.run import MULTIRUN
@@ -54,7 +56,7 @@ def _examine(arguments: list[str]) -> int:
 
 def _findings(arguments: list[str]) -> Iterator[Finding]:
     yield "python", "", f"{platform.python_version()} on {platform.platform()}", 3
-    yield "packages", "", ", ".join(f"{one} {version(one)}" for one in _MAIN), 3
+    yield "packages", _unmet(), ", ".join(f"{one} {version(one)}" for one in _MAIN), 3
     check = "settings"
     try:
         command, flags = read_arguments(arguments)
@@ -86,6 +88,18 @@ def _findings(arguments: list[str]) -> Iterator[Finding]:
         yield _store("tracking", settings.tracking.uri or "sqlite:///mlflow.db", "tracking.uri")
     yield _store("studies", settings.search.storage or "sqlite:///studies.db", "search.storage")
     yield from _folders(Path(settings.store).absolute())
+
+
+def _unmet() -> str:
+    """Return which packages are missing or of a version that lvh does not take."""
+    unmet = []
+    for required in map(Requirement, requires("lvh") or []):
+        own = version(required.name) or "none"
+        is_optional = required.marker is not None and not required.marker.evaluate({"extra": ""})
+        if not is_optional and (own == "none" or not required.specifier.contains(own, True)):
+            expected = f"{required.name}{required.specifier}"
+            unmet.append(f"expected {expected}. Received: {own}. pip install '{expected}'")
+    return "; ".join(unmet)
 
 
 def _data(source: Any) -> Finding:
