@@ -1,6 +1,7 @@
 """What models look at: known answers, scikit-learn's answers, and importance that was planted."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -165,7 +166,7 @@ class TestKnownAnswers:
         assert (explanation.importance["ap_drop_low"] < 0.03).all()  # on 120 records, by chance
 
 
-def test_a_run_on_measured_inputs_is_explained(trained, capsys):
+def test_a_run_on_measured_inputs_is_explained_unless_it_was_stopped(trained, capsys, monkeypatch):
     run = trained("model=logistic", "features=voltage").folder
     assert main([str(run), "--repeats", "2", "--changes", "amplitude,arms"]) == 0
     shown = capsys.readouterr()
@@ -191,6 +192,9 @@ def test_a_run_on_measured_inputs_is_explained(trained, capsys):
     for row in csv_rows(folder / "scores.csv"):
         for bound in ("pooled", "low", "high"):
             assert float(row[bound]) == pytest.approx(float(kept[row["of"]][bound]), rel=1e-5)
+    monkeypatch.setattr("lvh.cli.explain.load_run", lambda _: SimpleNamespace(status="stopped"))
+    assert main([str(run)]) == 2
+    assert "stopped early" in capsys.readouterr().err
 
 
 class TestRecord:

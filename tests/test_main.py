@@ -1,6 +1,7 @@
 """The command `lvh`: what it dispatches to, and how it ends."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from conftest import python
 
 import lvh
+from lvh.cli import doctor
 from lvh.cli import main as command
 from lvh.cli.command import exit_code_of
 from lvh.cli.completion import candidates
@@ -63,7 +65,14 @@ def test_an_old_name_of_a_model_warns_once_and_gives_the_same(old, new):
     assert run_key(settings, "", []) == run_key(lvh.settings(f"model={new}"), "", [])
 
 
-@pytest.mark.usefixtures("not_warned_yet")
+def test_help_wraps_to_the_terminal(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert doctor.main(["--help"]) == 0
+    lines = re.sub("\x1b.*?[m\\\\]", "", capsys.readouterr().out).splitlines()
+    assert all(len(line) <= 40 or line.startswith("  lvh ") for line in lines)
+
+
 def words(line: str) -> list[str]:
     return [*line.split(), *([] if line[-1:].strip() else [""])]
 
