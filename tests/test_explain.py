@@ -112,11 +112,12 @@ def lost(explanation, kind):
     return table[table["kind"] == kind].set_index("name")
 
 
+NULL = synthetic.SyntheticSettings("synthetic", 120, effect=0.0, noise=0.02, seed=0)
+
+
 def planted():
     """A null cohort to which LVH adds a bump at the peak of T in v5, and nothing else."""
-    null = synthetic.load(
-        synthetic.SyntheticSettings("synthetic", 120, effect=0.0, noise=0.02, seed=0)
-    )
+    null = synthetic.load(NULL)
     signals = null.signals.copy()
     lead = LEADS.index("v5")
     for record in np.flatnonzero(null.label):
@@ -144,11 +145,18 @@ def test_importance_lies_where_the_effect_was_put():
     assert 0.1 < largest["seconds"] < 0.45
 
 
+@pytest.mark.slow
+def test_labels_without_information_have_no_importance():
+    explanation = out_of_fold(synthetic.load(NULL), BEAT)
+    assert (explanation.importance["ap_drop_low"] < 0.03).all()  # on 120 records, by chance
+
+
 def test_a_run_on_measured_inputs_is_explained(trained, capsys):
     run = trained("model=logistic", "features=voltage").folder
     assert main([str(run), "--changes", "amplitude,arms"]) == 0
     shown = capsys.readouterr()
     assert "Trained again, 3 of 3 folds gave exactly the stored scores." in shown.out
+    assert "voltages times" in shown.out
     assert not shown.err
     tables = {one.stem: pd.read_csv(one) for one in (run / "explanation").glob("*.csv")}
     assert {*tables} == {"importance", "scores", "robustness"}

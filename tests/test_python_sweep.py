@@ -46,6 +46,9 @@ def test_a_grid_ranks_as_scikit_learns_search_on_the_same_splits():
         dict(zip(summary.trial, summary["mean"], strict=True))
     )
     assert len(study.predictions) == 3
+    assert study.compare(study).loc["ap", "difference"] == 0
+    with pytest.raises(lvh.InputError, match="compare: expected a sweep"):
+        study.compare(frame)
     assert len(study.plot("folds").data)
     assert "Best" in study._repr_html_()
 

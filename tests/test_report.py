@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import math
 import re
 import warnings
@@ -53,6 +54,15 @@ def study():
 @pytest.fixture(scope="module")
 def folder(study, tmp_path_factory):
     return write(study, tmp_path_factory.mktemp("report")).parent
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """The page of a sweep with one row more than it shows at first, and its trials by rank."""
+    scores = np.random.default_rng(0).permutation(101) / 101
+    study = make_study([make_trial(at, [score] * 5) for at, score in enumerate(scores)])
+    ranked = [row.trial.number for row in ranked_rows(study)]
+    return write(study, tmp_path_factory.mktemp("long")), ranked
 
 
 def printed(study, width=100):
@@ -196,6 +206,8 @@ def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
     assert f"{best.mean:.3f}<br>{low:.2f} to {high:.2f}" in texts
     assert {"stopped", "failed", "open"} <= set(texts)
     assert len(texts) == 10  # of 12 places: 16 was tried with one stride only
+    (hover,) = [one for row in heatmap["hovertext"] for one in row if "size=3, stride=1" in one]
+    assert "5 of 5 folds" in hover
     shown = {one for row in heatmap["customdata"] for one in row if one != ""}
     assert shown == {trial.number for trial in study.trials}
 
@@ -222,7 +234,9 @@ def test_the_tables_are_those_of_the_study(study, folder):
 def test_the_page_says_the_result_by_the_curves_of_its_predictions(study, folder):
     page = Page(folder / "report.html")
     text = " ".join(page.text.split())
-    for sentence in (study.title, study.name, study.note, *sentences(study)):
+    first, *others = sentences(study)
+    verdict = "size=3, stride=2" + first.removeprefix("The best").removesuffix(".")
+    for sentence in (study.title, study.name, study.note, verdict, *others):
         assert sentence in text
     assert {"heatmap", "folds", "differences", "roc", "parallel"} <= set(page.figures)
     links = [value for name, value in page.attributes if name in ("src", "href")]
@@ -259,11 +273,21 @@ def decoded(values):
     return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
 
 
+def test_a_row_beyond_the_first_hundred_is_held_as_it_would_be_shown(long):
+    page, ranked = long
+    text = page.read_text("utf-8")
+    (held,) = re.findall(r'<script type="application/json">(.*)</script>', text)
+    (last,) = json.loads(held)
+    assert last[:3] == [101, ranked[-1], str(ranked[-1])]
+    assert all(isinstance(cell, (str, int)) for cell in last)
+    assert text.count("<td>101</td>") == 0
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/usr/bin/chromedriver").exists(), reason="needs a browser: apt-get install chromium"
 )
-def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, tmp_path):
+def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, long, tmp_path):
     pytest.importorskip("selenium")
     from browser import browsing
     from selenium.webdriver import Keys
@@ -272,6 +296,7 @@ def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, tmp_
     numbers += ".filter(row => !row.hidden).map(row => parseInt(row.cells[1].textContent))"
     drawn = "return [...new Set(plots.flatMap(p => p.data).filter(t => t.visible && 'meta' in t)"
     drawn += ".map(t => t.meta))].sort()"
+    focused = "return document.activeElement.ariaLabel"
     with browsing(tmp_path) as browser:
         small = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", small)
@@ -281,12 +306,16 @@ def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, tmp_
         assert len(run(numbers)) == 10
         ranked = run(numbers)
         assert run(drawn) == sorted(ranked[:5])
+        run("plots.forEach(draw)")
         run(
             "plots[0].place.emit('plotly_click', {points: [{customdata: arguments[0]}]})", ranked[5]
         )
         assert run(drawn) == sorted(ranked[:6])
-        find("css selector", f"[aria-label='draw trial {ranked[0]}']").send_keys(Keys.SPACE)
+        find("css selector", f"[aria-label='draw trial {ranked[0]}']").send_keys(
+            Keys.SPACE, Keys.ARROW_DOWN
+        )
         assert run(drawn) == sorted(ranked[1:6])
+        assert run(focused) == f"draw trial {ranked[1]}"
         run("document.querySelectorAll('#leaderboard th button')[1].click()")
         assert run(numbers) == list(range(10))
         brush = "const p = plots.find(p => p.data[0].type === 'parcoords');"
@@ -297,6 +326,13 @@ def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, tmp_
         assert run(drawn) == [0, 1]
         find("css selector", "#leaderboard [type=search]").send_keys("stride")
         assert run(numbers) == []
+        page, ranks = long
+        browser.get(page.as_uri())
+        assert run(numbers) == ranks[:100]
+        run("document.querySelector('#leaderboard > button').click()")
+        assert run(numbers) == ranks
+        run("document.querySelectorAll('#leaderboard th button')[1].click()")
+        assert run(numbers) == list(range(101))
         asked = "return performance.getEntriesByType('resource').map(one => one.name)"
         assert run(asked) == []
         assert not [one for one in browser.get_log("browser") if one["level"] == "SEVERE"]

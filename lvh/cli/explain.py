@@ -62,7 +62,7 @@ def _run(args: argparse.Namespace) -> None:
     explanation = _explanation(settings, data, n_folds, changes)
     write_report(explanation, folder, title=title)
     _show(explanation, data.cohort.note)
-    say(f"files: {folder}")
+    say(f"files: {folder}", link=folder)
     if not is_run_id(chosen.run):
         tracking = settings.tracking
     if tracking.name != "off":
@@ -91,7 +91,7 @@ def _explanation(
 
 
 def _show(explanation: "Explanation", note: str) -> None:
-    from lvh.explanations.explanation_report import KINDS, by_kind, facts
+    from lvh.explanations.explanation_report import KINDS, by_kind, changed_rows, facts
 
     table = Table("without", "", "loss of ap [95 %]")
     for kind, of_kind in by_kind(explanation):
@@ -100,6 +100,12 @@ def _show(explanation: "Explanation", note: str) -> None:
             table.add_row("" if at else KINDS[kind], str(row.name), loss)
         table.add_section()
     show_table(table)
+    header, *rows = changed_rows(explanation)
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    if rows:
+        show_table(table)
     show_facts({**facts(explanation), "note": note})
     say(
         "help: it shows what the scores depend on, no cause, and nothing about a patient: "

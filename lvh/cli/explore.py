@@ -105,7 +105,7 @@ def _explore(settings: "RunSettings", folder: Path) -> None:
         if is_tracked:
             save(record)
             tracker.track(record)
-        say(f"page: {page}")  # seen even if the store fails now
+        say(f"page: {page}", link=page)  # seen even if the store fails now
 
 
 def _run(arguments: list[str]) -> None:

@@ -86,7 +86,7 @@ def _export(options: argparse.Namespace) -> tuple[Path, Description, list[str | 
         say("the model does not depend on the seed: it has one member")
     ap = description.scores["model"]["ap"]
     threshold = description.threshold
-    say(f"saved in {folder}")
+    say(f"saved in {folder}", link=folder)
     say(f"cross-validation of this configuration: mean ap {ap:.3f}; threshold {threshold:.3g}")
     return folder, description, _example(settings.data, data, description)
 

@@ -32,7 +32,7 @@ def _report(options: argparse.Namespace) -> None:
         folder = Path(options.out or f"outputs/report-{result.name}")
         page = write_page(result, folder, run_folders(result, options.store))
     show_sweep(result)
-    say(f"page: {page}")
+    say(f"page: {page}", link=page)
     if result.complete and is_study:
         say_next("export", study=result.name, storage=options.storage)
     elif result.complete:

@@ -125,17 +125,28 @@ def external_validation(
 
 
 def _sentences(table: pd.DataFrame, shares: dict[str, float]) -> list[str]:
-    """Return a line for each prevalence and each kind of scores, then what these are judged by."""
-    lines = []
-    for (prevalence, scores), rows in table.groupby(["prevalence", "scores"], sort=False):
-        measures = ", ".join(
-            f"{one.measure.replace('_', ' ')} {one.estimate:.3f} [{one.low:.3f}, {one.high:.3f}]"
-            for one in rows.itertuples()
-        )
-        share = shares[str(prevalence)]
-        lines.append(f"{scores}, prevalence of the {prevalence} records ({share:.3f}): {measures}")
+    rows = table.set_index(["measure", "prevalence", "scores"])
+
+    def text(measure: str, prevalence: str = "test", scores: str = _AS_GIVEN) -> str:
+        one = rows.loc[(measure, prevalence, scores)]
+        return f"{one.estimate:.3f} [{one.low:.3f}, {one.high:.3f}]"
+
     majority = max(shares["test"], 1 - shares["test"])
-    lines.append(f"the larger class of the test records alone has an accuracy of {majority:.3f}")
+    lines = [
+        f"AUC {text('roc_auc')}; AP {text('ap')} at the prevalence of the test records "
+        f"({shares['test']:.3f}), {text('ap', 'training')} at that of the training records "
+        f"({shares['training']:.3f})",
+        f"calibration: slope {text('slope')} (1 is right), intercept {text('intercept')} (0 is "
+        f"right; {text('intercept', 'training')} at the training prevalence), observed : expected "
+        f"{text('observed_to_expected')}",
+        f"accuracy {text('accuracy')}, the larger class of the test records alone {majority:.3f}",
+    ]
+    if ("brier", "test", _RECALIBRATED) in rows.index:
+        lines.append(
+            f"{_RECALIBRATED}, by the labels of the test records: accuracy "
+            f"{text('accuracy', scores=_RECALIBRATED)}, Brier score "
+            f"{text('brier', scores=_RECALIBRATED)}; the table above has the scores as predicted"
+        )
     return [*lines, f"more in {', '.join(f'{name}.csv' for name in TABLES)} of this folder"]
 
 

@@ -148,8 +148,9 @@ class ProgressReporter(Callback):
             ap = interval_text(astuple(result.scores.pooled["ap"]), baselines)
             text = f"ap of all {len(np.unique(result.test))} test records together {ap}"
             show_facts({"result": text, "note": self._cohort.note}, on=screen)
-            help_line = "help: docs/concepts.md says how to read this"
-            say(help_line, f"files: {near(str(folder))}", on=screen)
+            files = near(str(folder))
+            say("help: docs/concepts.md says how to read this", on=screen)
+            say(f"files: {files}", on=screen, link=Path(files))
         else:
             average, std = result.scores.mean, result.scores.std
             texts = [

@@ -51,13 +51,28 @@ class StudyResult(results.StudyResult):
         table = leaderboard_table(self, ranked_rows(self)).drop(columns="folds")
         return table.astype({"seconds": float}).infer_objects()
 
+    def compare(self, other: "StudyResult") -> pd.DataFrame:
+        """Compare the best trial with the best of another sweep, as `CVResult.compare` does.
+
+        Both were chosen by their scores, which are therefore too good: see `sentences`.
+
+        Raises:
+            InputError: One is no sweep or has no complete trial, or they share no fold.
+        """
+        if not isinstance(other, StudyResult):
+            raise InputError(f"compare: expected a sweep. Received: a {type(other).__name__}")
+        for study in (self, other):
+            if not study.complete:
+                raise InputError(f"compare: expected a complete trial in study {study.name}")
+        return _compared(self.complete[0], other.complete[0], NAMES)
+
     def sentences(self) -> list[str]:
         """Return what the sweep shows, in words: the best, its equals, baselines, its bias."""
         return sentences(self)
 
     def plot(self, name: str | None = None) -> "Figure":
         """Return a figure, such as `heatmap` or `folds`; an error names all that there are."""
-        figures = draw_all(self, ranked_rows(self))
+        figures = draw_all(self, ranked_rows(self), {})
         name = name or next(iter(figures), "no complete trial")
         if name not in figures:
             raise InputError(f"plot: expected one of {', '.join(figures)}. Received: {name}")

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,9 +34,11 @@ _FEWEST = 4  # different scores from which a share of variance says anything at 
 _LOG_FROM = 50  # times the smallest value is the largest: a linear axis would hide the small ones
 
 
-def draw_all(study: StudyResult, rows: Sequence[Row]) -> "dict[str, Figure]":
-    """Draw every figure for which the sweep has data, by name."""
-    figures = {"heatmap": draw_heatmap(study, rows)} if is_grid(study) else {}
+def draw_all(
+    study: StudyResult, rows: Sequence[Row], commands: Mapping[int, str]
+) -> "dict[str, Figure]":
+    """Draw every figure for which the sweep has data, by name; `commands` train a trial again."""
+    figures = {"heatmap": draw_heatmap(study, rows, commands)} if is_grid(study) else {}
     return figures | _draw_rows(study, rows) | _draw_search(study)
 
 
@@ -49,7 +51,7 @@ def is_grid(study: StudyResult) -> bool:
     return 0 < max(sizes) <= _MOST_LEVELS and 2 * len(tried) >= sizes[0] * sizes[1]
 
 
-def draw_heatmap(study: StudyResult, rows: Sequence[Row]) -> "Figure":
+def draw_heatmap(study: StudyResult, rows: Sequence[Row], commands: Mapping[int, str]) -> "Figure":
     """Draw the mean and its 95 % interval at every pair of values, of the best trial there."""
     from plotly.graph_objects import Figure, Heatmap
 
@@ -62,7 +64,9 @@ def draw_heatmap(study: StudyResult, rows: Sequence[Row]) -> "Figure":
             if not math.isnan(row.interval.low):
                 text += f"<br>{row.interval.low:.2f} to {row.interval.high:.2f}"
         place = [value_text(trial.params.get(name)) for name in study.dimensions]
-        cells.append([*place, mean, text, f"{names[trial.number]}<br>{text}", trial.number])
+        hover = [names[trial.number], text, f"{len(trial.folds)} of {study.n_folds} folds"]
+        hover.append(commands.get(trial.number, ""))
+        cells.append([*place, mean, text, "<br>".join(hover), trial.number])
     frame = pd.DataFrame(cells, columns=["y", "x", "mean", "text", "hover", "trial"])
     ys, xs = ([value_text(level) for level in _levels(study, name)] for name in study.dimensions)
     wide = frame.drop_duplicates(["y", "x"]).set_index(["y", "x"]).unstack()

@@ -27,8 +27,8 @@ from lvh.reports.leaderboard import (
 )
 from lvh.reports.page import data_uri, write_page, write_table
 from lvh.reports.study_figures import draw_all
-from lvh.reports.terminal import say, show_facts, show_table
-from lvh.reports.verdict import facts, sentences
+from lvh.reports.terminal import console, say, show_facts, show_table
+from lvh.reports.verdict import facts, headline, sentences
 from lvh.search.results import StudyResult, Trial
 from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_names import short_names, value_text
@@ -46,17 +46,23 @@ _EXPLANATIONS = {
 _LINKS = ("folder", "mlflow", "command")
 _N_WORST = 4  # records that are drawn
 _MAX_PICTURE_BYTES = 8 * 1024 * 1024
-_MOST_COLUMNS = 3  # dimensions that have a column each on a terminal
+_FEW_FOLDS = 10
+_OTHERS = 59  # letters of a row that the dimensions do not have
 _MOST_ROWS = 50  # of the table on a terminal; the files have all
 _STYLES = {"best": "bold", "failed": "red", "not told apart": None, "?": None}
 
 
-def table(study: StudyResult) -> Table:
-    """Make the table of a sweep for a terminal, best first; below it, trials without a rank."""
+def table(study: StudyResult, width: int = 80) -> Table:
+    """Make the table of a sweep for a terminal, best first; below it, trials without a rank.
+
+    `width` in letters decides whether each dimension has a column.
+    """
     shown = _shown_leaderboard(study, ranked_rows(study), {}, digits=4)
     shown = shown.drop(columns=["rank", "reason"], errors="ignore")
     dimensions = list(short_names(study.dimensions).values())
-    if len(dimensions) > _MOST_COLUMNS or not dimensions:
+    widths = [shown[name].map(len).max() for name in dimensions] if len(shown) else []
+    needed = sum(map(max, zip(widths, map(len, dimensions), strict=False))) + 2 * len(widths)
+    if needed > width - _OTHERS:
         shown = shown.drop(columns=dimensions)
         shown.insert(1, "configuration", shown.trial.map(configuration_names(study)))
         dimensions = ["configuration"]
@@ -66,7 +72,8 @@ def table(study: StudyResult) -> Table:
     shown_table = Table(title=escape(title), padding=(0, 1, 0, 0))
     for name in shown:
         side: Any = "left" if name in dimensions else "right"
-        shown_table.add_column(escape(name), justify=side, overflow="fold")
+        no_wrap = name not in ("configuration", "verdict")
+        shown_table.add_column(escape(name), justify=side, overflow="fold", no_wrap=no_wrap)
     for row in shown.head(_MOST_ROWS).to_dict("records"):
         style = _STYLES.get(row["verdict"], "dim")
         shown_table.add_row(*(escape(str(cell)) for cell in row.values()), style=style)
@@ -77,10 +84,13 @@ def table(study: StudyResult) -> Table:
 
 def show_sweep(study: StudyResult) -> None:
     """Show the table of a sweep, or of runs, what it says, and where to read about it."""
-    show_table(table(study))
+    show_table(table(study, console().width))
     texts = facts(study)
     show_facts({**texts, "best": texts["best"].removeprefix("Best: "), "note": study.note})
     say("help: docs/sweeps.md says how to read this")
+    is_open = any(row.comparison.verdict == "not told apart" for row in ranked_rows(study))
+    if is_open and study.n_folds < _FEW_FOLDS:
+        say("hint: cv=repeated has more folds, which can tell more configurations apart")
 
 
 def write(
@@ -98,25 +108,26 @@ def write(
     to draw, and `explain` is the command that explains it.
     """
     rows, runs = ranked_rows(study), runs or {}
+    links = _links(study, runs, folder, tracked_at)
     names = [field.name for field in fields(Comparison)]
     comparisons = pd.DataFrame([asdict(row.comparison) for row in rows], columns=names)
     write_table(folder / "leaderboard.csv", leaderboard_table(study, rows))
     write_table(folder / "folds.csv", folds_table(study))
     write_table(folder / "comparisons.csv", comparisons.rename(columns={"number": "trial"}))
-    verdict, *others = sentences(study)
+    first, *others = sentences(study)
     best = rows[0].trial if rows else None
     best_run = None if best is None else runs.get(best.number)
     external = {f"{name}.csv": best_run / f"{name}.csv" for name in TABLES} if best_run else {}
     return write_page(
         folder / "report.html",
         "study.html",
-        figures=draw_all(study, rows),
+        figures=draw_all(study, rows, {number: link[-1] for number, link in links.items()}),
         title=study.title,
         about=study.name,
         note=study.note,
-        verdict=verdict,
+        verdict=headline(study, rows, first),
         sentences=others,
-        leaderboard=_shown_leaderboard(study, rows, _links(study, runs, folder, tracked_at)),
+        leaderboard=_shown_leaderboard(study, rows, links),
         scores=pd.DataFrame() if best is None else _scores(study, best),
         external={name: pd.read_csv(path) for name, path in external.items() if path.is_file()},
         settings=_shared_settings(list(runs.values())),

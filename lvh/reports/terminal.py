@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +18,8 @@ from lvh.errors import at_words, masked
 
 _WIDTH = 76  # of the widest table
 _LINE = 10_000  # letters of a row in a file or a pipe, which nothing breaks
+_ROOT = Path(__file__).parents[2]
+_ADDRESS = re.compile(r"https?://[^\s'\"]*[^\s'\".,;:)]|\bdocs/\w+\.md")
 
 
 class _Console(Console):
@@ -54,19 +57,33 @@ def say(
     style: str | None = None,
     on: Console | None = None,
     wraps: bool = True,
+    link: Path | None = None,
     indent: str = "",
 ) -> None:
     """Print lines as they are, without reading them as markup.
 
-    A terminal gets them wrapped at words, no path or address cut; a file or a pipe gets a line as a
-    line. A line to paste never `wraps`.
+    A terminal gets them wrapped at words, no path or address cut, with addresses, pages of docs/
+    and `link`, a path in a line, to click; a file or a pipe gets a line as a line. A line to paste
+    never `wraps`.
     """
     shown_on = on or console()
     for line in masked("\n".join(lines)).split("\n") if lines else ():
-        text = Text(at_words(line, indent) if wraps and shown_on.is_terminal else line, style or "")
-        if not style:
-            text.highlight_regex(r"^[a-z]+:(?= )", "bold cyan")
-        shown_on.print(text, soft_wrap=True)
+        if wraps and shown_on.is_terminal:
+            line = at_words(line, indent)
+        shown_on.print(_clickable(line, style or "", link), soft_wrap=True)
+
+
+def _clickable(line: str, style: str = "", link: Path | None = None) -> Text:
+    text = Text(line, style)
+    if not style:
+        text.highlight_regex(r"^[a-z]+:(?= )", "bold cyan")
+    for address in _ADDRESS.finditer(line):
+        page = _ROOT / address[0]
+        target = page.as_uri() if page.is_file() else address[0]
+        text.stylize(Style(link=target if ":" in target else None), *address.span())
+    if link is not None and (start := line.rfind(str(link))) >= 0:
+        text.stylize(Style(link=link.absolute().as_uri()), start, start + len(str(link)))
+    return text
 
 
 def show_facts(facts: Mapping[str, str], title: str = "", *, on: Console | None = None) -> None:
@@ -80,7 +97,7 @@ def show_facts(facts: Mapping[str, str], title: str = "", *, on: Console | None 
     grid.add_column(style="bold cyan", no_wrap=True, min_width=10)
     grid.add_column(ratio=1, overflow="fold")
     for name, text in given.items():
-        grid.add_row(Text(name), Text(masked(text)))
+        grid.add_row(Text(name), _clickable(masked(text)))
     heading = Text(title, "bold") if title else None
     shown_on.print(Panel(grid, title=heading, title_align="left", border_style="dim"))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lvh.reports.leaderboard import Row, configuration_names, has_folds, ranked_rows
+from lvh.reports.page import clipped
 from lvh.search.results import StudyResult
 from lvh.tracking.run_record import interval_text
 from lvh.validation.metrics import NAMES, bootstrap_intervals
@@ -37,6 +38,19 @@ def facts(study: StudyResult) -> dict[str, str]:
 def sentences(study: StudyResult) -> list[str]:
     """Return the result: the best, its equals, baselines, selection bias, numbers of trials."""
     return list(facts(study).values())
+
+
+def headline(study: StudyResult, rows: Sequence[Row], first: str) -> str:
+    """Return the verdict in one sentence: the first of `sentences`, with names and equals."""
+    if not rows or not first.startswith("The best has"):
+        return first
+    name = clipped(configuration_names(study)[rows[0].trial.number], 100)
+    text = f"{name}{first.removeprefix('The best').removesuffix('.')}"
+    verdicts = Counter(row.comparison.verdict for row in rows)
+    equal, n = verdicts["not told apart"], verdicts["not told apart"] + verdicts["worse"]
+    if n:
+        text += f"; these folds cannot tell {equal} of {n} other configurations apart from it"
+    return f"{text}."
 
 
 def without_selection_bias(study: StudyResult) -> BiasCorrected | str:

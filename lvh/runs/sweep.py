@@ -227,7 +227,7 @@ def _show(result: StudyResult, done: list[WorkerResult], folder: Path, store: st
     for trial in result.trials:
         if trial.state == "failed":
             say(f"FAILED {_point(trial)}: {trial.error}", style="red")
-    say(f"{sum(worker.trained for worker in done)} folds trained now", f"page: {page}")
+    say(f"{sum(worker.trained for worker in done)} folds trained now", f"page: {page}", link=page)
 
 
 def _track(

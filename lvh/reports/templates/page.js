@@ -1,6 +1,6 @@
 "use strict";
-// Figures, in the colours of the page.
-const [INK, SOFT, LINE] = ["#1c2430", "#566170", "#dde2e8"];
+// Figures: drawn when they come into view, in the colours of the page.
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const plots = [...document.querySelectorAll("figure.plot")].map((figure) => ({
   place: figure.querySelector(".canvas"),
   ...JSON.parse(figure.querySelector("script").textContent),
@@ -9,45 +9,75 @@ const plots = [...document.querySelectorAll("figure.plot")].map((figure) => ({
 function layoutOf(plot) {
   const layout = {
     ...plot.layout,
-    font: { color: INK, size: plot.place.clientWidth < 500 ? 10 : 12 },
+    font: { color: colour("--ink"), size: plot.place.clientWidth < 500 ? 10 : 12 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     margin: { l: 50, r: 20, t: 40, b: 50, ...plot.layout.margin },
     legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom" },
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: SOFT, activecolor: INK },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--soft"), activecolor: colour("--ink") },
     hoverlabel: { align: "left" },
   };
-  const look = { automargin: true, gridcolor: LINE, zerolinecolor: LINE, linecolor: SOFT };
   const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
-  for (const key of new Set(["xaxis", "yaxis", ...axes])) layout[key] = { ...look, ...layout[key] };
+  for (const key of new Set(["xaxis", "yaxis", ...axes])) {
+    const line = { gridcolor: colour("--line"), linecolor: colour("--soft") };
+    layout[key] = { automargin: true, zerolinecolor: line.gridcolor, ...line, ...layout[key] };
+  }
   return layout;
 }
 
 function draw(plot) {
-  plot.place.style.minHeight = `${plot.layout.height ?? 380}px`;
+  if (!globalThis.Plotly) // run when it is needed, which takes longer than all the rest
+    element("script", { textContent: document.getElementById("plotly").textContent }, document.body);
+  plot.drawn = true;
+  const font = { color: colour("--ink"), size: 12 };
+  for (const trace of plot.data.filter((one) => one.type === "parcoords"))
+    Object.assign(trace, { labelfont: font, tickfont: font, rangefont: font });
   // no other buttons: one of them would send the figure to a server
   const buttons = [["toImage", "zoom2d", "resetScale2d"]];
   const config = { responsive: true, displaylogo: false, modeBarButtons: buttons };
   Plotly.react(plot.place, plot.data, layoutOf(plot), config);
+  if (plot.listens) return;
+  plot.listens = true;
+  plot.place.on("plotly_click", ({ points: [point] }) => choose(point.customdata));
+  if (plot.data[0].type === "parcoords")
+    plot.place.on("plotly_restyle", () => brush(plot.data[0]));
 }
+
+for (const plot of plots) plot.place.style.minHeight = `${plot.layout.height ?? 380}px`;
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      const plot = plots.find((one) => one.place === entry.target);
+      if (entry.isIntersecting && !plot.drawn) draw(plot);
+    }
+  },
+  { rootMargin: "400px" },
+);
+plots.forEach((plot) => watcher.observe(plot.place));
+const redraw = () => plots.filter((plot) => plot.drawn).forEach(draw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+addEventListener("beforeprint", () => {
+  document.documentElement.classList.add("light");
+  plots.forEach(draw);
+});
+addEventListener("afterprint", () => {
+  document.documentElement.classList.remove("light");
+  redraw();
+});
 
 // The ticked rows of the leaderboard are the trials that figures draw, each in one colour.
 const COLOURS = "#3b7dbd #d07a2c #3a9a6b #b65fa8 #9a8a2a #5d6bd6 #c4504f #2d9aa8".split(" ");
 const traces = plots.flatMap((plot) => plot.data).filter((trace) => trace.meta !== undefined);
 const chosen = new Map(); // trial: its colour
 const boxes = new Map(); // trial: its box in the leaderboard
-for (const { meta, visible } of traces) if (visible) tick(meta);
+for (const { meta, visible } of traces) if (visible) tick(meta, true);
 
-function tick(trial) {
-  if (chosen.has(trial)) return;
-  const used = [...chosen.values()];
-  chosen.set(trial, COLOURS.find((one) => !used.includes(one)) ?? COLOURS[chosen.size % 8]);
-}
-
-function choose(trial) {
-  if (!boxes.has(trial)) return;
-  if (!chosen.delete(trial)) tick(trial);
-  drawChosen();
+function tick(trial, isChosen) {
+  if (!isChosen) chosen.delete(trial);
+  else if (!chosen.has(trial)) {
+    const used = [...chosen.values()];
+    chosen.set(trial, COLOURS.find((one) => !used.includes(one)) ?? COLOURS[chosen.size % 8]);
+  }
 }
 
 function drawChosen() {
@@ -56,13 +86,23 @@ function drawChosen() {
     for (const part of ["marker", "line", "error_x", "error_y"])
       trace[part] = { ...trace[part], color: chosen.get(trace.meta) };
   }
-  for (const { layout } of plots)
-    if (layout.yaxis?.type === "category") layout.height = 160 + 28 * chosen.size;
-  plots.forEach(draw);
+  for (const plot of plots.filter(({ data }) => data.some((one) => one.meta !== undefined))) {
+    if (plot.layout.yaxis?.type === "category") {
+      plot.layout.height = 160 + 28 * chosen.size;
+      plot.place.style.minHeight = `${plot.layout.height}px`;
+    }
+    if (plot.drawn) draw(plot);
+  }
   for (const [trial, box] of boxes) {
     box.checked = chosen.has(trial);
     box.style.accentColor = chosen.get(trial) ?? "";
   }
+}
+
+function choose(trial) {
+  if (!boxes.has(trial)) return;
+  tick(trial, !chosen.has(trial));
+  drawChosen();
 }
 
 // Parallel coordinates: the rows whose lines go through the ranges that are chosen on the axes.
@@ -80,7 +120,8 @@ function brush({ dimensions, customdata }) {
 }
 
 // Tables: they sort by a click on a head, and show the rows that have the words typed above.
-const isNumber = (text) => text !== "" && !Number.isNaN(Number(text));
+const numberOf = (text) => Number(text.replace(/^< /, ""));
+const isNumber = (text) => text !== "" && !Number.isNaN(numberOf(text));
 
 function element(name, properties, parent) {
   const made = Object.assign(document.createElement(name), properties);
@@ -88,17 +129,18 @@ function element(name, properties, parent) {
   return made;
 }
 
-function copyButton(text) {
-  const button = element("button", { type: "button", textContent: "copy", title: text });
-  button.onclick = async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      button.textContent = "copied";
-    } catch {
-      prompt("Copy this:", text);
-    }
-  };
-  return button;
+async function copy(button, text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const field = element("textarea", { value: text }, document.body);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+    button.focus();
+  }
+  button.textContent = "copied";
+  setTimeout(() => (button.textContent = "copy"), 2000);
 }
 
 const LINKS = { open: "", folds: "folds.csv", scores: "scores.csv", predictions: "predictions.csv" };
@@ -108,11 +150,14 @@ const CELLS = {
     const link = ([textContent, file]) => element("a", { href: `${folder}/${file}`, textContent });
     cell.replaceChildren(...Object.entries(LINKS).flatMap((one) => [link(one), " "]));
   },
-  command: (cell, text) => cell.replaceChildren(copyButton(text)),
+  command(cell, text) {
+    const button = element("button", { type: "button", textContent: "copy", title: text });
+    button.onclick = () => copy(button, text);
+    cell.replaceChildren(button);
+  },
   mlflow(cell, text) {
-    const isAddress = /^https?:/.test(text);
-    const link = isAddress && element("a", { href: text, textContent: "open" });
-    cell.replaceChildren(link || copyButton(text));
+    if (!/^https?:/.test(text)) CELLS.command(cell, text);
+    else cell.replaceChildren(element("a", { href: text, textContent: "open" }));
   },
   trial(cell, text) {
     const trial = Number(text);
@@ -124,36 +169,52 @@ const CELLS = {
   },
 };
 
+// Of a long table the first rows are shown, then more: a row is made when it is shown.
+const STEP = 100;
 function prepare(holder) {
   const [body] = holder.querySelector("table").tBodies;
   const heads = [...holder.querySelectorAll("thead th")];
   const names = heads.map((head) => head.textContent);
-  const isBoard = holder.id === "leaderboard";
-  const trialOf = ({ texts }) => Number(texts[names.indexOf("trial")]);
-  const rows = [...body.rows].map((row) => {
-    const texts = [...row.cells].map((cell) => cell.textContent.trim());
-    texts.forEach((text, at) => {
-      const fill = isBoard && text && CELLS[names[at]];
-      row.cells[at].className = isNumber(text) ? "number" : !fill && text.length > 60 ? "words" : "";
-      if (fill) fill(row.cells[at], text);
-    });
-    const verdict = texts[names.indexOf("verdict")];
-    if (["best", "worse"].includes(verdict)) row.className = verdict;
-    return { row, texts, words: texts.join(" ").toLowerCase() };
+  const held = [...body.rows].map((row) => [...row.cells].map((cell) => cell.textContent));
+  const rest = JSON.parse(holder.querySelector("script")?.textContent ?? "[]");
+  const rows = [...held, ...rest].map((cells) => {
+    const texts = cells.map((text) => String(text ?? "").trim());
+    return { texts, words: texts.join(" ").toLowerCase() };
   });
+  const isBoard = holder.id === "leaderboard";
   const tools = element("div", { className: "tools" });
   const search = element("input", { type: "search", placeholder: "filter rows" }, tools);
   search.ariaLabel = `filter the rows of: ${holder.dataset.title}`;
-  let shown = rows;
+  const more = element("button", { type: "button", textContent: "more rows" });
+  const count = element("span", { className: "about", role: "status" });
+  let limit = STEP;
+  let shown = [];
+
+  function make(one) {
+    one.row = element("tr", {});
+    one.texts.forEach((text, at) => {
+      const cell = element("td", { textContent: text }, one.row);
+      const fill = isBoard && text && CELLS[names[at]];
+      cell.className = isNumber(text) ? "number" : !fill && text.length > 60 ? "words" : "";
+      if (fill) fill(cell, text);
+    });
+    const verdict = one.texts[names.indexOf("verdict")];
+    if (["best", "worse"].includes(verdict)) one.row.className = verdict;
+  }
 
   function update() {
     const wanted = search.value.toLowerCase().split(/\s+/);
+    const trial = names.indexOf("trial");
     shown = rows.filter(
-      (one) =>
-        wanted.every((word) => one.words.includes(word)) &&
-        (!isBoard || !brushed || brushed.has(trialOf(one))),
+      ({ texts, words }) =>
+        wanted.every((word) => words.includes(word)) &&
+        (!isBoard || !brushed || brushed.has(Number(texts[trial]))),
     );
-    body.replaceChildren(...shown.map(({ row }) => row));
+    const seen = shown.slice(0, limit);
+    for (const one of seen) if (!one.row) make(one);
+    body.replaceChildren(...seen.map(({ row }) => row));
+    count.textContent = `${Math.min(limit, shown.length)} of ${rows.length} rows`;
+    more.hidden = shown.length <= limit;
   }
 
   function sort(at) {
@@ -162,7 +223,7 @@ function prepare(holder) {
     heads[at].ariaSort = isDown ? "descending" : "ascending";
     rows.sort(({ texts: { [at]: a } }, { texts: { [at]: b } }) => {
       if (a === "" || b === "") return (a === "") - (b === "");
-      const order = isNumber(a) && isNumber(b) ? a - b : a.localeCompare(b);
+      const order = isNumber(a) && isNumber(b) ? numberOf(a) - numberOf(b) : a.localeCompare(b);
       return isDown ? -order : order;
     });
     update();
@@ -170,36 +231,50 @@ function prepare(holder) {
 
   heads.forEach((head, at) => {
     head.scope = "col";
-    const button = element("button", { type: "button", textContent: names[at] });
-    button.onclick = () => sort(at);
-    head.replaceChildren(button);
+    head.replaceChildren(element("button", { type: "button", textContent: names[at] }));
+    head.firstChild.onclick = () => sort(at);
   });
+  body.onkeydown = (event) => {
+    const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
+    const cell = event.target.closest("td");
+    const other = step && cell.parentElement[step]?.cells[cell.cellIndex];
+    const next = other?.querySelector("input, button, a");
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  };
   search.oninput = update;
+  more.onclick = () => {
+    limit += STEP;
+    update();
+  };
   if (isBoard) {
     updateBoard = update;
     for (const [textContent, n] of [["draw the first 5 rows", 5], ["draw none", 0]]) {
-      element("button", { type: "button", textContent }, tools).onclick = () => {
+      const button = element("button", { type: "button", textContent }, tools);
+      button.onclick = () => {
         chosen.clear();
-        shown.map(trialOf).filter((one) => boxes.has(one)).slice(0, n).forEach(tick);
+        const trials = shown.map(({ texts }) => Number(texts[names.indexOf("trial")]));
+        for (const trial of trials.filter((one) => boxes.has(one)).slice(0, n)) tick(trial, true);
         drawChosen();
       };
     }
   }
+  tools.append(count);
   if (rows.length > 8) holder.prepend(tools);
+  update();
+  holder.append(more);
+  holder.classList.add("ready");
 }
 
 document.querySelectorAll(".data").forEach(prepare);
-document.querySelectorAll("[data-copy]").forEach((place) => {
-  place.replaceWith(copyButton(place.dataset.copy));
+document.querySelectorAll("[data-copy]").forEach((button) => {
+  button.onclick = () => copy(button, button.dataset.copy);
 });
 drawChosen();
-for (const { place, data } of plots) {
-  place.on("plotly_click", ({ points: [point] }) => choose(point.customdata));
-  if (data[0].type === "parcoords") place.on("plotly_restyle", () => brush(data[0]));
-}
 
 // The list of sections.
+const list = document.getElementById("sections");
 document.querySelectorAll("h2[id]").forEach((head) => {
-  const link = { href: `#${head.id}`, textContent: head.textContent };
-  element("a", link, document.getElementById("sections"));
+  element("a", { href: `#${head.id}`, textContent: head.textContent }, list);
 });
