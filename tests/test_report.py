@@ -25,8 +25,7 @@ from lvh.reports.study_report import leaderboard_table, table, write
 from lvh.reports.terminal import show_table
 from lvh.reports.verdict import sentences, without_selection_bias
 from lvh.validation.comparison import corrected_interval
-from lvh.validation.metrics import NAMES, SCALES, Interval, Scale, score
-from lvh.validation.selection_bias import BiasCorrected
+from lvh.validation.metrics import NAMES, SCALES, Scale, score
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -77,17 +76,6 @@ def test_no_correction_where_predictions_cannot_be_paired():
     for other in (replace(one, y_true=1 - one.y_true), replace(one, record=records), None):
         predictions = {**study.predictions, 1: other} if other else {}
         assert isinstance(without_selection_bias(replace(study, predictions=predictions)), str)
-
-
-@pytest.mark.parametrize("objective", ["ap", "loss"])
-def test_a_score_is_called_too_good_where_its_correction_is_worse(objective, monkeypatch):
-    study = make_study([make_trial(at, [0.4], objective=objective) for at in (0, 1)], (objective,))
-    for naive, is_higher in ((0.7, False), (0.9, True)):
-        found = BiasCorrected(Interval(0.8, 0.7, 0.9), naive)
-        monkeypatch.setattr("lvh.reports.verdict.without_selection_bias", lambda _, of=found: of)
-        is_biased = is_higher == (objective == "ap")
-        effect = "makes" if is_biased else "has not made"
-        assert f"which {effect} that score too good: best pooled" in " ".join(sentences(study))
 
 
 def test_what_leaks_has_no_rank_however_high_it_scores(tmp_path):

@@ -34,24 +34,21 @@ _COLORS = ("#b5651d", "#1f4e79")  # of records without the label, and with
 def write_report(explanation: Explanation, folder: Path, *, title: str) -> None:
     """Write the tables and the pictures."""
     caption = f"{title}, folds: {explanation.n_folds}, out of fold"
-    figures = {"importance": _draw_importance(explanation, caption)}
-    scores = {"model": explanation.ap, AGE_AND_SEX: explanation.baseline_ap}
-    rows = [(of, "ap", ap.estimate, ap.low, ap.high) for of, ap in scores.items() if ap]
-    tables = {
-        "importance": explanation.importance,
-        "scores": pd.DataFrame(rows, columns=["of", "metric", "pooled", "low", "high"]),
+    of = explanation
+    parts = {
+        "importance": (of.importance, _draw_importance),
+        "saliency": (of.saliency, _draw_saliency),
+        "robustness": (of.robustness, _draw_robustness),
     }
-    if len(explanation.saliency):
-        figures["saliency"] = _draw_saliency(explanation, caption)
-        tables["saliency"] = explanation.saliency
-    if len(explanation.robustness):
-        figures["robustness"] = _draw_robustness(explanation, caption)
-        tables["robustness"] = explanation.robustness
-    for name, figure in figures.items():
-        with written_whole(folder / f"{name}.png") as file:
-            figure.savefig(file, format="png", metadata={"Software": None})
-    for name, table in tables.items():
-        write_table(folder / f"{name}.csv", table, "%.6g")
+    for name, (table, draw) in parts.items():
+        if len(table):
+            write_table(folder / f"{name}.csv", table, "%.6g")
+            with written_whole(folder / f"{name}.png") as file:
+                draw(of, caption).savefig(file, format="png", metadata={"Software": None})
+    aps = {"model": of.ap, AGE_AND_SEX: of.baseline_ap}
+    rows = [(name, "ap", ap.estimate, ap.low, ap.high) for name, ap in aps.items() if ap]
+    scores = pd.DataFrame(rows, columns=["of", "metric", "pooled", "low", "high"])
+    write_table(folder / "scores.csv", scores, "%.6g")
 
 
 def facts(explanation: Explanation) -> dict[str, str]:
@@ -59,12 +56,8 @@ def facts(explanation: Explanation) -> dict[str, str]:
     ap, differences = explanation.ap, explanation.differences
     same = "No fold of this run is in the fold store, so the scores cannot be compared with it."
     if differences:
-        worst = max(differences)
-        gave = (
-            f"scores up to {worst:.2g} from the stored ones"
-            if worst
-            else "exactly the stored scores"
-        )
+        gave = f"scores up to {max(differences):.2g} from the stored ones"
+        gave = gave if any(differences) else "exactly the stored scores"
         same = f"Trained again, {len(differences)} of {explanation.n_folds} folds gave {gave}."
     of_baseline = "Age and sex are unknown, so no baseline has them."
     if baseline := explanation.baseline_ap:

@@ -77,7 +77,7 @@ class ExplainedRecords:
         """Return the tabular inputs with those of a group from `others`."""
         return replaced(self.names, self.rows, group, others, self._measured)
 
-    def score(self, rows: Signals | None = None, signals: Signals | None = None) -> Floats:
+    def score(self, signals: Signals | None = None, rows: Signals | None = None) -> Floats:
         """Score changed inputs or signals, of all records once or several times."""
         rows = self.rows if rows is None else rows
         signals = self.signals if signals is None else signals
@@ -87,10 +87,6 @@ class ExplainedRecords:
         n = max(len(rows), len(flat))
         parts = [np.tile(part, (n // len(part), 1)) for part in (rows, flat)]
         return self._score(np.concatenate(parts, axis=1))
-
-    def score_signals(self, signals: Signals) -> Floats:
-        """Score changed signals."""
-        return self.score(signals=signals)
 
 
 @dataclass(slots=True, eq=False)
@@ -127,15 +123,15 @@ def fold_importance(
         return importance
     for column, lead in enumerate(layout.leads):
         without = bridged(signals, [(column, 0, layout.n_samples)])
-        importance.changed["lead", lead] = records.score_signals(without)[None]
+        importance.changed["lead", lead] = records.score(without)[None]
     if context.measured is None:  # without fiducials it is unknown where a beat is
         return importance
     parts = [wave_parts(context.cohort, record, layout) for record in records.positions]
     for name, places in _wave_groups(layout.leads).items():
         pairs = zip(signals, parts, strict=True)
         bridges = [bridged(one, [part for key in places for part in of[key]]) for one, of in pairs]
-        importance.changed[name] = records.score_signals(np.stack(bridges))[None]
-    windowed = occluded(records.score_signals, signals, context.cover, progress)
+        importance.changed[name] = records.score(np.stack(bridges))[None]
+    windowed = occluded(records.score, signals, context.cover, progress)
     over_time = spread(windowed, context.cover, layout.n_samples)
 
     def per_beat(values: npt.NDArray[np.floating]) -> Floats:
@@ -172,13 +168,13 @@ def record_importance(model: "FinalModel", cohort: Cohort) -> Floats:
     records = ExplainedRecords(score, X, positions=only, context=context)
     painted = np.full(cohort.signals.shape[1:], np.nan)
     if context.layout is not None:
-        windowed = occluded(records.score_signals, records.signals, context.cover)
+        windowed = occluded(records.score, records.signals, context.cover)
         importance = spread(windowed, context.cover, context.layout.n_samples)[0]
         _paint_signal(painted, cohort, context.layout, importance)
         return painted
     means, original = model.training.means, logit(records.score())
     values = {
-        place: original - logit(records.score(records.replaced(own, means)))
+        place: original - logit(records.score(rows=records.replaced(own, means)))
         for place, own in segment_groups(context.names).items()
     }
     for column, lead in enumerate(cohort.leads):
@@ -194,11 +190,9 @@ def _paint_signal(
     samples = np.arange(len(painted))
     for column, lead in enumerate(layout.leads):
         target = cohort.leads.index(lead)
-        if layout.before is None:
-            painted[:, target] = importance[:, column]
-            continue
-        peaks = np.array([peak for peak, _ in beats_of(cohort, 0, lead)])
-        distances = samples[:, None] - peaks
-        nearest = distances[samples, np.abs(distances).argmin(axis=1)] + layout.before
-        inside = (nearest >= 0) & (nearest < layout.n_samples)
-        painted[inside, target] = importance[nearest[inside], column]
+        places = samples
+        if layout.before is not None:
+            distances = samples[:, None] - [peak for peak, _ in beats_of(cohort, 0, lead)]
+            places = distances[samples, np.abs(distances).argmin(axis=1)] + layout.before
+        inside = (places >= 0) & (places < layout.n_samples)
+        painted[inside, target] = importance[places[inside], column]

@@ -47,16 +47,19 @@ def place_of(name: str) -> tuple[str, str] | None:
 
 def groups_of(names: Sequence[str]) -> list[Group]:
     """Return every input alone, those of a lead, those of a wave, and the other groups."""
-    places = [place_of(name) for name in names]
-    columns = range(len(names))
+    places, columns = [place_of(name) for name in names], range(len(names))
+    leads, waves = dict[str, list[int]](), dict[str, list[int]]()
+    for at, place in enumerate(places):
+        for groups, key in zip((leads, waves), place or (), strict=False):
+            groups.setdefault(key, []).append(at)
     rest = [at for at in columns if places[at] is None]
     age = [at for at in rest if names[at].partition("_")[0] == "age"]
     sex = [at for at in rest if names[at] == "male"]
     derived = [at for at in rest if names[at] in _DERIVED]
     kinds = {
         "input": {name: [at] for at, name in enumerate(names)},
-        "lead_inputs": _by(places, 0),
-        "wave_inputs": _by(places, 1),
+        "lead_inputs": leads,
+        "wave_inputs": waves,
         "criterion_inputs": {
             name: [at for at in columns if _is_read(places[at], looks_at)]
             for name, looks_at in LOOKS_AT.items()
@@ -76,13 +79,6 @@ def groups_of(names: Sequence[str]) -> list[Group]:
         for name, own in members.items()
         if own
     ]
-
-
-def _by(places: Sequence[tuple[str, str] | None], side: int) -> dict[str, list[int]]:
-    keys = dict.fromkeys(place[side] for place in places if place)
-    return {
-        key: [at for at, place in enumerate(places) if place and place[side] == key] for key in keys
-    }
 
 
 def segment_groups(names: Sequence[str]) -> dict[tuple[str, str], Group]:

@@ -14,13 +14,7 @@ from lvh.data.labels import LVH
 from lvh.data.lazy_array import Inputs, read
 from lvh.evaluation.cv_result import AGE_AND_SEX, baseline_summaries
 from lvh.evaluation.fold_training import train_folds
-from lvh.explanations.importance import (
-    Context,
-    ExplainedRecords,
-    FoldImportance,
-    Name,
-    fold_importance,
-)
+from lvh.explanations.importance import Context, ExplainedRecords, FoldImportance, fold_importance
 from lvh.explanations.occlusion import Floats, Score, beat_times
 from lvh.explanations.robustness import MOST, Change, responses, summarize_responses
 from lvh.features import FORMS, fill_missing
@@ -104,10 +98,9 @@ def explain_run(
         key = fold_key(settings, data.cohort.fingerprint, split, data.splits)
         if (stored := FoldStore(Path(settings.store)).load(key, split)) is not None:
             differences.append(float(np.abs(stored.y_score - result.y_score).max()))
-    explanation = replace(summarize(context, splits, folds), differences=tuple(differences))
-    if not robustness:
-        return explanation
-    return replace(explanation, robustness=summarize_responses(pd.concat(robustness)))
+    table = summarize_responses(pd.concat(robustness)) if robustness else pd.DataFrame()
+    explanation = summarize(context, splits, folds)
+    return replace(explanation, differences=tuple(differences), robustness=table)
 
 
 def _predictor(
@@ -148,7 +141,10 @@ def summarize(
 
 
 def losses(
-    y: Labels, y_score: Floats, subjects: npt.NDArray[np.str_], changed: Mapping[Name, Floats]
+    y: Labels,
+    y_score: Floats,
+    subjects: npt.NDArray[np.str_],
+    changed: Mapping[tuple[str, str], Floats],
 ) -> pd.DataFrame:
     """Return what average precision loses by scores without something, with 95 % intervals.
 

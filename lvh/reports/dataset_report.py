@@ -225,12 +225,9 @@ def _figures(tables: Mapping[str, pd.DataFrame], labels: tuple[str, str]) -> "di
     if len(counts):
         numbers = (counts.with_label, counts.records - counts.with_label)
         counts = counts.assign(**dict(zip(labels, numbers, strict=True)))
-        look: dict[str, Any] = {
-            "template": "none",
-            "color_discrete_map": colours,
-            "barmode": "group",
-        }
-        bars = express.bar(counts, x="value", y=[*labels], facet_col="group", **look)
+        look: dict[str, Any] = {"color_discrete_map": colours, "barmode": "group"}
+        look |= {"template": "none", "facet_col": "group"}
+        bars = express.bar(counts, x="value", y=[*labels], **look)
         bars.for_each_annotation(lambda one: one.update(text=one.text.removeprefix("group=")))
         bars.update_layout(legend_title=None, yaxis_title="records")
         figures["ages"] = bars.update_xaxes(title="decade of age")

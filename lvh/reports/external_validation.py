@@ -30,7 +30,7 @@ TABLES = ("external", "net_benefit", "subgroups")
 _RESAMPLES = 300
 _THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 _AS_GIVEN, _RECALIBRATED = "as predicted", "recalibrated in the large"
-_BENEFIT = "net benefit at "
+_SCORES, _BENEFIT = ("roc_auc", "ap", "accuracy", "brier"), "net benefit at "
 _AGES = [0, 40, 60, 75, np.inf]
 _AGE_NAMES = ["below 40", "40 to below 60", "60 to below 75", "75 and more"]
 
@@ -170,9 +170,7 @@ def _judge(
         for kind, shift in shifts.items():
             shown = sigmoid(logit(y_score) + shift) if shift else y_score
             scores = dict(zip(NAMES, weighted(y, shown, counted[None], threshold), strict=True))
-            measures = {
-                one: float(scores[one][0]) for one in ("roc_auc", "ap", "accuracy", "brier")
-            }
+            measures = {one: float(scores[one][0]) for one in _SCORES}
             measures |= {"intercept": line.intercept - shift, "slope": line.slope}
             measures["observed_to_expected"] = counted @ y / (counted @ shown)
             for limit in _THRESHOLDS:

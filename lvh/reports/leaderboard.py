@@ -101,18 +101,9 @@ def compare_trials(trial: Trial, best: Trial, objective: Objective) -> Compariso
     t, p = statistics.corrected_t(differences, share)
     gains = differences if objective.maximize else -differences
     worse, equivalent, better = statistics.correlated_bayes(gains, share, rope)
-    return Comparison(
-        number=trial.number,
-        difference=interval.estimate,
-        low=interval.low,
-        high=interval.high,
-        n_folds=len(differences),
-        t=t,
-        p=p,
-        worse=worse,
-        equivalent=equivalent,
-        better=better,
-    )
+    n, mean = len(differences), interval.estimate
+    pair = Comparison(trial.number, mean, interval.low, interval.high, n)
+    return replace(pair, t=t, p=p, worse=worse, equivalent=equivalent, better=better)
 
 
 def has_folds(objective: Objective) -> bool:
@@ -126,8 +117,7 @@ def fold_values(trial: Trial, objective: Objective) -> list[float]:
 
 
 def _value(fold: FoldScore, objective: Objective) -> float:
-    is_time = objective.name == "seconds"
-    return fold.seconds if is_time else fold.metrics.get(objective.name, math.nan)
+    return {**fold.metrics, "seconds": fold.seconds}.get(objective.name, math.nan)
 
 
 def configuration_names(study: StudyResult) -> dict[int, str]:

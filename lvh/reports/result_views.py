@@ -59,11 +59,11 @@ class StudyResult(results.StudyResult):
         Raises:
             InputError: One is no sweep or has no complete trial, or they share no fold.
         """
-        if not isinstance(other, StudyResult):
-            raise InputError(f"compare: expected a sweep. Received: a {type(other).__name__}")
-        for study in (self, other):
-            if not study.complete:
-                raise InputError(f"compare: expected a complete trial in study {study.name}")
+        if not isinstance(other, StudyResult) or not (self.complete and other.complete):
+            received = type(other).__name__
+            raise InputError(
+                f"compare: expected a sweep with a complete trial. Received: {received}"
+            )
         return _compared(self.complete[0], other.complete[0], NAMES)
 
     def sentences(self) -> list[str]:

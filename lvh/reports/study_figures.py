@@ -220,8 +220,7 @@ def _draw_parallel(study: StudyResult) -> "Figure":
         column = [trial.params.get(name) for trial in trials]
         axis: dict[str, Any] = {"label": clipped(short, 24), "values": column}
         if not _is_numeric(column):
-            texts = list(dict.fromkeys(value_text(value) for value in column))
-            axis["values"] = [texts.index(value_text(value)) for value in column]
+            axis["values"], texts = pd.factorize(np.array([value_text(one) for one in column]))
             axis["tickvals"] = list(range(len(texts)))
             axis["ticktext"] = [clipped(text, 20) for text in texts]
         axes.append(axis)

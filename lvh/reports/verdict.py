@@ -137,13 +137,10 @@ def _selection_bias(study: StudyResult) -> str:
     corrected, text = without_selection_bias(study), ""
     if not isinstance(corrected, str):
         best = corrected.estimate
-        gap = corrected.naive - best.estimate
-        is_biased = gap > 0 if objective.maximize else gap < 0
-        effect = "makes that score too good" if is_biased else "has not made that score too good"
         text = (
-            f"The best of {n} is chosen by its score, which {effect}: best pooled "
-            f"{objective.name} {corrected.naive:.3f}, bias-corrected {best.estimate:.3f} "
-            f"[{best.low:.3f}, {best.high:.3f}]."
+            f"The best of {n} is chosen by its score, which makes that score too good as a rule: "
+            f"best pooled {objective.name} {corrected.naive:.3f}, bias-corrected "
+            f"{best.estimate:.3f} [{best.low:.3f}, {best.high:.3f}]."
         )
     elif n > 1:
         text = f"No bias-corrected {objective.name} of the best of {n}: {corrected}."
