@@ -164,8 +164,7 @@ def record_importance(model: "FinalModel", cohort: Cohort) -> Floats:
     def score(inputs: Signals) -> Floats:
         return np.asarray(model.member_scores(inputs).mean(axis=1))
 
-    only = np.zeros(1, dtype=np.int64)
-    records = ExplainedRecords(score, X, positions=only, context=context)
+    records = ExplainedRecords(score, X, positions=np.array([0]), context=context)
     painted = np.full(cohort.signals.shape[1:], np.nan)
     if context.layout is not None:
         windowed = occluded(records.score, records.signals, context.cover)

@@ -38,11 +38,7 @@ _FOUND_AGAIN = ("noise", "wander", "resampling", "arms")
 
 
 def changes_of(cohort: Cohort, asked: str) -> tuple[Change, ...]:
-    """Return `all` changes that are possible in some records, `none`, or those of a list.
-
-    Raises:
-        InputError: A name is unknown, or its change is not possible in these records.
-    """
+    """Return `all` changes that are possible in some records, `none`, or those of a list."""
     is_mv = cohort.unit == "mV"
     swaps = {name: [""] if {*swap} <= {*cohort.leads} else [] for name, swap in _SWAPS.items()}
     strengths = {

@@ -57,8 +57,7 @@ def write(
     source = pd.DataFrame(facts.items(), columns=["what", "value"])
     for name, table in {"source": source, **tables}.items():
         write_table(folder / f"{name}.csv", table, "%.6g")
-    measures = ["flat_leads", "copies", "einthoven_uv", "noise_uv"]
-    measures = [name for name in measures if records[name].notna().all()]
+    known = records[["flat_leads", "copies", "einthoven_uv", "noise_uv"]].dropna(axis=1)
     return write_page(
         folder / PAGE,
         "dataset.html",
@@ -74,7 +73,7 @@ def write(
         tables=tables,
         limits={"suspicious": SUSPICIOUS, "unfit": 1000 * UNFIT},
         close=[one for one in pairs if one.distance < SUSPICIOUS and not one.same_subject],
-        worst=records.nlargest(_N_WORST, measures)[["record", *measures]],
+        worst=records.nlargest(_N_WORST, [*known])[["record", *known]],
         examples=_examples(cohort, folder),
     )
 

@@ -112,11 +112,11 @@ def draw(
         importance = importance / (np.nanmax(np.abs(importance), initial=0) or 1)
         unknown = np.isnan(importance).all(axis=0)
         _draw_legend(ax, clipped(words.label, 40))
-    zero = _baselines(traces)
+    zero, line = _baselines(traces), dict[str, Any](color=_INK, linewidth=0.25 * _PT, zorder=4)
     for y in zero:  # 1 mV for 200 ms on lines of the grid
         x = _LEFT + np.array([3, 5, 5, 10, 10, 12])
         pulse = y + _MM_PER_MV * np.array([0, 0, 1, 1, 0, 0])
-        ax.plot(x, pulse, color=_INK, linewidth=0.25 * _PT, solid_joinstyle="miter", zorder=4)
+        ax.plot(x, pulse, solid_joinstyle="miter", **line)
     traces = [trace._replace(y=zero[trace.row] + trace.y) for trace in traces]
     for trace in traces:
         if importance is not None:
@@ -124,8 +124,7 @@ def draw(
             _draw_band(ax, trace, importance[trace.first : end, trace.column])
         if delineation is not None:
             _draw_fiducials(ax, trace, delineation)
-        look: dict[str, Any] = {"color": _INK, "linewidth": 0.25 * _PT, "zorder": 4}
-        ax.plot(trace.x, trace.y, solid_joinstyle="round", gid=f"trace-{trace.name}", **look)
+        ax.plot(trace.x, trace.y, solid_joinstyle="round", gid=f"trace-{trace.name}", **line)
         _name_lead(ax, trace, zero[trace.row], _PALE if unknown[trace.column] else _INK)
     facts = _facts(len(signals), fs, traces)
     facts += ["nothing is known of the leads in grey"] if unknown.any() else []

@@ -118,10 +118,9 @@ def external_validation(
     is_benefit = table.measure.str.startswith(_BENEFIT)
     benefits = table[is_benefit].rename(columns={"measure": "threshold"})
     benefits["threshold"] = benefits.threshold.str.removeprefix(_BENEFIT)
-    subgroups = _subgroups(features, result, qrs)
-    lines = [f"external validation; 95 % intervals: {how}"]
-    lines += _sentences(table[~is_benefit], shares)
-    return ExternalValidation(table[~is_benefit], benefits, subgroups, lines)
+    external, subgroups = table[~is_benefit], _subgroups(features, result, qrs)
+    lines = [f"external validation; 95 % intervals: {how}", *_sentences(external, shares)]
+    return ExternalValidation(external, benefits, subgroups, lines)
 
 
 def _sentences(table: pd.DataFrame, shares: dict[str, float]) -> list[str]:
@@ -131,7 +130,6 @@ def _sentences(table: pd.DataFrame, shares: dict[str, float]) -> list[str]:
         one = rows.loc[(measure, prevalence, scores)]
         return f"{one.estimate:.3f} [{one.low:.3f}, {one.high:.3f}]"
 
-    majority = max(shares["test"], 1 - shares["test"])
     lines = [
         f"AUC {text('roc_auc')}; AP {text('ap')} at the prevalence of the test records "
         f"({shares['test']:.3f}), {text('ap', 'training')} at that of the training records "
@@ -139,7 +137,8 @@ def _sentences(table: pd.DataFrame, shares: dict[str, float]) -> list[str]:
         f"calibration: slope {text('slope')} (1 is right), intercept {text('intercept')} (0 is "
         f"right; {text('intercept', 'training')} at the training prevalence), observed : expected "
         f"{text('observed_to_expected')}",
-        f"accuracy {text('accuracy')}, the larger class of the test records alone {majority:.3f}",
+        f"accuracy {text('accuracy')}, the larger class of the test records alone "
+        f"{max(shares['test'], 1 - shares['test']):.3f}",
     ]
     if ("brier", "test", _RECALIBRATED) in rows.index:
         lines.append(

@@ -73,7 +73,7 @@ def compare_with_best(study: StudyResult) -> tuple[Comparison, ...]:
     if not complete or not has_folds(objective) or math.isnan(complete[0].values[0]):
         return ()
     best, *others = complete
-    n_folds = int(np.isfinite(fold_values(best, objective)).sum())
+    n_folds = int(np.isfinite(fold_values(best.folds, objective)).sum())
     pairs = [compare_trials(trial, best, objective) for trial in others]
     # the best was chosen among all by these folds, so every pair counts, not only those with it
     p = np.minimum(1.0, np.array([pair.p for pair in pairs]) * len(complete) / 2)
@@ -89,14 +89,14 @@ def compare_with_best(study: StudyResult) -> tuple[Comparison, ...]:
 
 def compare_trials(trial: Trial, best: Trial, objective: Objective) -> Comparison:
     """Compare a trial with the best, or with any other one, on the folds that both have."""
-    own = {(fold.repeat, fold.fold, fold.test): _value(fold, objective) for fold in trial.folds}
+    own = {(fold.repeat, fold.fold, fold.test): fold for fold in trial.folds}
     shared = [fold for fold in best.folds if (fold.repeat, fold.fold, fold.test) in own]
-    values = [own[fold.repeat, fold.fold, fold.test] for fold in shared]
-    differences = np.array(values) - [_value(fold, objective) for fold in shared]
+    tried = [own[fold.repeat, fold.fold, fold.test] for fold in shared]
+    differences = np.array(fold_values(tried, objective)) - fold_values(shared, objective)
     differences = differences[~np.isnan(differences)]
     share, rope = _test_share(shared), statistics.ROPE
     if objective.name == "seconds":  # seconds have no scale: a share of what the best takes
-        rope *= float(np.mean(fold_values(best, objective)))
+        rope *= float(np.mean(fold_values(best.folds, objective)))
     interval = statistics.corrected_interval(differences, share)
     t, p = statistics.corrected_t(differences, share)
     gains = differences if objective.maximize else -differences
@@ -111,13 +111,10 @@ def has_folds(objective: Objective) -> bool:
     return objective.name in NAMES or objective.name == "seconds"
 
 
-def fold_values(trial: Trial, objective: Objective) -> list[float]:
-    """Return a trial's value in each fold; NaN where it is undefined."""
-    return [_value(fold, objective) for fold in trial.folds]
-
-
-def _value(fold: FoldScore, objective: Objective) -> float:
-    return {**fold.metrics, "seconds": fold.seconds}.get(objective.name, math.nan)
+def fold_values(folds: Sequence[FoldScore], objective: Objective) -> list[float]:
+    """Return the value in each fold; NaN where it is undefined."""
+    scores = [{**fold.metrics, "seconds": fold.seconds} for fold in folds]
+    return [of_fold.get(objective.name, math.nan) for of_fold in scores]
 
 
 def configuration_names(study: StudyResult) -> dict[int, str]:
@@ -135,7 +132,7 @@ def configuration_names(study: StudyResult) -> dict[int, str]:
 
 
 def _row(trial: Trial, objective: Objective, pair: Comparison) -> Row:
-    values = np.array(fold_values(trial, objective), dtype=np.float64)
+    values = np.array(fold_values(trial.folds, objective), dtype=np.float64)
     defined = values[~np.isnan(values)]
     interval = statistics.corrected_interval(defined, _test_share(trial.folds))
     if scale := SCALES.get(objective.name):  # no score is beyond it

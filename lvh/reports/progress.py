@@ -153,12 +153,9 @@ class ProgressReporter(Callback):
             say(f"files: {files}", on=screen, link=Path(files))
         else:
             average, std = result.scores.mean, result.scores.std
-            texts = [
-                f"{name} {getattr(average, name):.3f} +- {getattr(std, name):.3f}"
-                for name in ("ap", "accuracy")
-            ]
+            scores = f"ap {average.ap:.3f} +- {std.ap:.3f}, accuracy {average.accuracy:.3f}"
             seconds = sum(fold.seconds for fold in result.folds)
-            line = f"{self._name}: {', '.join(texts)}, {seconds:.1f} s"
+            line = f"{self._name}: {scores} +- {std.accuracy:.3f}, {seconds:.1f} s"
             say(line.replace(" +- nan", ""), on=screen)
         say(*warning, style="yellow", on=screen)
 

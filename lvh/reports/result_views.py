@@ -141,8 +141,9 @@ class CVResult(cv_result.CVResult):
                 records with the same labels.
         """
         if not isinstance(other, CVResult):
-            received = type(other).__name__
-            raise InputError(f"compare: expected a cross-validation. Received: a {received}")
+            raise InputError(
+                f"compare: expected a cross-validation. Received: {type(other).__name__}"
+            )
         names = (*self.shown, *(name for name in self.own if name in other.own))
         return _compared(self._trial(), other._trial(), names)
 

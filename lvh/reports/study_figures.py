@@ -138,7 +138,7 @@ def _by_fold(study: StudyResult, row: Row, name: str) -> Iterator[tuple[str, dic
     """Yield a row's score in each fold, its mean, and its difference to the best."""
     objective, pair = study.objectives[0], row.comparison
     if has_folds(objective) and not math.isnan(row.mean):
-        folds = fold_values(row.trial, objective)
+        folds = fold_values(row.trial.folds, objective)
         yield "folds", {"x": folds, "y": [name] * len(folds), "mode": "markers", "opacity": 0.5}
         bounds = _errors([row.mean], [(row.interval.low, row.interval.high)])
         mean = {"mode": "markers", "marker_symbol": "diamond", "marker_size": 10}

@@ -27,14 +27,9 @@ _REGULAR = re.compile(r"(?:\([Npt]\))*")
 class Survey:
     """What a data set holds; leads have shape (n_records, n_leads).
 
-    Attributes:
-        signals: `min`, `mean`, `max` and `noise` of each lead, mV; the noise is that of white noise
-            with the same second differences.
-        faults: Leads that are `flat`; with fiducials also those `without_p`, without (N)(t)
-            (`no_qrs_t`), or `irregular`: with a peak that lacks onset or offset.
-        einthoven: Largest absolute value of i + iii - ii, mV; NaN without these leads.
-        digest: Hash of the samples; equal ones are copies of a recording.
-        waves: Amplitudes and durations; None without fiducials.
+    `signals` are `min`, `mean`, `max` and `noise`, mV; `faults` are leads that are `flat`, and with
+    fiducials also those `without_p`, without (N)(t) (`no_qrs_t`), or `irregular`: with a peak that
+    lacks onset or offset. `einthoven` is the largest absolute value of i + iii - ii, mV.
     """
 
     signals: Mapping[str, Floats]
