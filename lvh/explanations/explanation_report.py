@@ -34,18 +34,17 @@ _COLORS = ("#b5651d", "#1f4e79")  # of records without the label, and with
 def write_report(explanation: Explanation, folder: Path, *, title: str) -> None:
     """Write the tables and the pictures."""
     caption = f"{title}, folds: {explanation.n_folds}, out of fold"
-    of = explanation
     parts = {
-        "importance": (of.importance, _draw_importance),
-        "saliency": (of.saliency, _draw_saliency),
-        "robustness": (of.robustness, _draw_robustness),
+        "importance": (explanation.importance, _draw_importance),
+        "saliency": (explanation.saliency, _draw_saliency),
+        "robustness": (explanation.robustness, _draw_robustness),
     }
     for name, (table, draw) in parts.items():
         if len(table):
             write_table(folder / f"{name}.csv", table, "%.6g")
             with written_whole(folder / f"{name}.png") as file:
-                draw(of, caption).savefig(file, format="png", metadata={"Software": None})
-    aps = {"model": of.ap, AGE_AND_SEX: of.baseline_ap}
+                draw(explanation, caption).savefig(file, format="png", metadata={"Software": None})
+    aps = {"model": explanation.ap, AGE_AND_SEX: explanation.baseline_ap}
     rows = [(name, "ap", ap.estimate, ap.low, ap.high) for name, ap in aps.items() if ap]
     scores = pd.DataFrame(rows, columns=["of", "metric", "pooled", "low", "high"])
     write_table(folder / "scores.csv", scores, "%.6g")

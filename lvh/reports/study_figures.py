@@ -190,10 +190,11 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
         copy = _as_optuna(study)
         if len(copy.trials) < 2 or not study.dimensions:
             return {}
-        options: dict[str, Any] = {"target_name": names[0], "target": lambda one: one.values[0]}
-        figures = {"history": visualization.plot_optimization_history(copy, **options)}
+        options, figures = dict[str, Any](target_name=names[0]), dict[str, Any]()
         if len(names) > 1:
+            options["target"] = lambda one: one.values[0]
             figures["pareto"] = visualization.plot_pareto_front(copy, target_names=names)
+        figures["history"] = visualization.plot_optimization_history(copy, **options)
         levels = [_levels(study, name) for name in study.dimensions]
         is_small = all(len(own) <= _MOST_LEVELS or _is_numeric(own) for own in levels)
         if is_small and len({trial.values[0] for trial in copy.trials}) >= _FEWEST:
