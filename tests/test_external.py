@@ -97,6 +97,8 @@ def test_measures_are_those_that_scikit_learn_and_a_known_truth_give():
     at_training = table_of(found, "training").estimate
     ap = average_precision_score(y, result.y_score, sample_weight=weights)
     assert at_training["ap"] == pytest.approx(ap, abs=1e-8)
+    assert f"AUC {table.estimate['roc_auc']:.3f} [" in found.sentences[1]
+    assert f"slope {table.estimate['slope']:.3f} [" in found.sentences[2]
     shifted = table_of(found, scores="recalibrated in the large").estimate
     assert shifted["intercept"] == pytest.approx(0, abs=1e-6)
     assert shifted["observed_to_expected"] == pytest.approx(1, abs=1e-6)

@@ -21,7 +21,7 @@ from studies import make_fold, make_study, make_trial, predicted
 
 from lvh.reports.leaderboard import ranked_rows
 from lvh.reports.study_figures import is_grid
-from lvh.reports.study_report import leaderboard_table, table, write
+from lvh.reports.study_report import leaderboard_table, show_sweep, table, write
 from lvh.reports.terminal import show_table
 from lvh.reports.verdict import sentences, without_selection_bias
 from lvh.validation.comparison import corrected_interval
@@ -184,6 +184,15 @@ def test_any_study_has_a_report_without_warnings(case, tmp_path, capfd):
     assert max(map(len, text.splitlines())) <= 100
     assert len(csv_rows(tmp_path / "leaderboard.csv")) == len(study.trials)
     assert not re.search(r"\bnan\b", page.text)
+
+
+def test_a_wide_terminal_has_a_column_for_each_dimension_and_few_folds_a_hint(capsys):
+    study = of_params(6, lambda at: {"a": at, "b": 1, "c": 2, "d": at})
+    narrow, wide = ([of.header for of in table(study, width).columns] for width in (60, 140))
+    assert "configuration" in narrow
+    assert {"a", "b", "c", "d"} <= {*wide}
+    show_sweep(study)
+    assert "hint: cv=repeated" in capsys.readouterr().out
 
 
 def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
