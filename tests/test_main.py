@@ -83,7 +83,6 @@ def words(line: str) -> list[str]:
         ("", {"run", "sweep", "report", "compare", "doctor"}),
         ("run --plugin mine.py model=", {"model=cnn", "model=svm"}),
         ("run --pl", {"--plugin"}),
-        ("export --o", {"--out"}),
         ("model=c", {"model=cnn", "model=criteria"}),
         ("run -m model=cnn model.", {"model.kernel_size=", "model.filters."}),
         ("run model=cnn kernel=400 stride=5,1", {"stride=5,10", "stride=5,125"}),

@@ -4,6 +4,7 @@ import io
 import re
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from lvh.reports.terminal import show_facts, show_table
+import lvh
+from lvh.reports.terminal import say, show_facts, show_table
 from lvh.runs.hints import typed
 from lvh.runs.lookup import choose
 from lvh.tracking.run_dir import link_latest
@@ -44,6 +46,15 @@ def test_a_pipe_gets_a_row_a_line_whose_columns_a_script_can_split(rows, facts):
     assert [tuple(re.split(" {2,}", line.strip())) for line in lines] == rows
     printed = shown(show_facts, facts, "a run")
     assert printed == "".join(["a run\n", *(f"{name}: {text}\n" for name, text in facts.items())])
+
+
+def test_a_terminal_can_click_addresses_pages_and_the_path_that_is_given():
+    page = Path("out/report.html")
+    line = f"page: {page}, see https://a.org/b and docs/sweeps.md"
+    printed = shown(partial(say, link=page), line, width=200)
+    docs = Path(lvh.__file__).parents[1] / "docs/sweeps.md"
+    links = [page.absolute().as_uri(), "https://a.org/b", docs.as_uri()]
+    assert re.findall(r"\x1b\]8;[^;]*;([^\x1b]+)\x1b", printed) == links
 
 
 WORDS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=20)

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +11,8 @@ from rich.table import Table
 from lvh.cli.command import EXPERIMENT, add_run, between, check_folder, command, tracking_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
-from lvh.explanations.explanation_report import (
-    KINDS,
-    by_kind,
-    changed_rows,
-    facts,
-    shown,
-    write_report,
-)
-from lvh.explanations.importance import WINDOW, Options, default_stride
-from lvh.explanations.robustness import changes_of
+from lvh.explanations.explanation_report import KINDS, by_kind, changed_rows, facts, write_report
+from lvh.explanations.robustness import Change, changes_of
 from lvh.explanations.run_explanation import Explanation, explain_run
 from lvh.reports.terminal import progress, say, show_facts, show_table
 from lvh.runs.cache_key import run_key
@@ -50,9 +43,8 @@ def _run(args: argparse.Namespace) -> None:
     record = Path(chosen.run) / "run.json"
     if record.exists() and load_run(record).status == "stopped":
         raise InputError(f"RUN: expected a finished run. Received: {chosen.run}, stopped early")
-    stride = default_stride(settings.features.name) if args.stride is None else args.stride / 1000
     data = load_data(settings)
-    options = Options(WINDOW, stride, args.repeats, changes_of(data.cohort, args.changes))
+    changes = changes_of(data.cohort, args.changes)
     n_all = len(data.splits)
     n_folds = min(args.folds or n_all, n_all)
     usual = EXPLANATIONS / chosen.run if is_tracked else Path(chosen.run, "explanation")
@@ -60,8 +52,8 @@ def _run(args: argparse.Namespace) -> None:
     check_folder("--out", folder, "importance.csv")
     title = f"{settings.name} on {data.cohort.name}"
     say(f"{title}: {n_folds} of {n_all} folds are trained again and explained")
-    explanation = _explanation(settings, data, n_folds, options)
-    write_report(explanation, folder, title=title, note=data.cohort.note)
+    explanation = _explanation(settings, data, n_folds, changes)
+    write_report(explanation, folder, title=title)
     _show(explanation, data.cohort.note)
     say(f"files: {folder}", link=folder)
     if not is_tracked:
@@ -77,7 +69,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _explanation(
-    settings: RunSettings, data: ExperimentData, n_folds: int, options: Options
+    settings: RunSettings, data: ExperimentData, n_folds: int, changes: Sequence[Change]
 ) -> Explanation:
     with progress() as bar:
         task = bar.add_task("", total=1)
@@ -85,14 +77,15 @@ def _explanation(
         def show(fold: int, action: str, done: float) -> None:
             bar.update(task, description=f"fold {fold + 1} of {n_folds}: {action}", completed=done)
 
-        return explain_run(settings, data, data.splits[:n_folds], options, show)
+        return explain_run(settings, data, data.splits[:n_folds], changes, show)
 
 
 def _show(explanation: Explanation, note: str) -> None:
     table = Table("without", "", "loss of ap [95 %]")
     for kind, of_kind in by_kind(explanation):
         for at, row in enumerate(of_kind[:_SHOWN].itertuples()):
-            table.add_row("" if at else KINDS[kind], str(row.name), shown(row))
+            loss = f"{row.ap_drop:.3f} [{row.ap_drop_low:.3f}, {row.ap_drop_high:.3f}]"
+            table.add_row("" if at else KINDS[kind], str(row.name), loss)
         table.add_section()
     show_table(table)
     header, *rows = changed_rows(explanation)
@@ -124,8 +117,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add, count = parser.add_argument, between(1, 1000, int)
     add("--folds", type=count, help="number of folds, from the first (default: all)")
-    add("--stride", type=between(1, 10_000), help="between windows, ms (default: 20, or 40)")
-    add("--repeats", type=count, default=5, help="of each permutation (default: %(default)s)")
     add("--changes", default="all", help=f"of signals: all, none or some of {CHANGES}")
     add("--out", help=f"folder (default: explanation in the run's, or {EXPLANATIONS}/RUN)")
 
