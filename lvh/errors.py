@@ -9,19 +9,13 @@ from functools import cache, partial
 
 _SECRET = re.compile(
     # up to the last @: a password may have an @ that is not written as %40
-    r"(?P<login>://[^:/@\s]*:)\S+@"
-    r"|(?P<option>\b\w*(?:password|passwd|pwd|secret|token|api_?key)=)[^&\s'\"]+",
+    r"(://[^:/@\s]*:)\S+(?=@)"
+    r"|(\b\w*(?:password|passwd|pwd|secret|token|api_?key)=)[^&\s'\"]+",
     re.IGNORECASE,
 )
-
-
 _LONGEST = 120  # characters of a value that a message shows
 
-
-masked = partial(
-    _SECRET.sub,
-    lambda match: f"{match['login']}***@" if match["login"] else f"{match['option']}***",
-)
+masked = partial(_SECRET.sub, lambda match: f"{match[1] or match[2]}***")
 """Hides the password of every address in a text."""
 
 
@@ -33,10 +27,7 @@ def printable(text: str) -> str:
 
 
 def at_words(line: str, indent: str = "") -> str:
-    """Return a line broken at words for the terminal; no path or address is cut.
-
-    `indent` begins every line but the first.
-    """
+    """Return a line broken at words for the terminal; `indent` begins every line but the first."""
     return textwrap.fill(
         line,
         shutil.get_terminal_size().columns,
@@ -95,17 +86,12 @@ def as_lvh_error(error: Exception) -> LvhError:
     if isinstance(error, LvhError):
         return error
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        name = str(error.filename)
-        return InputError(
-            "expected names that a file system takes. Received: one of "
-            f"{len(name)} characters that ends with {name[-40:]!r}"
-        )
+        received = excerpt(error.filename)
+        return InputError(f"expected names that a file system takes. Received: {received}")
     if isinstance(error, FileNotFoundError) and error.filename is None:
-        return EnvironmentFault(
-            "the working directory was deleted. Change to one that exists, and try again"
-        )
+        return EnvironmentFault("the working directory was deleted. Change to one that exists")
     if isinstance(error, OSError) and error.filename is not None:
-        return EnvironmentFault(f"cannot use {error.filename}: {error.strerror}")
+        return EnvironmentFault(f"cannot use {excerpt(error.filename)}: {error.strerror}")
     lines = str(error).strip().splitlines()
     reason = lines[0] if lines else type(error).__name__
     return LvhError(f"unexpected {type(error).__name__}: {reason} (HYDRA_FULL_ERROR=1 shows where)")
@@ -116,7 +102,7 @@ class TrackingFault(EnvironmentFault):
 
 
 class RenamedWarning(FutureWarning):
-    """An old name was used; the message says the new one. A command prints it as one line."""
+    """An old name was used; the message says the new one."""
 
 
 @cache  # once a process

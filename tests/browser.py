@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -41,19 +40,6 @@ _TABLE = """
             (cell.querySelector('a') ?? cell).innerText.trim();
     }
     return [...rows.keys()].sort((a, b) => a - b).map(at => rows.get(at));
-"""
-# what its head says, from the left
-_HEAD = """
-    const place = cell => cell.getBoundingClientRect().left;
-    return [...document.querySelectorAll('.ag-header-cell[col-id]')]
-        .sort((a, b) => place(a) - place(b))
-        .map(cell => cell.getAttribute('col-id'));
-"""
-# of every plot on the page that is drawn: what Plotly was given, trace by trace
-_PLOTS = """
-    return [...document.querySelectorAll('.js-plotly-plot')]
-        .filter(plot => plot.querySelector('.main-svg') && plot.getClientRects().length)
-        .map(plot => plot.data.map(trace => JSON.parse(JSON.stringify(trace))));
 """
 
 
@@ -109,30 +95,12 @@ class Ui:
         """Return the rows of the table of runs."""
         return self.driver.execute_script(_TABLE)
 
-    def head(self) -> list[str]:
-        """Return the columns of that table, from the left."""
-        return self.driver.execute_script(_HEAD)
-
     def names(self) -> list[str]:
         return [row.get("attributes.`Run Name`", "") for row in self.runs()]
 
     def until_names(self, *names: str) -> None:
         """Wait until the table shows exactly these runs, in this order."""
         self.until(lambda: self.names() == list(names), f"the runs {', '.join(names)}")
-
-    def plot(self, kind: str) -> dict[str, Any]:
-        """Wait for a plot that has a trace of a kind, and return the first such trace."""
-
-        def found() -> dict[str, Any] | None:
-            traces = [trace for plot in self.driver.execute_script(_PLOTS) for trace in plot]
-            return next((trace for trace in traces if trace.get("type") == kind), None)
-
-        return self.until(found, f"a plot of the kind {kind}")
-
-    def until_pictured(self, name: str) -> None:
-        """Wait until a picture is shown: one that the browser could read."""
-        image = self.find(f"img[alt='{name}']")
-        self.until(lambda: int(image.get_property("naturalWidth")) > 0, f"{name} with a width")
 
     def shoot(self, name: str) -> None:
         self.driver.save_screenshot(str(self._screenshots / f"{name}.png"))

@@ -1,6 +1,5 @@
 """The doctor on things that are really broken. It must change none of them."""
 
-import re
 import socket
 from collections.abc import Callable
 from contextlib import closing
@@ -43,7 +42,7 @@ def test_where_all_is_well_each_check_has_a_line(examine):
     code, lines = examine("-m", "model=svm,logistic", "seed=1,2")  # the command of a sweep
     assert code == 0
     assert list(dict.fromkeys(line.split()[1] for line in lines)) == CHECKS
-    assert all(re.match(r"(ok|warning +folders) ", line) for line in lines)
+    assert not [line for line in lines if line.startswith("fault")]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,8 +79,7 @@ def test_evidence_threshold_and_calibration_come_from_out_of_fold_predictions(tr
     save(tmp_path / "m", description, states, training)
     assert load(tmp_path / "m").description.calibration == calibration
     text = (tmp_path / "m" / "model.json").read_text()
-    assert "subject" not in text  # nobody is named
-    assert str(tmp_path) not in text  # nor a folder of the person who trained it
+    assert str(tmp_path) not in text  # no folder of the person who trained it
 
 
 def test_early_stopping_gives_the_median_of_the_folds_epochs(trained):
@@ -112,14 +110,9 @@ def test_the_best_of_a_sweep_becomes_the_champion(tmp_path, data_set):
     assert done.code == 0, done.err
     done = command("--seeds", "2", "--out", str(tmp_path / "m"), cwd=swept, module="lvh.export")
     assert done.code == 0, done.err
-    number = int(
-        re.search(r"^chosen: trial (\d), which has the highest ap of 3 ", done.out, re.M)[1]
-    )
+    number = int(re.search(r"^chosen: trial (\d), which has the highest ap", done.out, re.M)[1])
     described = json.loads((tmp_path / "m" / "model.json").read_text())
-    assert described["n_candidates"] == 3
     assert described["settings"]["model"]["C"] == [0.001, 0.1, 1][number]
-    report = command(cwd=swept, module="lvh.report")
-    assert f"(trial {number})" in re.search(r"^best: .*$", report.out, re.M)[0]
     assert "registered as lvh, version 1: models:/lvh@champion" in done.out
     assert "best of 3 by ap, which flatters" in (tmp_path / "m" / "README.md").read_text()
     path = next((data_set / "data").glob("*.hea"))
@@ -130,65 +123,34 @@ def test_the_best_of_a_sweep_becomes_the_champion(tmp_path, data_set):
 
 
 SCORES = {
-    "model": {
-        **{"ap": 0.8, "std_ap": 0.1, "pooled_ap": 0.79},
-        **{"pooled_ap_low": 0.6, "pooled_ap_high": 0.9},
-    },
+    "model": dict(ap=0.8, std_ap=0.1, pooled_ap=0.79, pooled_ap_low=0.6, pooled_ap_high=0.9),
     "age + sex": {"ap": 0.7, "std_ap": 0.1},
 }
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory) -> TrackingSettings:
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    return TrackingSettings("mlflow", f"sqlite:///{path}", "lvh")
+@pytest.mark.filterwarnings("ignore")  # MLflow's own, when it imports what loads a model
+def test_a_version_names_its_origin_and_predicts_the_same(tmp_path, cohort):
+    import mlflow
 
-
-@pytest.fixture(scope="module")
-def client(store) -> MlflowClient:
-    return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory, cohort) -> Path:
-    """A model on signals, saved with evidence and card."""
-    folder = tmp_path_factory.mktemp("saved") / "m"
+    folder, store = tmp_path / "m", TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db")
     of = settings("cnn", "raw", "stride=125", "model.filters=[8,8]")
     chosen = {"study": "kernel-1", "n_candidates": 3, "chosen_by": "ap", "run_key": "ab1"}
     save_model(folder, of, cohort, 1, scores=SCORES, **chosen)
-    return folder
-
-
-def registered(folder: Path, store: TrackingSettings, name: str = "lvh", **changed: object) -> str:
-    description = replace(load(folder).description, **changed)
-    return register(folder, description, store, name=name, alias="champion")
-
-
-def test_a_version_names_its_origin_and_the_scores_of_the_folds(folder, store, client, cohort):
-    number = registered(folder, store)
+    model = load(folder)
+    assert register(folder, model.description, store) == "1"
+    client = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
     version = client.get_model_version_by_alias("lvh", "champion")
-    assert (number, version.version) == ("1", 1)
     origin = {"chosen_run": "", "study": "kernel-1", "fingerprint": cohort.fingerprint}
-    origin["label"] = "LVH"
-    assert version.tags == origin
+    assert version.tags == origin | {"label": "LVH"}
     assert version.description == (folder / "README.md").read_text()
     run = client.get_run(version.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.tags.items() >= (origin | {"level": "model"}).items()
     assert run.data.params.items() >= (origin | {"model": "cnn", "n_candidates": "3"}).items()
-    assert run.data.metrics == {
-        **SCORES["model"],
-        **{"baseline_age_sex_ap": 0.7, "calibration_intercept": 0.1, "calibration_slope": 0.9},
-    }
-
-
-@pytest.mark.filterwarnings("ignore")  # MLflow's own, when it imports what loads a model
-def test_mlflow_loads_it_and_predicts_the_same(folder, store, cohort):
-    import mlflow
-
-    registered(folder, store)
+    own = {"baseline_age_sex_ap": 0.7, "calibration_intercept": 0.1, "calibration_slope": 0.9}
+    assert run.data.metrics == SCORES["model"] | own
     signals = cohort.signals[:2].astype(np.float64)
-    expected = load(folder).predict(part_of(cohort, 0, 2)).y_score
+    expected = model.predict(part_of(cohort, 0, 2)).y_score
     for address in ("models:/lvh@champion", str(folder)):
         loaded = mlflow.pyfunc.load_model(address)
         answers = loaded.predict({"signal": signals}, params={"fs": 500.0})
@@ -197,14 +159,9 @@ def test_mlflow_loads_it_and_predicts_the_same(folder, store, cohort):
         loaded.predict({"signal": signals}, params={"fs": 250.0})
     with fetch("models:/lvh@champion", store) as fetched:
         assert {path.name for path in fetched.iterdir()} == {path.name for path in folder.iterdir()}
-
-
-def test_the_refitted_run_and_the_model_name_each_other(folder, store, client):
-    registered(folder, store, "first")
-    experiment = client.get_experiment_by_name("lvh")
-    run = client.create_run(experiment.experiment_id, tags={"key": "ab1"})
-    client.set_terminated(run.info.run_id)
-    model = client.get_model_version("other", registered(folder, store, "other"))
-    assert model.tags["chosen_run"] == run.info.run_id
-    (output,) = client.get_run(run.info.run_id).outputs.model_outputs
-    assert f"models:/{output.model_id}" == model.source
+    refitted = client.create_run(run.info.experiment_id, tags={"key": "ab1"}).info.run_id
+    client.set_terminated(refitted)
+    second = client.get_model_version("lvh", register(folder, model.description, store))
+    assert second.tags["chosen_run"] == refitted
+    (output,) = client.get_run(refitted).outputs.model_outputs
+    assert f"models:/{output.model_id}" == second.source

@@ -211,7 +211,6 @@ def test_predictions_come_in_the_order_of_the_keys(store):
     assert store.predictions([OTHER, "ef" * 32]) is None
 
 
-@pytest.mark.parametrize("name", ["k" * 300, "k/" * 50_000])
-def test_a_folder_that_no_file_system_takes_is_bad_input(tmp_path, name):
-    with pytest.raises(InputError, match=r"store: expected a folder .*4096"):
-        FoldStore(tmp_path / name).check()
+def test_a_folder_that_no_file_system_takes_is_bad_input(tmp_path):
+    with pytest.raises(InputError, match="store: expected names that a file system takes"):
+        FoldStore(tmp_path / ("k" * 300)).check()

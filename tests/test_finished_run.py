@@ -17,27 +17,17 @@ from lvh.cli import report
 SMALL = ("data=synthetic", "data.records=42", "features=voltage", "cv.folds=3")
 
 
-DNN = "model=dnn features=ntp train.epochs=3 cv=holdout cv.validation=0.2 cv.permutations=1"
-
-
-@pytest.mark.parametrize(
-    "chosen",
-    [
-        "model=logistic cv.threshold=specificity_90 cv.repeats=2",
-        pytest.param(DNN, marks=pytest.mark.slow),
-    ],
-)
-def test_the_folder_of_a_run_gives_its_result(chosen, trained):
-    run = trained(*SMALL, *chosen.split())
+def test_the_folder_of_a_run_gives_its_result(trained):
+    chosen = ("model=logistic", "cv.threshold=specificity_90", "cv.repeats=2")
+    run = trained(*SMALL, *chosen, "cv.permutations=1")
     result = lvh.load_run(run.folder)
-    own = (one for one in chosen.split() if "permutations" not in one)
-    expected = lvh.cross_validate(lvh.settings(*SMALL, *own), run.data)
+    expected = lvh.cross_validate(lvh.settings(*SMALL, *chosen), run.data)
     assert repr(result.scores) == repr(expected.scores)  # NaN is not equal to itself
     assert repr(result.baselines) == repr(expected.baselines)
     assert list(result.baselines) == list(expected.baselines)
     for name in ("y_score", "y_pred", "y_true"):
         np.testing.assert_array_equal(getattr(result, name), getattr(expected, name))
-    assert len(result.null) == run.settings.cv.permutations
+    assert len(result.null) == 1
     for fold, other in zip(result.folds, expected.folds, strict=True):
         np.testing.assert_array_equal(astuple(fold.metrics), astuple(other.metrics))
         assert fold.history == other.history
@@ -54,15 +44,11 @@ def test_a_tracked_run_is_read_while_a_run_of_the_person_is_active(trained, tmp_
     run = trained(*SMALL, "model=logistic")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     mlflow.set_tracking_uri(uri)
-    mlflow.set_experiment("mine")
     with mlflow.start_run() as tracked:
         mlflow.log_artifacts(str(run.folder))
-        mlflow.log_metric("own", 1)
         result = lvh.load_run(tracked.info.run_id, uri)
         assert mlflow.active_run().info.run_id == tracked.info.run_id
-        assert mlflow.get_tracking_uri() == uri
-    expected = lvh.load_run(run.folder)
-    np.testing.assert_array_equal(result.y_score, expected.y_score)
+    np.testing.assert_array_equal(result.y_score, lvh.load_run(run.folder).y_score)
     with pytest.raises(lvh.InputError, match="run 00000000000000000000000000000000: not in"):
         lvh.load_run("0" * 32, uri)
 
@@ -72,7 +58,7 @@ def test_a_run_without_its_files_or_with_damaged_ones_is_refused(trained, tmp_pa
     for name in ("predictions.csv", "run.json", "folds.csv", "scores.csv"):
         damaged = shutil.copytree(run.folder, tmp_path / name)
         (damaged / name).write_text("repeat,fold\n1,1\n")
-        with pytest.raises(lvh.InputError, match="expected the "):
+        with pytest.raises(lvh.InputError, match="expected "):
             lvh.load_run(damaged)
         (damaged / name).unlink()
         with pytest.raises(lvh.InputError, match=f"without {name}"):
@@ -85,7 +71,7 @@ def test_a_run_without_its_files_or_with_damaged_ones_is_refused(trained, tmp_pa
         table = pd.read_csv(run.folder / f"{name}.csv", dtype=str)
         for changed in (table[1:], *(table.assign(**other) for other in others)):
             changed.to_csv(shutil.copytree(run.folder, damaged, dirs_exist_ok=True) / f"{name}.csv")
-            with pytest.raises(lvh.InputError, match="damaged ones"):
+            with pytest.raises(lvh.InputError, match="damaged files"):
                 lvh.load_run(damaged)
 
 

@@ -1,7 +1,9 @@
 """How long a sweep takes, by studies that are made up: nothing is trained."""
 
+import csv
 import math
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +15,14 @@ from optuna.trial import TrialState, create_trial
 from lvh.runs.forecast import seconds_left
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
+from lvh.search.racing import is_out, usual_shares
 from lvh.search.space import Choice, Space
+from lvh.search.storage import OWNER
+from lvh.search.study import OUTCOME
 
 N_FOLDS, EPOCHS = 7, 100
 ENDED = datetime(2026, 1, 1)
+BUDGETS = Path(__file__).parents[1] / "experiments" / "joint_kernel_stride" / "budgets.csv"
 SECONDS = st.floats(0.5, 1e4)
 
 
@@ -37,6 +43,7 @@ def ended(plan, place, seconds, overhead=0.5, n_scores=None):
         },
         value=0.5 if n_scores is None else None,
         intermediate_values=dict.fromkeys(range(n_scores or N_FOLDS), 0.5),
+        user_attrs={OUTCOME: {"folds": [{"seconds": seconds / 2}] * 2}, OWNER: "one process"},
     )
     trial.datetime_complete = ENDED + timedelta(hours=place)
     trial.datetime_start = trial.datetime_complete - timedelta(seconds=seconds + overhead)
@@ -67,14 +74,75 @@ def test_a_law_of_costs_is_seen_after_a_quarter(constant, pace, is_timed, seed):
     plan = planned({"kernel": [250, 500], "stride": [1, 2, 5, 10, 25, 50, 100, 125]})
     noise = np.random.default_rng(seed).uniform(0.95, 1.05, plan.total)
     cost = [1e3 * constant / plan.space.at(at)["stride"] for at in range(plan.total)]
-    costs = {str(at): cost[at] / pace for at in (0, 15, 3, 6, 9)} if is_timed else {}
+    costs = {str(at): (cost[at] / pace, 1.0) for at in (0, 15, 3, 6, 9)} if is_timed else {}
     n_ended = plan.total // 4
     trials = {at: ended(plan, at, cost[at] * noise[at], 0) for at in range(n_ended)}
     truth = sum(cost[n_ended:])
     assert left(plan, trials, costs) == pytest.approx(truth, rel=0.25)
 
 
-def test_nothing_is_known_of_nothing():
+def test_what_ran_last_says_how_fast_the_machine_is_now():
+    plan = planned({"stride": list(range(1, 13))})
+    costs = {str(at): (10.0, 1.0) for at in range(12)}
+    trials = {at: ended(plan, at, 10 if at < 2 else 30, 0) for at in range(6)}
+    assert left(plan, trials, costs) == pytest.approx(6 * 30)
+    slow = {at: ended(plan, at, 30, 0) for at in range(6)}
+    assert left(plan, slow, costs) == pytest.approx(left(plan, trials, costs))
+
+
+def test_stored_folds_are_free_and_nothing_is_known_of_nothing():
     plan = planned({"stride": [1, 2]})
     assert math.isnan(left(plan, {}))
-    assert left(plan, {}, {"0": 10.0}) == pytest.approx(20)
+    assert left(plan, {}, {"0": (10.0, 0.5), "1": (0.0, 0.0)}) == pytest.approx(5 + 2 * 0.5)
+
+
+def test_a_running_trial_has_less_left_the_longer_it_runs():
+    plan = planned({"stride": [1, 2]})
+    costs = {"0": (100.0, 1.0), "1": (100.0, 1.0)}
+    running = ended(plan, 0, 0, n_scores=1)
+    running.state, running.intermediate_values, running.datetime_complete = (
+        TrialState.RUNNING,
+        {},
+        None,
+    )
+    for seconds, most in ((0, 100.5), (60, 40.5), (300, 0)):
+        running.datetime_start = datetime.now() - timedelta(seconds=seconds)
+        assert left(plan, {0: running}, costs) <= 100.5 + most
+        assert left(plan, {0: running}, costs) >= 100.5
+
+
+def test_what_budgets_usually_save_is_what_recorded_curves_say():
+    for row in csv.DictReader(BUDGETS.read_text().splitlines()):
+        search = SearchSettings(budget=row["budget"], reduction=int(row["reduction"]))
+        folds, n_trials = int(row["folds"]), int(row["configurations"])
+        usual = usual_shares(search, search.rungs(int(row["epochs"])), folds, n_trials)
+        assert np.all((usual > 0) & (usual <= 1))
+        assert usual[0] == 1
+        assert usual.mean() == pytest.approx(float(row["training"]), rel=0.2), row
+
+
+def halved(plan, skills) -> list:
+    """The trials of a study under halving, of equal cost, by the rule itself."""
+    rungs, trials = plan.search.rungs(EPOCHS), []
+    stages = [[] for _ in rungs]
+    for place, skill in enumerate(skills):
+        own, stage = np.full(N_FOLDS, skill), 0
+        while stage < len(rungs) - 1 and not is_out(own, stages[stage], plan.search.reduction):
+            stages[stage].append(own)
+            stage += 1
+        stages[stage].append(own)
+        n_scores = None if rungs[stage] == EPOCHS else (stage + 1) * N_FOLDS
+        trials.append(ended(plan, place, rungs[stage], 0, n_scores))
+    return trials
+
+
+def test_halving_is_counted_after_a_quarter():
+    plan = planned({"stride": list(range(1, 25))}, budget="halving")
+    shown, took = [], []
+    for seed in range(20):
+        trials = dict(enumerate(halved(plan, np.random.default_rng(seed).permutation(24))))
+        seconds = [one.duration.total_seconds() for one in trials.values()]
+        shown.append(left(plan, {at: trials[at] for at in range(6)}))
+        took.append(sum(seconds[6:]))
+        assert left(plan, trials) == 0
+    assert np.mean(shown) == pytest.approx(np.mean(took), rel=0.25)

@@ -4,6 +4,7 @@ import io
 import re
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import lvh
-from lvh.reports.terminal import console, show_facts, show_table
+from lvh.reports.terminal import say, show_facts, show_table
 from lvh.runs.hints import typed
 from lvh.runs.lookup import choose
 from lvh.tracking.run_dir import link_latest
@@ -47,17 +48,13 @@ def test_a_pipe_gets_a_row_a_line_whose_columns_a_script_can_split(rows, facts):
     assert printed == "".join(["a run\n", *(f"{name}: {text}\n" for name, text in facts.items())])
 
 
-def test_no_row_is_cut_where_nobody_looks(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "60")
-    assert console().width > 1000
-
-
-def test_every_page_that_a_message_names_is_there():
-    root = Path(lvh.__file__).parents[1]
-    texts = [path.read_text() for path in root.glob("lvh/**/*.py")]
-    named = {page for text in texts for page in re.findall(r"docs/[a-z_]+\.md", text)}
-    assert len(named) > 3
-    assert [page for page in named if not (root / page).is_file()] == []
+def test_a_terminal_can_click_addresses_pages_and_the_path_that_is_given():
+    page = Path("out/report.html")
+    line = f"page: {page}, see https://a.org/b and docs/sweeps.md"
+    printed = shown(partial(say, link=page), line, width=200)
+    docs = Path(lvh.__file__).parents[1] / "docs/sweeps.md"
+    links = [page.absolute().as_uri(), "https://a.org/b", docs.as_uri()]
+    assert re.findall(r"\x1b\]8;[^;]*;([^\x1b]+)\x1b", printed) == links
 
 
 WORDS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=20)
@@ -83,7 +80,3 @@ def test_latest_leads_to_the_newest_folder_and_replaces_nothing_else(tmp_path, m
     assert Path("outputs/latest").resolve().name == "b"
     Path("outputs").rename("moved")
     assert Path("moved/latest").resolve().name == "b"
-    Path("outputs/latest").mkdir(parents=True)
-    link_latest(Path("outputs/day/c"))
-    assert not Path("outputs/latest").is_symlink()
-    assert sorted(path.name for path in Path("outputs").iterdir()) == ["latest"]

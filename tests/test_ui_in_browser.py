@@ -41,15 +41,6 @@ COMMANDS = (
 )
 
 
-# the tables of the compare page: cells by the head of their row
-COMPARED = """
-    const rows = {};
-    for (const row of document.querySelectorAll('.mlflow-compare-table tr')) {
-        const [head, ...cells] = [...row.children].map(cell => cell.innerText.trim());
-        rows[head] = cells;
-    }
-    return rows;
-"""
 HIDDEN_PATH = """
     for (const line of document.querySelectorAll('span, div'))
         if (/^(Path: )?file:/.test(line.textContent)) line.style.visibility = 'hidden';
@@ -120,19 +111,9 @@ def route(run) -> str:
     return f"/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
-def data_of(run) -> str:
-    """Return the data set of a run as the UI names it."""
-    data = [one.dataset for one in run.inputs.dataset_inputs]
-    return ", ".join(f"{one.name} ({one.digest})" for one in data)
-
-
-def ap_of(run) -> float:
-    return run.data.metrics["ap"]
-
-
 def by_ap(stored) -> list[str]:
     """Return the names of the sweep's configurations, the best first."""
-    return sorted(POINTS, key=lambda name: -ap_of(stored[name]))
+    return sorted(POINTS, key=lambda name: -stored[name].data.metrics["ap"])
 
 
 def follow(ui: Ui, words: str) -> None:
@@ -145,25 +126,15 @@ def follow(ui: Ui, words: str) -> None:
 
 def test_the_printed_address_shows_kernel_stride_and_scores(ui, shown, stored):
     ui.open(shown.partition("#")[2])
-    ranked = sorted([*POINTS, OTHER], key=lambda name: -ap_of(stored[name]))
+    ranked = sorted([*POINTS, OTHER], key=lambda name: -stored[name].data.metrics["ap"])
     ui.until_names(*ranked)
-    at = ui.head().index("params.`kernel`")
-    assert ui.head()[at : at + 7] == [
-        *("params.`kernel`", "params.`stride`", "params.`model`"),
-        *("metrics.`ap`", "metrics.`std_ap`", "metrics.`accuracy`", "metrics.`roc_auc`"),
-    ]
     for name, row in zip(ui.names(), ui.runs(), strict=True):
-        assert float(row["metrics.`ap`"]) == pytest.approx(ap_of(stored[name])), row
+        assert float(row["metrics.`ap`"]) == pytest.approx(stored[name].data.metrics["ap"]), row
         point = row["params.`kernel`"], row["params.`stride`"]
         assert point == POINTS.get(name, ("-", "-"))
     ui.shoot("configurations")
-
-
-def test_its_charts_are_filled(ui, shown, stored):
     ui.open(shown.partition("#")[2] + "&compareRunsMode=CHART")
-    contour = ui.plot("contour")
-    z = {(x, y): z for x, y, z in zip(contour["x"], contour["y"], contour["z"], strict=True)}
-    assert z == {POINTS[name]: pytest.approx(ap_of(stored[name])) for name in POINTS}
+    ui.find(".js-plotly-plot .contour")
     ui.shoot("contour")
     ui.find(".parcoords canvas.foreground")
     ui.shoot("parallel_coordinates")
@@ -173,24 +144,15 @@ def test_a_sweep_links_to_the_view_of_what_it_swept(ui, stored):
     ui.open(route(stored[SWEEP]))
     follow(ui, "Its configurations as a table, and their charts")
     ui.until_names(*by_ap(stored))
-    at = ui.head().index("params.`kernel`")
-    assert ui.head()[at : at + 3] == ["params.`kernel`", "params.`stride`", "params.`model`"]
 
 
 def test_two_that_are_ticked_are_compared(ui, shown, stored):
     ui.open(shown.partition("#")[2])
     ui.until(lambda: len(ui.names()) == len(POINTS) + 1, "the configurations")
-    best = by_ap(stored)[:2]
-    for name in best:
+    for name in by_ap(stored)[:2]:
         ui.click(f".ag-row[row-index='{ui.names().index(name)}'] .ag-checkbox-input-wrapper")
     ui.click("[data-testid=runs-compare-button]")
-    rows = ui.until(
-        lambda: len((rows := ui.driver.execute_script(COMPARED)).get("kernel", [])) == 2 and rows,
-        "a row kernel with two cells",
-    )
-    assert rows["Run Name:"] == best
-    assert list(zip(rows["kernel"], rows["stride"], strict=True)) == [POINTS[one] for one in best]
-    ui.plot("parcoords")
+    ui.find(".mlflow-compare-table")
     ui.click("[aria-label='Parameters - Show diff only']")
     switch = "[aria-label='Metrics - Show diff only']"
     ui.click(switch)
@@ -198,7 +160,7 @@ def test_two_that_are_ticked_are_compared(ui, shown, stored):
     ui.shoot("compare_two")
 
 
-def test_a_run_names_its_data_set_sweep_and_model(ui, stored):
+def test_a_run_names_its_data_set_sweep_model_and_pictures(ui, stored):
     best = by_ap(stored)[0]
     ui.open(route(stored[best]))
     ui.find("h1, h2, h3", best)
@@ -206,19 +168,14 @@ def test_a_run_names_its_data_set_sweep_and_model(ui, stored):
     ui.says("Metrics (15)")
     ui.find("a[href$='#/models/lvh/versions/1']")
     ui.shoot("run")
-    ui.click("[role=button] span", data_of(stored[best]))
+    (data,) = (one.dataset for one in stored[best].inputs.dataset_inputs)
+    ui.click("[role=button] span", f"{data.name} ({data.digest})")
     ui.says("records used: 40")
     ui.shoot("dataset")
-
-
-def test_every_picture_of_a_run_is_shown(ui, swept, stored):
-    best = by_ap(stored)[0]
-    pictures = {path.name for path in swept.glob("outputs/2*/*/0/*.png")}
-    assert len(pictures) > 5
     ui.open(f"{route(stored[best])}/artifacts")
-    for name in sorted(pictures):
-        ui.click("[data-testid=artifact-tree-node]", name)
-        ui.until_pictured(name)
+    ui.click("[data-testid=artifact-tree-node]", "summary.png")
+    image = ui.find("img[alt='summary.png']")
+    ui.until(lambda: int(image.get_property("naturalWidth")) > 0, "a picture with a width")
     ui.driver.execute_script(HIDDEN_PATH)  # of a temporary folder
     ui.shoot("artifact")
 
@@ -236,7 +193,6 @@ def test_the_model_leads_to_the_run_that_it_was_chosen_from(ui, stored):
     (model,) = (name for name in stored if name.startswith("model "))
     ui.click("a", model)
     ui.find("h1, h2, h3", model)
-    ui.says(data_of(stored[best]))
     ui.open("/models/lvh/versions/1")
     follow(ui, "The cross-validated run, with its folds and figures")
     ui.find("h1, h2, h3", best)
@@ -247,6 +203,4 @@ def test_the_dashboard_of_optuna_shows_the_sweep_and_its_objective_by_name(ui, s
     with serving(swept, "--studies") as address:
         ui.driver.get(f"{address}/studies/1")
         ui.says("Hyperparameter Importance")
-        titles = "return [...document.querySelectorAll('.ytitle')].map(one => one.textContent)"
-        ui.until(lambda: "ap" in ui.driver.execute_script(titles), "an axis of ap")
         ui.shoot("dashboard")

@@ -11,19 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
-from lvh.errors import (
-    EnvironmentFault,
-    InputError,
-    LvhError,
-    RenamedWarning,
-    as_lvh_error,
-    at_words,
-    masked,
-    printable,
-)
+from lvh.config.plugins.loading import load as load_plugins
+from lvh.errors import InputError, LvhError, RenamedWarning, as_lvh_error, masked, printable
 from lvh.reports.terminal import say
 from lvh.tracking import TrackingSettings
 
@@ -31,7 +24,6 @@ DEFAULT_MODEL = "models:/lvh@champion"
 """The model that `lvh export` registers, and that other commands take, by default."""
 EXPERIMENT = "lvh"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_AGAIN = 1.0  # s, until an interruption that had no effect is raised again
 
 
 class Interrupted(BaseException):
@@ -48,17 +40,12 @@ def exit_code_of(
 ) -> int:
     """Run the body of a command and return its exit code; an error ends it with one line.
 
-    Args:
-        body: Returns nothing, or an exit code.
-        explained: Turns any error into one that has an exit code.
+    `explained` turns any error into one that has an exit code.
     """
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         with _signals_raised():
-            if not Path(".").exists():
-                raise EnvironmentFault(
-                    "the working directory: expected one that exists. Change to another directory"
-                )
+            Path.cwd()  # raises where it was deleted
             code = body()
             return code if isinstance(code, int) else 0
     except Interrupted as interruption:
@@ -77,7 +64,7 @@ def exit_code_of(
 
 @contextmanager
 def _signals_raised() -> Iterator[None]:
-    """Raise Interrupted for the first signal; ignore later ones."""
+    """Raise Interrupted for a signal, so that what was finished is recorded."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python handles signals in the main thread only
         return
@@ -85,30 +72,15 @@ def _signals_raised() -> Iterator[None]:
     is_nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     heard = _SIGNALS[:2] if is_nohup else _SIGNALS
     before = {number: signal.signal(number, _interrupt) for number in heard}
-    restores = True
     try:
         yield
-    except Interrupted:
-        restores = False  # further signals stay ignored: the exit still writes records
-        raise
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in before.items() if restores else ():
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    for handled in _SIGNALS:  # once is enough
-        signal.signal(handled, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, lambda *_: _interrupt_again(number))
-    signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
     raise Interrupted(number)
-
-
-def _interrupt_again(number: int) -> None:
-    """Raise Interrupted once more, unless it is on its way: code of a library may swallow it."""
-    if not _interruption(sys.exception()):
-        raise Interrupted(number)
 
 
 def _interruption(error: BaseException | None) -> Interrupted | None:
@@ -120,45 +92,27 @@ def _interruption(error: BaseException | None) -> Interrupted | None:
 
 def print_error(message: str, exit_code: int) -> int:
     """Print an error as one line, without passwords, and return the exit code."""
-    say(_as_line(message), style="red", on=Console(stderr=True), wraps=False)
+    say(f"lvh: {printable(message)}", style="red", on=Console(stderr=True))
     return exit_code
 
 
-def _as_line(message: str) -> str:
-    text = f"lvh: {printable(masked(message))}"
-    return wrapped(text) if sys.stderr.isatty() else text
+def say_help(text: str) -> None:
+    """Print a text, on a terminal broken at words; a line that shows a command stays whole."""
+    for line in text.rstrip().split("\n"):
+        indent = len(line) - len(line.lstrip())
+        is_command = line.startswith(("  lvh ", "  python "))
+        say(line, wraps=not is_command, indent=" " * indent)
 
 
-def wrapped(text: str) -> str:
-    """Return lines that are no wider than the terminal, broken at words and indented as before.
-
-    A line that shows a command stays whole, to be pasted.
-    """
-    return "\n".join(
-        line
-        if line.startswith(("  lvh ", "  python "))
-        else at_words(line, " " * (len(line) - len(line.lstrip()) + 2 * line.startswith(" ")))
-        for line in text.split("\n")
-    )
-
-
-_format_warning = warnings.formatwarning
-
-
-def _format_renamed(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    line: str | None = None,
-) -> str:
-    """Write the warning of an old name as an error is written, without a place in the code."""
+def _show_renamed(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Print the warning of an old name as an error is printed, without a place in the code."""
     if issubclass(category, RenamedWarning):
-        return f"{_as_line(str(message))}\n"
-    return _format_warning(message, category, filename, lineno, line)
+        print_error(str(message), 0)
+    else:
+        _show_warning(message, category, *place)
 
 
-warnings.formatwarning = _format_renamed
+_show_warning, warnings.showwarning = warnings.showwarning, _show_renamed  # type: ignore[assignment]
 
 
 def command(
@@ -173,13 +127,9 @@ def command(
         parser = argparse.ArgumentParser(prog=prog, description=description)
         add_arguments(parser)
         options = parser.parse_args(arguments)
-        options.typed = sys.argv[1:] if arguments is None else arguments
 
         def run() -> object:
-            if names := getattr(options, "plugin", []):
-                from lvh.config.plugins.loading import load
-
-                load(names)
+            load_plugins(getattr(options, "plugin", []))
             return body(options)
 
         return exit_code_of(run)
@@ -193,7 +143,7 @@ def hydra_command(help_text: str, body: Callable[[list[str]], object]) -> Callab
     def main(arguments: list[str] | None = None) -> int:
         typed = sys.argv[1:] if arguments is None else arguments
         if {"-h", "--help"} & set(typed):
-            print(wrapped(help_text), end="")
+            say_help(help_text)
             return 0
         return exit_code_of(lambda: body(typed))
 
@@ -208,11 +158,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         help="folder of a run, or ID of a tracked one (default: the latest sweep's best)",
     )
     parser.add_argument("--study", help="sweep whose best run is taken (default: the latest)")
-    parser.add_argument(
-        "--storage",
-        help="the database of the sweep: the value that you gave to search.storage (default: "
-        "studies.db)",
-    )
+    parser.add_argument("--storage", help="as search.storage of the sweep (default: studies.db)")
     add_plugin(parser)
     add_tracking(parser)
 
@@ -247,11 +193,8 @@ def tracking_of(options: argparse.Namespace) -> TrackingSettings:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the options that name a model, as `model_folder` takes it."""
-    parser.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        help="folder, or address in MLflow (default: %(default)s)",
-    )
+    text = "folder, or address in MLflow (default: %(default)s)"
+    parser.add_argument("--model", default=DEFAULT_MODEL, help=text)
     add_plugin(parser)
     add_tracking(parser)
 
@@ -259,11 +202,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def model_folder(options: argparse.Namespace) -> Iterator[Path]:
     """Yield the folder of a model: a local one, or one that is downloaded from a registry."""
-    if not options.model.startswith(("models:/", "runs:/")):
-        if ":/" in options.model:
-            raise InputError(
-                f"--model: expected a folder, or models:/NAME@ALIAS. Received: {options.model}"
-            )
+    if ":/" not in options.model:
         yield Path(options.model)
         return
     from lvh.inference.mlflow_model import fetch
@@ -275,18 +214,16 @@ def model_folder(options: argparse.Namespace) -> Iterator[Path]:
 def check_folder(field: str, folder: Path, own: str) -> None:
     """Refuse a folder that holds files, but not `own`: all of its files would be tracked."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / own).exists():
-        raise InputError(
-            f"{field}: expected a new folder, or one that this command wrote. Received: {folder}"
-        )
+        raise InputError(f"{field}: expected a new folder, or one of its own. Received: {folder}")
 
 
 def between(low: float, high: float, kind: type = float) -> Callable[[str], float]:
     """Return a type of argparse for numbers in a range."""
 
     def number(text: str) -> float:
-        if not low <= kind(text) <= high:
-            raise argparse.ArgumentTypeError(f"expected {low:g} to {high:g}. Received: {text}")
         value: float = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"expected {low:g} to {high:g}. Received: {text}")
         return value
 
     number.__name__ = "number"

@@ -1,54 +1,47 @@
 """`lvh doctor`: find what would stop a run here, and say what to do."""
 
-import importlib.metadata
-import os
 import platform
 import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
+from importlib.metadata import requires
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
-from lvh.cli.command import hydra_command
-from lvh.errors import EnvironmentFault, as_lvh_error
-from lvh.files import made_in, write_fault
-from lvh.reports.terminal import say
+import requests
+from packaging.requirements import Requirement
 
-if TYPE_CHECKING:
-    from lvh.config.command_line import CommandLine
-    from lvh.config.run_settings import RunSettings
+from lvh.cli.command import hydra_command
+from lvh.cli.run import MULTIRUN
+from lvh.config.command_line import read_arguments
+from lvh.config.composition import compose, recipe_params
+from lvh.config.sweep_space import one_point, space_of
+from lvh.data.cache import cache_dir
+from lvh.errors import as_lvh_error
+from lvh.files import made_in, write_fault
+from lvh.models.backends import check_installed, version
+from lvh.reports.terminal import say
+from lvh.runs.points import SweepPoints
 
 _MAIN = ("keras", "mlflow", "numpy", "optuna", "scikit-learn", "tensorflow")
 _PATIENCE = 5  # s
 _STYLES = {"ok": None, "warning": "yellow", "fault": "bold red"}
-_DOWNLOADS = "the first run downloads it from"
 _POSTGRESQL = 5432  # its port
 _HELP = """\
-Check whether `lvh run` can run here. Nothing is changed.
+Check whether `lvh run` can run here: it takes the same arguments. Nothing is changed.
 
-usage: lvh doctor [GROUP=OPTION ...] [FIELD=VALUE ...]
-
-The arguments are those of lvh run. Of a sweep (-m), the data are read and every point is checked,
-as the sweep itself does before it trains.
-
-  lvh doctor data=synthetic
   lvh doctor data.root=FOLDER_OF_LUDB tracking.uri=http://127.0.0.1:5000
-  lvh doctor -m data=synthetic model=cnn kernel=250,400 stride=50,125
+  lvh doctor -m data=synthetic model=cnn kernel=250,400     reads the data, checks every point
 
 Each line is ok, a warning or a fault, and says what to do. Exit code: 0 without a fault, 2 for a
 fault of the arguments or the data, else 3.
 """
 
-
-class Finding(NamedTuple):
-    """The result of a check: what is wrong or else what is found, and the exit code of a fault."""
-
-    check: str
-    fault: str
-    found: str = ""
-    exit_code: int = 3
+Finding = tuple[str, str, str, int]
+"""A check, what is wrong (or nothing), what is found, and the exit code of a fault (0: warning)."""
 
 
 def _examine(arguments: list[str]) -> int:
@@ -62,93 +55,64 @@ def _examine(arguments: list[str]) -> int:
 
 
 def _findings(arguments: list[str]) -> Iterator[Finding]:
-    from lvh.cli.run import MULTIRUN
-    from lvh.config.command_line import read_arguments
-    from lvh.config.composition import compose, recipe_params
-    from lvh.config.sweep_space import one_point
-    from lvh.models.backends import check_installed
-
-    yield from _versions()
+    yield "python", "", f"{platform.python_version()} on {platform.platform()}", 3
+    yield "packages", _unmet(), ", ".join(f"{one} {version(one)}" for one in _MAIN), 3
+    check = "settings"
     try:
         command, flags = read_arguments(arguments)
         is_sweep = bool({*flags} & {*MULTIRUN})
         if is_sweep:
             command = command.with_recipe(recipe_params(one_point(command).load().hydra))
         settings = compose(one_point(command)).settings
+        yield check, "", settings.name, 3
+        check = "backend"
+        check_installed(settings.backend)
+        yield check, "", settings.backend, 3
+        check = "data"
+        sources = [one for one in (settings.data, settings.external) if one is not None]
+        data = [_data(source) for source in sources]
+        yield from data
+        if is_sweep and not any(fault or "download" in found for _, fault, found, _ in data):
+            check = "points"
+            points = SweepPoints(command, space_of(command))
+            checked = points.check()
+            yield check, "", f"{points.plan.title}: {checked} can run", 3
     except Exception as error:
         refusal = as_lvh_error(error)
-        yield Finding("settings", str(refusal), exit_code=2 if refusal.exit_code == 2 else 3)
-        return
-    yield Finding("settings", "", settings.name)
-    try:
-        check_installed(settings.backend)
-        yield Finding("backend", "", settings.backend)
-    except EnvironmentFault as fault:
-        yield Finding("backend", str(fault))
-    data = [_data(source) for source in (settings.data, settings.external) if source is not None]
-    yield from data
-    if is_sweep and not any(one.fault or one.found.startswith(_DOWNLOADS) for one in data):
-        yield _points(command)
+        yield check, str(refusal), "", 2 if refusal.exit_code == 2 else 3
+        if check == "settings":
+            return
     if settings.tracking.name == "off":
-        yield Finding("tracking", "", "tracking=off: results stay in outputs/")
+        yield "tracking", "", "tracking=off: results stay in outputs/", 3
     else:
         yield _store("tracking", settings.tracking.uri or "sqlite:///mlflow.db", "tracking.uri")
     yield _store("studies", settings.search.storage or "sqlite:///studies.db", "search.storage")
-    yield from _folders(settings)
+    yield from _folders(Path(settings.store).absolute())
 
 
-def _versions() -> Iterator[Finding]:
-    """Compare versions with those that lvh requires."""
-    from packaging.requirements import Requirement
-
-    from lvh.models.backends import version as version_of
-
-    fits = (3, 11) <= sys.version_info[:2] < (3, 14)  # as in pyproject.toml
-    version = f"{platform.python_version()} on {platform.platform()}. Expected: 3.11 to 3.13"
-    yield Finding("python", "" if fits else version, version)
-    versions = []
-    for required in map(Requirement, importlib.metadata.requires("lvh") or []):
-        if required.marker is not None and not required.marker.evaluate({"extra": ""}):
-            continue  # an optional one
-        version = version_of(required.name) or "none"
-        if version == "none" or not required.specifier.contains(version, prereleases=True):
+def _unmet() -> str:
+    """Return which packages are missing or of a version that lvh does not take."""
+    unmet = []
+    for required in map(Requirement, requires("lvh") or []):
+        own = version(required.name) or "none"
+        is_optional = required.marker is not None and not required.marker.evaluate({"extra": ""})
+        if not is_optional and (own == "none" or not required.specifier.contains(own, True)):
             expected = f"{required.name}{required.specifier}"
-            message = f"expected {expected}. Received: {version}. pip install '{expected}'"
-            yield Finding("packages", message)
-        versions.append(f"{required.name} {version}")
-    main = [one for one in versions if one.startswith(_MAIN)]
-    yield Finding("packages", "", f"{', '.join(main)} and {len(versions) - len(main)} more")
+            unmet.append(f"expected {expected}. Received: {own}. pip install '{expected}'")
+    return "; ".join(unmet)
 
 
 def _data(source: Any) -> Finding:
     """Look for the files of a data set, or for the server that has them."""
-    from lvh.data.cache import cache_dir
-
-    by_hand = "Download it elsewhere and give its folder by data.root=, or data=synthetic"
+    by_hand = "Get it elsewhere and give its folder by data.root=, or take data=synthetic"
     root, url = getattr(source, "root", None), getattr(source, "url", None)
     if root:
-        fault = f"{root}: expected the folder of the data. {by_hand}"
-        is_there = Path(root).expanduser().is_dir()
-        return Finding("data", "" if is_there else fault, f"{root} is there", 2)
+        fault = "" if Path(root).expanduser().is_dir() else f"{root}: no such folder. {by_hand}"
+        return "data", fault, f"{root} is there", 2
     if url is None or any(cache_dir().glob(f"{source.name}-*/")):
-        return Finding("data", "", f"data={source.name} needs no download")
+        return "data", "", f"data={source.name} is there", 3
     fault = _unreachable(url)
-    refusal = f"the first run would download {url}: {fault}. {by_hand}" if fault else ""
-    return Finding("data", refusal, f"{_DOWNLOADS} {url}")
-
-
-def _points(command: "CommandLine") -> Finding:
-    """Check every point of a sweep."""
-    from lvh.config.sweep_space import space_of
-    from lvh.runs.points import SweepPoints
-
-    try:
-        points = SweepPoints(command, space_of(command))
-        checked = points.check()
-    except Exception as error:
-        refusal = as_lvh_error(error)
-        return Finding("points", str(refusal), exit_code=2 if refusal.exit_code == 2 else 3)
-    return Finding("points", "", f"{points.plan.title}: {checked} can run")
+    return "data", f"{url}: {fault}. {by_hand}" if fault else "", f"to download from {url}", 3
 
 
 def _store(check: str, address: str, field: str) -> Finding:
@@ -158,13 +122,11 @@ def _store(check: str, address: str, field: str) -> Finding:
     else:
         fault = _unreachable(address)
     refusal = f"cannot use {address}: {fault}. Choose another {field}" if fault else ""
-    return Finding(check, refusal, address)
+    return check, refusal, address, 3
 
 
 def _unreachable(address: str) -> str:
     """Return why a server cannot be reached; empty if it can be."""
-    import requests
-
     parts = urlsplit(address)
     try:
         if parts.scheme.startswith("http"):  # requests knows proxies
@@ -178,23 +140,17 @@ def _unreachable(address: str) -> str:
     return ""
 
 
-def _folders(settings: "RunSettings") -> Iterator[Finding]:
+def _folders(store: Path) -> Iterator[Finding]:
     """Check that folders can be written, and the room on their disks."""
-    from lvh.data.cache import cache_dir
-
-    store, tmp = Path(settings.store).absolute(), Path(os.environ.get("TMPDIR") or "/tmp")
-    disks: dict[int, list[Path]] = {}
-    for folder in dict.fromkeys(map(made_in, (Path.cwd() / "outputs", store, cache_dir(), tmp))):
-        if fault := write_fault(folder):
-            remedy = "Work in another folder, or choose another one by store= or hydra.run.dir="
-            yield Finding("folders", f"cannot write in {folder}: {fault}. {remedy}")
+    for folder in (Path.cwd() / "outputs", store, cache_dir(), Path(tempfile.gettempdir())):
+        place = made_in(folder)
+        fault, free = write_fault(place), shutil.disk_usage(place).free // 2**20
+        text = f"{free:,} MiB are free in {place}; a run needs about 10 MiB, LUDB 200 MiB"
+        if fault:
+            refusal = f"cannot write in {place}: {fault}. Choose another store= or hydra.run.dir="
+            yield "folders", refusal, "", 3
         else:
-            disks.setdefault(folder.stat().st_dev, []).append(folder)
-    for folders in disks.values():
-        free = shutil.disk_usage(folders[0]).free // 2**20
-        listed = ", ".join(map(str, folders))
-        text = f"{free:,} MiB are free in {listed}; a run needs about 10 MiB, LUDB 200 MiB"
-        yield Finding("folders", text if free < 1024 else "", text, 3 if free < 100 else 0)
+            yield "folders", text if free < 1024 else "", text, 3 if free < 100 else 0
 
 
 main = hydra_command(_HELP, _examine)

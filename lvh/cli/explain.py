@@ -2,24 +2,26 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from lvh.cli.command import EXPERIMENT, add_run, between, check_folder, command, tracking_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
+from lvh.explanations.explanation_report import KINDS, by_kind, changed_rows, facts, write_report
+from lvh.explanations.robustness import Change, changes_of
+from lvh.explanations.run_explanation import Explanation, explain_run
 from lvh.reports.terminal import progress, say, show_facts, show_table
+from lvh.runs.cache_key import run_key
+from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.runs.hints import say_next
 from lvh.runs.lookup import choose, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
-
-if TYPE_CHECKING:
-    from lvh.explanations.importance import Options
-    from lvh.explanations.run_explanation import Explanation
-    from lvh.runs.experiment_data import ExperimentData
+from lvh.tracking.fold_store import store_of
+from lvh.tracking.run_record import load_run
 
 _SHOWN = 6
 CHANGES = "amplitude,noise,wander,resampling,arms,v1_v2,flat"
@@ -28,16 +30,9 @@ EXPLANATIONS = Path("outputs/explanations")
 
 
 def _run(args: argparse.Namespace) -> None:
-    from lvh.explanations.explanation_report import write_report
-    from lvh.explanations.importance import WINDOW, Options, default_stride
-    from lvh.explanations.robustness import changes_of
-    from lvh.runs.cache_key import run_key
-    from lvh.runs.experiment_data import load_data
-    from lvh.tracking.fold_store import store_of
-    from lvh.tracking.run_record import load_run
-
     tracking = tracking_of(args)
     chosen = choose(args.run, args.storage, args.study)
+    is_tracked = is_run_id(chosen.run)
     settings = settings_of(chosen.run, tracking)
     settings = replace(settings, store=str(store_of(chosen.study, settings.store)))
     if settings.cv.protocol.leaks:
@@ -47,30 +42,26 @@ def _run(args: argparse.Namespace) -> None:
         )
     record = Path(chosen.run) / "run.json"
     if record.exists() and load_run(record).status == "stopped":
-        raise InputError(
-            f"RUN: expected a finished run. Received: {chosen.run}, which the sweep stopped early"
-        )
-    stride = default_stride(settings.features.name) if args.stride is None else args.stride / 1000
-    window = WINDOW if args.window is None else args.window / 1000
+        raise InputError(f"RUN: expected a finished run. Received: {chosen.run}, stopped early")
     data = load_data(settings)
-    options = Options(window, stride, args.repeats, changes_of(data.cohort, args.changes))
+    changes = changes_of(data.cohort, args.changes)
     n_all = len(data.splits)
     n_folds = min(args.folds or n_all, n_all)
-    usual = EXPLANATIONS / chosen.run if is_run_id(chosen.run) else Path(chosen.run, "explanation")
+    usual = EXPLANATIONS / chosen.run if is_tracked else Path(chosen.run, "explanation")
     folder = Path(args.out or usual)
     check_folder("--out", folder, "importance.csv")
     title = f"{settings.name} on {data.cohort.name}"
     say(f"{title}: {n_folds} of {n_all} folds are trained again and explained")
-    explanation = _explanation(settings, data, n_folds, options)
-    write_report(explanation, folder, title=title, note=data.cohort.note)
+    explanation = _explanation(settings, data, n_folds, changes)
+    write_report(explanation, folder, title=title)
     _show(explanation, data.cohort.note)
     say(f"files: {folder}", link=folder)
-    if not is_run_id(chosen.run):
+    if not is_tracked:
         tracking = settings.tracking
     if tracking.name != "off":
         key = run_key(settings, data.cohort.fingerprint, data.splits)
         _track(chosen.run, key, folder, tracking)
-    if is_run_id(chosen.run):
+    if is_tracked:
         experiment = None if args.experiment == EXPERIMENT else args.experiment
         say_next("export", chosen.run, uri=args.uri, experiment=experiment)
     else:  # the page shows the explanation too
@@ -78,27 +69,23 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _explanation(
-    settings: RunSettings, data: "ExperimentData", n_folds: int, options: "Options"
-) -> "Explanation":
-    from lvh.explanations.run_explanation import explain_run
-
+    settings: RunSettings, data: ExperimentData, n_folds: int, changes: Sequence[Change]
+) -> Explanation:
     with progress() as bar:
         task = bar.add_task("", total=1)
 
         def show(fold: int, action: str, done: float) -> None:
-            text = f"fold {fold + 1} of {n_folds}: {action}"
-            bar.update(task, description=text, completed=done)
+            bar.update(task, description=f"fold {fold + 1} of {n_folds}: {action}", completed=done)
 
-        return explain_run(settings, data, data.splits[:n_folds], options, show)
+        return explain_run(settings, data, data.splits[:n_folds], changes, show)
 
 
-def _show(explanation: "Explanation", note: str) -> None:
-    from lvh.explanations.explanation_report import KINDS, by_kind, changed_rows, facts, shown
-
+def _show(explanation: Explanation, note: str) -> None:
     table = Table("without", "", "loss of ap [95 %]")
     for kind, of_kind in by_kind(explanation):
         for at, row in enumerate(of_kind[:_SHOWN].itertuples()):
-            table.add_row("" if at else KINDS[kind], str(row.name), shown(row))
+            loss = f"{row.ap_drop:.3f} [{row.ap_drop_low:.3f}, {row.ap_drop_high:.3f}]"
+            table.add_row("" if at else KINDS[kind], str(row.name), loss)
         table.add_section()
     show_table(table)
     header, *rows = changed_rows(explanation)
@@ -108,10 +95,7 @@ def _show(explanation: "Explanation", note: str) -> None:
     if rows:
         show_table(table)
     show_facts({**facts(explanation), "note": note})
-    say(
-        "help: it shows what the scores depend on, no cause, and nothing about a patient: "
-        "docs/predictions.md"
-    )
+    say("help: it shows what the scores depend on, no cause: docs/predictions.md")
 
 
 def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None:
@@ -120,11 +104,10 @@ def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None
 
     try:
         run_id = run if is_run_id(run) else run_with_key(key, tracking)
+        if run_id is None:
+            raise InputError("MLflow does not have this run, made by this code")
     except InputError as error:  # the store of another directory
         say(f"not tracked: {error}")
-        return
-    if run_id is None:
-        say("not tracked: MLflow does not have this run, made by this code")
         return
     log_explanation(run_id, folder, tracking)
     say(f"logged to run {run_id} as explanation/")
@@ -132,11 +115,8 @@ def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
-    add, ms, count = parser.add_argument, between(1, 10_000), between(1, 1000, int)
+    add, count = parser.add_argument, between(1, 1000, int)
     add("--folds", type=count, help="number of folds, from the first (default: all)")
-    add("--window", type=ms, help="length of an occlusion, ms (default: 80)")
-    add("--stride", type=ms, help="between windows, ms (default: 20; 40 in recordings)")
-    add("--repeats", type=count, default=5, help="of each permutation (default: %(default)s)")
     add("--changes", default="all", help=f"of signals: all, none or some of {CHANGES}")
     add("--out", help=f"folder (default: explanation in the run's, or {EXPLANATIONS}/RUN)")
 

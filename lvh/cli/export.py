@@ -2,60 +2,41 @@
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from lvh.cli.command import DEFAULT_MODEL, add_run, between, command, tracking_of
-from lvh.data.readers.leads import ReadOptions, lead_key
-from lvh.data.readers.record import read
-from lvh.data.table import TableSettings, file_of
 from lvh.errors import InputError, LvhError
-from lvh.inference import DESCRIPTION, Description, load, save
+from lvh.files import made_whole
+from lvh.inference import DESCRIPTION, load, save
+from lvh.inference.training_records import training_records
 from lvh.reports.terminal import progress, say
+from lvh.runs.cache_key import run_key
+from lvh.runs.experiment_data import load_data
 from lvh.runs.hints import say_next, typed
 from lvh.runs.lookup import choose, settings_of
 
-if TYPE_CHECKING:
-    from lvh.runs.experiment_data import ExperimentData
-
 
 def _run(options: argparse.Namespace) -> None:
-    if options.run and (Path(options.run) / DESCRIPTION).is_file():
-        if not options.register:
-            raise InputError(
-                f"RUN: expected a run. Received: {options.run}, a final model, which can only be "
-                "registered: leave out --no-register"
-            )
-        folder, example = Path(options.run), list[str | Path](["RECORD"])
-        description = load(folder).description
-    else:
-        folder, description, example = _export(options)
+    is_final = bool(options.run) and (Path(options.run) / DESCRIPTION).is_file()
+    folder = Path(options.run) if is_final else _export(options)
     if not options.register:
-        say_next("predict", *example, model=folder)
+        say_next("predict", "RECORD", model=folder)
         return
     from lvh.inference.mlflow_model import register
 
-    name, alias = options.name, options.alias
     try:
-        version = register(folder, description, tracking_of(options), name=name, alias=alias)
+        version = register(folder, load(folder).description, tracking_of(options))
     except LvhError as fault:
         again = typed("export", folder)
         raise type(fault)(f"{fault}. The model is saved. To register it: {again}") from None
-    address = f"models:/{name}@{alias}"
-    say(f"registered as {name}, version {version}: {address}")
-    model = None if address == DEFAULT_MODEL else address
-    say_next("predict", *example, model=model, uri=options.uri)
+    say(f"registered as lvh, version {version}: {DEFAULT_MODEL}")
+    say_next("predict", "RECORD", uri=options.uri)
 
 
-def _export(options: argparse.Namespace) -> tuple[Path, Description, list[str | Path]]:
-    """Choose a run, fit its model to all records, and save it; return also what it can predict."""
-    from lvh.files import made_whole
+def _export(options: argparse.Namespace) -> Path:
+    """Choose a run, fit its model to all records, and save it."""
     from lvh.inference.mlflow_model import write_mlmodel
     from lvh.inference.refit import cross_validated, refit
-    from lvh.inference.training_records import training_records
-    from lvh.runs.cache_key import run_key
-    from lvh.runs.experiment_data import load_data
 
     chosen = choose(options.run, options.storage, options.study)
     settings = settings_of(chosen.run, tracking_of(options))
@@ -65,8 +46,8 @@ def _export(options: argparse.Namespace) -> tuple[Path, Description, list[str | 
     if folder.exists():
         raise InputError(f"--out: expected a folder that is not there yet. Received: {folder}")
     result = cross_validated(settings, data, chosen.study)
-    n_records, seeds = len(data.features.y), "seed" if options.seeds == 1 else "seeds"
-    say(f"{settings.name} on {data.cohort.name}: {n_records} records, {options.seeds} {seeds}")
+    n_records = len(data.features.y)
+    say(f"{settings.name} on {data.cohort.name}: {n_records} records, {options.seeds} seeds")
     total = options.seeds * (settings.train.epochs if settings.is_network else 1)
     with made_whole(folder) as temporary:
         with progress() as bar:
@@ -82,44 +63,10 @@ def _export(options: argparse.Namespace) -> tuple[Path, Description, list[str | 
         training = training_records(data.cohort, data.features)
         description = save(temporary, description, states, training)
         write_mlmodel(temporary, description)
-    if len(states) < options.seeds:
-        say("the model does not depend on the seed: it has one member")
-    ap = description.scores["model"]["ap"]
-    threshold = description.threshold
+    ap, threshold = description.scores["model"]["ap"], description.threshold
     say(f"saved in {folder}", link=folder)
     say(f"cross-validation of this configuration: mean ap {ap:.3f}; threshold {threshold:.3g}")
-    return folder, description, _example(settings.data, data, description)
-
-
-def _example(source: Any, data: "ExperimentData", description: Description) -> list[str | Path]:
-    """Return a record like those of the training, and the options by which it can be read."""
-    if not isinstance(source, TableSettings):
-        return ["RECORD"]
-    is_array, unit = source.signals is not None, source.unit
-    leads, cohort = tuple(map(lead_key, source.leads)), data.cohort
-    part = ReadOptions(unit, source.fs, leads, source.start, source.seconds)
-    path, who, name = Path("RECORD.csv"), dict[str, str](), data.features.records[0]
-    if description.needs_age_and_sex:
-        at = cohort.records.index(name)
-        who = {"age": f"{cohort.age[at]:g}", "sex": "male" if cohort.male[at] else "female"}
-    if is_array:  # of which no part is a file: the user has records of one's own
-        says_unit = str(source.signals).endswith(".npz")
-        part = replace(part, fs=cohort.fs, leads=(), unit=unit or (None if says_unit else "mV"))
-    else:
-        path = file_of(source, name)
-        try:
-            read(path, leads=description.leads, options=part)
-        except InputError:  # it says no unit, and the table takes mV
-            part = replace(part, unit="mV")
-    given = {
-        "fs": f"{part.fs:g}" if part.fs else "",
-        "unit": part.unit if part.unit and part.unit != "other" else "",
-        "leads": ",".join(part.leads),
-        "start": f"{part.start:g}" if part.start else "",
-        "seconds": f"{part.seconds:g}" if part.seconds else "",
-        **who,
-    }
-    return [path, *(word for name, of in given.items() if of for word in (f"--{name}", of))]
+    return folder
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,8 +75,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     seeds = between(1, 100, int)
     add("--seeds", type=seeds, default=5, help="number of models to average (default: %(default)s)")
     add("--out", help="folder of the model (default: outputs/models/NAME-KEY)")
-    add("--name", default="lvh", help="name in the registry (default: %(default)s)")
-    add("--alias", default="champion", help="alias of the new version (default: %(default)s)")
     add("--no-register", dest="register", action="store_false", help="only save the folder")
 
 

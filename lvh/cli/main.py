@@ -46,45 +46,33 @@ _NOTES = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return the exit code of the process.
-
-    Args:
-        arguments: What is typed after `lvh`; None for those of the process.
-    """
+    """Run a command, by what is typed after `lvh`, and return the exit code of the process."""
     first, *others = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if first in ("--help", "-h", "help"):
-        _show_usage()
+        say(f"lvh {lvh.__version__}. {_ABOUT}", "usage: lvh COMMAND [ARGUMENT ...]")
+        for title, group in GROUPS.items():
+            show_facts(group, title)
+        say(*_NOTES)
         return 0
     if first == "--version":
         print(f"lvh {lvh.__version__}")
         return 0
     if first == "_complete":  # what the scripts of `lvh completion` call
-        first, others = "completion", ["--words", *others]
+        code: int = importlib.import_module("lvh.cli.completion").complete(others)
+        return code
     if first not in (*COMMANDS, *CALLS):
         if not first.startswith(("-", "+", "~")) and "=" not in first:
-            return _unknown(first)
+            close = difflib.get_close_matches(first, [*COMMANDS, *CALLS], n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            print(f"lvh: expected a command.{hint} Received: {first[:120]!r}", file=sys.stderr)
+            return 2
         first, others = "run", [first, *others]
     name, *more = CALLS.get(first, (first,))
     program = "python -m lvh" if Path(sys.argv[0]).name == "__main__.py" else sys.argv[0]
     # Hydra reads the arguments of the process; suggestions begin as this command did
     sys.argv = [f"{program} {name}", *more, *others]
-    code: int = importlib.import_module(f"lvh.cli.{name}").main()
+    code = importlib.import_module(f"lvh.cli.{name}").main()
     return code
-
-
-def _show_usage() -> None:
-    say(f"lvh {lvh.__version__}. {_ABOUT}", "usage: lvh COMMAND [ARGUMENT ...]")
-    for title, group in GROUPS.items():
-        show_facts(group, title)
-    say(*_NOTES)
-
-
-def _unknown(name: str) -> int:
-    close = difflib.get_close_matches(name, [*COMMANDS, *CALLS], n=1)
-    hint = f"Did you mean {close[0]}? " if close else ""
-    message = f"expected a command, one of {', '.join(COMMANDS)}. {hint}Received: {name[:120]!r}"
-    print(f"lvh: {message}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from rich.table import Table
 
 from lvh.cli.command import (
     DEFAULT_MODEL,
-    EXPERIMENT,
     add_model,
     between,
     command,
@@ -28,7 +26,7 @@ from lvh.data.labels import LVH
 from lvh.data.lazy_array import read
 from lvh.data.readers import record
 from lvh.data.readers.leads import ReadOptions
-from lvh.errors import EnvironmentFault, InputError, LvhError, printable
+from lvh.errors import EnvironmentFault, InputError, LvhError
 from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
 from lvh.inference import Description, FinalModel, load
@@ -41,93 +39,44 @@ Row = dict[str, Any]
 
 
 def _run(options: argparse.Namespace) -> int:
-    codes: list[int] = []
-    predicted: list[tuple[Row, Cohort]] = []
-    pictures = _pictures(options)
+    rows, codes = list[Row](), list[int]()
+    pictures: list[Path | None] = [None] * len(options.record)
+    if options.picture is not None:
+        names = [record.record_name(Path(path)) for path in options.record]
+        pictures = [*picture_paths(options.picture, names)]
+    elif options.fiducials or options.explain:
+        option = "explain" if options.explain else "fiducials"
+        raise InputError(f"--{option}: expected --picture, in which it is drawn")
     with model_folder(options) as folder:
         model = load(folder)
     if options.picture is not None and model.description.unit != "mV":
         raise InputError("--picture: expected a model of signals in mV. Received: another unit")
     for path, picture in zip(options.record, pictures, strict=True):
         try:
-            predicted.append(_predict(model, path, options, picture))
+            rows.append(_predict(model, path, options, picture))
         except LvhError as error:
             codes.append(print_error(str(error), error.exit_code))
-    rows = [row for row, _ in predicted]
     if options.form == "json" and rows:
         print(json.dumps(rows, indent=2))
     elif options.form == "csv" and rows:
         print(pd.DataFrame(rows).to_csv(index=False), end="")
     elif rows:
-        _show(predicted, model.description)
-        _suggest(options)
+        _show(rows, model.description)
+        model_name = None if options.model == DEFAULT_MODEL else options.model
+        say_next("serve", model=model_name, uri=options.uri)
     return max(codes, default=0)
-
-
-def _suggest(options: argparse.Namespace) -> None:
-    """Suggest a picture of one record, or else a server."""
-    picture = f"{record.record_name(Path(options.record[0]))}.pdf"
-    if options.picture is None and len(options.record) == 1 and not os.path.lexists(picture):
-        say_next("predict", "--explain", f"--picture={picture}", *options.typed)
-        return
-    experiment = None if options.experiment == EXPERIMENT else options.experiment
-    model = None if options.model == DEFAULT_MODEL else options.model
-    say_next("serve", model=model, uri=options.uri, experiment=experiment)
-
-
-def _pictures(options: argparse.Namespace) -> list[Path | None]:
-    """Return the path of each record's picture; None without `--picture`."""
-    if options.picture is None:
-        for option in ("fiducials", "explain"):
-            if getattr(options, option):
-                raise InputError(f"--{option}: expected --picture, in which it is drawn")
-        return [None] * len(options.record)
-    names = [record.record_name(Path(path)) for path in options.record]
-    return [*picture_paths(options.picture, names)]
-
-
-def _read(path: str, options: argparse.Namespace, description: Description) -> Cohort:
-    """Read a record as a model takes it."""
-    cohort = record.read(
-        Path(path),
-        age=options.age,
-        male=None if options.sex is None else options.sex == "male",
-        fs=description.fs if options.resample else None,
-        leads=description.leads,
-        options=ReadOptions(
-            unit="other" if description.unit == "other" else options.unit,
-            fs=options.fs,
-            leads=options.leads,
-            start=options.start,
-            seconds=options.seconds,
-        ),
-    )
-    if cohort.note:
-        print(f"lvh: {printable(f'{path}: {cohort.note}')}", file=sys.stderr)
-    return cohort
-
-
-def _hint(cohort: Cohort, description: Description) -> str:
-    """Return the end of a message that says how to make a record one that the model takes."""
-    if cohort.fs != description.fs:
-        return ". --resample converts it"
-    if description.needs_age_and_sex and not np.isfinite(cohort.age).all():
-        return ". --age and --sex give them"
-    is_signal = len(description.input_shape) == 2  # of samples and leads
-    has_all = is_signal and not description.form.needs_delineation
-    is_longer = has_all and cohort.signals.shape[1] > description.input_shape[0]
-    return ". --start and --seconds choose a part" if is_longer else ""
 
 
 def _predict(
     model: FinalModel, path: str, options: argparse.Namespace, picture: Path | None
-) -> tuple[Row, Cohort]:
+) -> Row:
     description = model.description
     cohort = _read(path, options, description)
     try:
         predictions = model.predict(cohort)
     except InputError as error:
-        raise InputError(f"{error}{_hint(cohort, description)}") from None
+        hint = "" if cohort.fs == description.fs else ". --resample converts it"
+        raise InputError(f"{error}{hint}") from None
     shows_criteria = description.label == LVH  # they are criteria for nothing else
     cohort = _with_waves(predictions.cohort, drawn=options.fiducials, criteria=shows_criteria)
     (prediction,) = predictions.table.to_dict("records")
@@ -149,7 +98,28 @@ def _predict(
         )
         save(figure, picture)
         row["picture"] = str(picture)
-    return row, cohort
+    return row
+
+
+def _read(path: str, options: argparse.Namespace, description: Description) -> Cohort:
+    """Read a record as a model takes it."""
+    cohort = record.read(
+        Path(path),
+        age=options.age,
+        male=None if options.sex is None else options.sex == "male",
+        fs=description.fs if options.resample else None,
+        leads=description.leads,
+        options=ReadOptions(
+            unit="other" if description.unit == "other" else options.unit,
+            fs=options.fs,
+            leads=tuple(filter(None, options.leads.split(","))),
+            start=options.start,
+            seconds=options.seconds,
+        ),
+    )
+    if cohort.note:
+        print_error(f"{path}: {cohort.note}", 0)
+    return cohort
 
 
 def _with_waves(cohort: Cohort, *, drawn: bool, criteria: bool) -> Cohort:
@@ -180,78 +150,51 @@ def _criteria(cohort: Cohort) -> Row:
     return row
 
 
-def _measured(row: Row, cohort: Cohort) -> dict[str, str]:
-    """Return the value of each criterion that was measured, with its unit and bound."""
-    male = bool(cohort.male[0])
-    return {
-        name: f"{row[name]:.3g} {criterion.unit} ({criterion.bound(male)})"
-        for name, criterion in CRITERIA.items()
-        if name in row
-    }
+def _said(row: Row, description: Description) -> tuple[str, str, str]:
+    """Return what a record's prediction says: its label, the calibrated share, the criteria."""
+    says = f"{'' if row['positive'] else 'no '}{description.label}"
+    calibrated = "{calibrated:.2f} ({calibrated_low:.2f} to {calibrated_high:.2f})".format(**row)
+    met = [row[f"{name}_met"] for name in CRITERIA if name in row]
+    return says, calibrated, f"{sum(met)} of {len(met)}" if met else "not measured"
 
 
-def _says(row: Row, description: Description) -> str:
-    return f"{'' if row['positive'] else 'no '}{description.label}"
-
-
-def _calibrated(row: Row) -> str:
-    return "{calibrated:.2f} ({calibrated_low:.2f} to {calibrated_high:.2f})".format(**row)
-
-
-def _show(predicted: list[tuple[Row, Cohort]], description: Description) -> None:
-    rows, shows_criteria = [row for row, _ in predicted], description.label == LVH
-    table = Table()
+def _show(rows: list[Row], description: Description) -> None:
+    table, shows_criteria = Table(), description.label == LVH
     table.add_column("record", overflow="fold")
-    table.add_column(f"P({description.label})")
-    seeds = f"{len(description.seeds)} seed{'s' if len(description.seeds) > 1 else ''}"
-    for name in (f"lowest to highest\nof {seeds}", "calibrated, 95 %"):
+    names = (f"P({description.label})", "lowest to highest", "calibrated, 95 %", "says")
+    for name in (*names, "criteria met") if shows_criteria else names:
         table.add_column(name, no_wrap=True)
-    table.add_column("says", no_wrap=shows_criteria)
-    if shows_criteria:
-        table.add_column("criteria met")
-    names = [Path(row["record"]).name for row in rows]
-    if len(set(names)) < len(names):
-        names = [row["record"] for row in rows]
-    for name, (row, cohort) in zip(names, predicted, strict=True):
-        measured = _measured(row, cohort)
-        n_met = sum(row[f"{one}_met"] for one in measured)
-        met = f"{n_met} of {len(measured)}" if measured else "not measured"
-        table.add_row(
-            escape(name),
-            f"{row['probability']:.3f}",
-            f"{row['member_low']:.3f} to {row['member_high']:.3f}",
-            _calibrated(row),
-            _says(row, description),
-            *[met] * shows_criteria,
-        )
+    for row in rows:
+        says, calibrated, met = _said(row, description)
+        members = f"{row['member_low']:.3f} to {row['member_high']:.3f}"
+        cells = (escape(row["record"]), f"{row['probability']:.3f}", members, calibrated, says)
+        table.add_row(*cells, *[met] * shows_criteria)
     show_table(table)
-    if len(predicted) == 1 and measured:
+    if len(rows) == 1 and "_met" in " ".join(rows[0]):
         table = Table("criterion", "value", "met")
-        for name, value in measured.items():
-            table.add_row(CRITERIA[name].title, value, "yes" if row[f"{name}_met"] else "no")
+        for name, criterion in CRITERIA.items():
+            if name in rows[0]:
+                value = f"{rows[0][name]:.3g} {criterion.unit}"
+                table.add_row(criterion.title, value, "yes" if rows[0][f"{name}_met"] else "no")
         show_table(table)
-    _say_what_it_means(rows, description)
+    _explain(rows, description)
 
 
-def _say_what_it_means(rows: list[Row], description: Description) -> None:
+def _explain(rows: list[Row], description: Description) -> None:
+    """Say what a reader must know of the model and of each record."""
     note, label = f" ({description.note})" if description.note else "", description.label
-    fiducials = doubtful = ""
-    if n_detected := sum(row["fiducials"] not in ("annotated", "none") for row in rows):
-        end = ", for the criteria only"
-        if description.form.needs_delineation:
-            annotated = description.delineation == "annotated"
-            end = "; the model was trained with annotated ones" if annotated else ""
-        fiducials = f"Fiducials of {n_detected} of {len(rows)} were detected by {library()}{end}."
-    if names := ", ".join(row["record"] for row in rows if row["doubtful"]):
-        doubtful = f"The bounds of QRS, and what is measured in it, are in doubt in {names}."
+    n_detected = sum(row["fiducials"] not in ("annotated", "none") for row in rows)
+    detected = f"Fiducials of {n_detected} of {len(rows)} were detected by {library()}"
+    doubtful = ", ".join(row["record"] for row in rows if row["doubtful"])
     show_facts(
         {
-            "model": f"{description.name}, trained with {description.data}{note}",
+            "model": f"{description.name}, trained with {description.data}{note}, fiducials "
+            f"{description.delineation}; {len(description.seeds)} seeds",
             "threshold": f"it says {label} where P({label}) is above {description.threshold:.3g}",
             "calibrated": f"by {description.calibration.n_records} out-of-fold records; at another "
             "place it may differ",
-            "fiducials": fiducials,
-            "doubtful": doubtful,
+            "fiducials": detected if n_detected else "",
+            "doubtful": f"the bounds of QRS are in doubt in {doubtful}" if doubtful else "",
             "drawn": ", ".join(row["picture"] for row in rows if "picture" in row),
         }
     )
@@ -259,12 +202,10 @@ def _say_what_it_means(rows: list[Row], description: Description) -> None:
         if row["fitted_on"]:
             say(f"{row['record']}: the model was fitted on this record: it says nothing new of it")
         elif row["distance"] > 1 or row["outside"]:
-            first, *others = row["outside"].split("; ")
-            more = f" and {len(others)} more, in --json" if others else ""
+            outside = f". Outside their range: {row['outside']}" if row["outside"] else ""
             say(
                 f"{row['record']}: unlike the training records (distance {row['distance']:.1f}; "
-                "above 1 is unusual): what the model says may mean nothing"
-                f"{f'. Outside their range: {first}{more}' if first else ''}",
+                f"above 1 is unusual): what the model says may mean nothing{outside}",
                 style="yellow" if row["distance"] > 1 else None,
             )
     say("help: not a medical device; docs/predictions.md says what the columns mean")
@@ -272,20 +213,23 @@ def _say_what_it_means(rows: list[Row], description: Description) -> None:
 
 def _words(row: Row, cohort: Cohort, description: Description) -> Words:
     """Return the text next to the ECG of a record."""
-    age, measured = cohort.age[0], _measured(row, cohort)
-    who = f"{age:.0f} years, {'male' if cohort.male[0] else 'female'}"
-    values = measured.items()
-    met = [f"{CRITERIA[name].title} {value}" for name, value in values if row[f"{name}_met"]]
-    criteria = f"Criteria met, {len(met)} of {len(measured)}: {', '.join(met) or 'none'}"
-    lines = [criteria if measured else "Criteria: not measured"] * (description.label == LVH)
+    age, male = cohort.age[0], bool(cohort.male[0])
+    who = f"{age:.0f} years, {'male' if male else 'female'}" if age == age else "age or sex unknown"
+    met = [
+        f"{one.title} {row[name]:.3g} {one.unit} ({one.bound(male)})"
+        for name, one in CRITERIA.items()
+        if row.get(f"{name}_met")
+    ]
+    says, calibrated, n_met = _said(row, description)
+    criteria = [f"Criteria met, {n_met}{': ' if met else ''}{', '.join(met)}"]
     return Words(
-        f"Record {cohort.records[0]}, {who if age == age else 'age or sex unknown'}",
+        f"Record {cohort.records[0]}, {who}",
         (
             f"P({description.label}) {row['probability']:.3f}, {row['member_low']:.3f} to "
             f"{row['member_high']:.3f} by seed; threshold {row['threshold']:.3g}: "
-            f"{_says(row, description)}; calibrated {_calibrated(row)}"
+            f"{says}; calibrated {calibrated}"
             + ("; the model was fitted on this record" if row["fitted_on"] else ""),
-            *lines,
+            *(criteria if description.label == LVH else []),
             f"{description.name}, trained with {description.data}",
         ),
         label=description.label,
@@ -301,7 +245,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sex", choices=("female", "male"), help="if the file does not give it")
     add("--fs", type=between(1e-3, 1e5), help="sampling frequency, Hz, if the file lacks it")
     add("--unit", choices=("mV", "uV", "V"), help="unit of voltages, if the file lacks it")
-    add("--leads", type=_names, default=(), help="of an array, in order: i,ii,iii,avr,...")
+    add("--leads", default="", help="of an array, in order: i,ii,iii,avr,...")
     add("--start", type=between(0, 1e7), default=0.0, help="first second to read")
     add("--seconds", type=between(1e-3, 1e7), help="how many seconds to read (default: all)")
     add(
@@ -315,10 +259,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json")
     form.add_argument("--csv", dest="form", action="store_const", const="csv")
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(","))
 
 
 main = command(

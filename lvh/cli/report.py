@@ -46,18 +46,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "run, its name or ID (default: the latest study); several are compared",
     )
     parser.add_argument("--list", action="store_true", help="only list the studies")
-    parser.add_argument(
-        "--storage",
-        help="the database of the sweep: the value that you gave to search.storage (default: "
-        "studies.db in this directory)",
-    )
-    parser.add_argument(
-        "--store", default="outputs/folds", help="as store of the sweep (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--out",
-        help="folder of the page (default: outputs/report-STUDY, or report in the first run)",
-    )
+    add = parser.add_argument
+    add("--storage", help="as search.storage of the sweep (default: studies.db)")
+    add("--store", default="outputs/folds", help="as store of the sweep (default: %(default)s)")
+    add("--out", help="folder of the page (default: outputs/report-STUDY, or in the first run)")
     add_tracking(parser)
 
 

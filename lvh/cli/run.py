@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lvh.cli.command import exit_code_of, wrapped
+from lvh.cli.command import exit_code_of, say_help
 from lvh.config.command_line import CommandLine, read_arguments
 from lvh.config.composition import composed_from, recipe_params
 from lvh.config.groups import CHOICES, conf_dir
@@ -67,7 +67,7 @@ def _run() -> int:
         if {"-h", "--help"} & {*flags}:
             with redirect_stdout(StringIO()) as help_text, suppress(SystemExit):
                 start(task)()
-            print(wrapped(help_text.getvalue().rstrip()))
+            say_help(help_text.getvalue())
             return 0
         start(task)()
         if failures:
@@ -82,12 +82,7 @@ def _run() -> int:
 
 
 def run_once(config: DictConfig) -> None:
-    """Run one configuration.
-
-    Raises:
-        InputError: The configuration is wrong, or the recipe of a sweep.
-        LvhError: See `lvh.runs.run.run_configuration`.
-    """
+    """Run one configuration."""
     running = HydraConfig.get()
     if running.mode != RunMode.RUN:
         raise InputError("hydra/sweeper: expected lvh, which alone runs sweeps here")
@@ -105,10 +100,7 @@ def run_once(config: DictConfig) -> None:
 
 
 def _of_every_point(command: CommandLine) -> tuple[str, ...]:
-    """Leave out fields that may exist under a swept option only.
-
-    Hydra composes a configuration for its sweeper first, without what is swept.
-    """
+    """Leave out fields of swept options: Hydra composes for its sweeper without what is swept."""
     return tuple(
         text
         for text, override in zip(command.overrides, command.parsed(), strict=True)

@@ -24,24 +24,17 @@ def _serve(options: argparse.Namespace) -> None:
         shutil.copytree(folder, own)
         write_mlmodel(own, description)  # a foreign one may name code that MLflow would run
         say(f"{description.name} at http://{options.host}:{options.port}/invocations")
-        _run_mlflow(own, options)
+        arguments = ["models", "serve", "--model-uri", str(own), "--env-manager", "local"]
+        arguments += ["--host", options.host, "--port", str(options.port)]
+        # MLflow starts uvicorn by its name; the server that it starts ends with this process
+        folders = (str(Path(sys.executable).parent), os.environ.get("PATH", ""))
+        os.environ["PATH"] = os.pathsep.join(folders)
+        import mlflow.cli
 
-
-def _run_mlflow(folder: Path, options: argparse.Namespace) -> None:
-    """Run MLflow's command in this process; the server that it starts ends with this process."""
-    import mlflow.cli
-
-    arguments = ["models", "serve", "--model-uri", str(folder), "--env-manager", "local"]
-    arguments += ["--host", options.host, "--port", str(options.port)]
-    # MLflow starts uvicorn by its name
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    try:
-        mlflow.cli.cli(arguments, standalone_mode=False)
-    except Exception:
-        raise EnvironmentFault(
-            f"cannot serve at http://{options.host}:{options.port}: mlflow models serve failed, "
-            "with the message above"
-        ) from None
+        try:
+            mlflow.cli.cli(arguments, standalone_mode=False)
+        except Exception:
+            raise EnvironmentFault("mlflow models serve failed, with the message above") from None
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

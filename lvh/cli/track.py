@@ -12,8 +12,7 @@ _HELP = """Write finished runs and sweeps to MLflow, without training.
 
 usage: python -m lvh.track [tracking.uri=URI] [tracking.experiment=NAME] [store=FOLDER]
 
-A run that MLflow has already is not written twice. Use it after a run with tracking=off, for a
-server that was down, for another server, and for runs that were deleted by hand.
+A run that MLflow has already is not written twice.
 """
 
 
@@ -26,21 +25,19 @@ def _track(overrides: list[str]) -> None:
     tracking, root = chosen.tracking, Path(chosen.store)
     if tracking.name == "off":
         raise InputError("tracking: expected mlflow. Received: off")
-    paths = [str(path.absolute()) for path in records_of(root)]
+    paths = [*records_of(root)]
     if not paths:
         raise InputError(f"store: expected finished runs in {root}/runs. Received: none")
     writer = RecordWriter(tracking)
-    faults = [fault for path in paths if (fault := writer.write(path))]
+    faults = [fault for path in paths if (fault := writer.write(str(path.absolute())))]
     if faults:
         raise TrackingFault(
             f"tracking: {len(faults)} of {len(paths)} results were not written to MLflow: "
             f"{'; '.join(dict.fromkeys(faults))}"
         )
-    n_sweeps = sum(Path(path).parent.name == "sweeps" for path in paths)
-    say(
-        f"{len(paths) - n_sweeps} runs and {n_sweeps} sweeps are in "
-        f"{masked(tracking.uri or 'mlflow.db')}, experiment {tracking.experiment}",
-    )
+    n_sweeps = sum(path.parent.name == "sweeps" for path in paths)
+    where = f"{masked(tracking.uri or 'mlflow.db')}, experiment {tracking.experiment}"
+    say(f"{len(paths) - n_sweeps} runs and {n_sweeps} sweeps are in {where}")
     say_where(tracking, writer.page)
 
 

@@ -1,8 +1,8 @@
 """The final model: a folder of plain files, and its predictions."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,10 @@ class FinalModel:
         _check(description, cohort)
         cohort = _with_fiducials(description, cohort)
         features = description.form.extract(cohort, description.settings.features)
-        shape, trained = (" x ".join(map(str, one.input_shape)) for one in (features, description))
-        if shape != trained or features.names != description.names:
-            raise InputError(
-                f"{cohort.name}: expected inputs of shape {trained}, as in training. "
-                f"Received: {shape}"
-            )
+        own, trained = ((one.input_shape, one.names) for one in (features, description))
+        if own != trained:
+            received = f"Received: {own[0]}"
+            raise InputError(f"{cohort.name}: expected inputs of shape {trained[0]}. {received}")
         X = read(features.X)
         if len(fill):
             X = X.copy()
@@ -131,7 +129,7 @@ def save(
     training.write(folder / TRAINING)
     for name, state in zip(names, states, strict=False):
         write_member(folder / name, description, state)
-    files = {name: _digest((folder / name).read_bytes()) for name in (TRAINING, *names)}
+    files = {name: sha256((folder / name).read_bytes()).hexdigest() for name in (TRAINING, *names)}
     description = replace(description, files=files)
     write_text(folder / CARD, card(description))
     write_text(folder / DESCRIPTION, description.to_json())
@@ -146,11 +144,6 @@ def load(folder: str | Path) -> FinalModel:
         InputError: The folder holds no final model, or an altered one.
     """
     folder = Path(folder)
-    if not (folder / DESCRIPTION).is_file():
-        raise InputError(
-            f"{folder}: expected the folder of a final model, with {DESCRIPTION}. "
-            f"Received: {'a file' if folder.is_file() else 'none'}"
-        )
     try:
         text = read_bytes(folder / DESCRIPTION, folder, _MAX_BYTES)
         description = parse(text.decode("utf-8", errors="replace"))
@@ -158,54 +151,39 @@ def load(folder: str | Path) -> FinalModel:
         if sorted(description.files) != sorted([TRAINING, *names]):
             raise InputError(f"files: expected {', '.join(names)}. Received: others")
         for name, digest in description.files.items():
-            if _digest(read_bytes(folder / name, folder, _MAX_BYTES)) != digest:
+            if sha256(read_bytes(folder / name, folder, _MAX_BYTES)).hexdigest() != digest:
                 raise InputError(f"{name}: expected the file that was saved. Received: another")
         training = read_training_records(folder / TRAINING)
         scores = read_members(description, [folder / name for name in names])
     except (InputError, EnvironmentFault) as error:
-        raise type(error)(f"{folder}: {str(error).removeprefix(f'{folder}/')}") from None
+        reason = str(error).removeprefix(f"{folder}/")
+        raise type(error)(f"{folder}: expected a final model. {reason}") from None
     except (ValueError, TypeError, KeyError) as error:
         kind = type(error).__name__
         raise InputError(f"{folder}: expected a final model of lvh. Received: {kind}") from None
     return FinalModel(description, training, scores)
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
 def _check(description: Description, cohort: Cohort) -> None:
     """Refuse records that are not of the kind that a model was trained with."""
-    if cohort.fs != description.fs:
-        raise InputError(
-            f"{cohort.name}: expected {description.fs:g} Hz, as in training. "
-            f"Received: {cohort.fs:g} Hz"
-        )
-    for what, expected, received in (
-        ("the leads", " ".join(description.leads), " ".join(cohort.leads)),
-        ("the unit", description.unit, cohort.unit),
+    signals, age_and_sex = read(cohort.signals), "age and sex, which are inputs of the model"
+    has_all = not description.needs_age_and_sex or np.isfinite(cohort.age).all()
+    for expected, received in (
+        (f"{description.fs:g} Hz", f"{cohort.fs:g} Hz"),
+        (f"the leads {' '.join(description.leads)}", f"the leads {' '.join(cohort.leads)}"),
+        (f"the unit {description.unit}", f"the unit {cohort.unit}"),
+        ("finite samples", "finite samples" if np.isfinite(signals).all() else "NaN or infinity"),
+        (age_and_sex, age_and_sex if has_all else "a record without them"),
     ):
         if expected != received:
-            raise InputError(f"{cohort.name}: expected {what} {expected}. Received: {received}")
-    signals = read(cohort.signals)
-    if not np.isfinite(signals).all():
-        raise InputError(f"{cohort.name}: expected finite samples. Received: NaN or infinity")
+            raise InputError(f"{cohort.name}: expected {expected}. Received: {received}")
     for name, signal in zip(cohort.records, signals, strict=True):
         if cohort.unit == "mV" and (fault := unit_fault(signal, cohort.leads)):
             raise InputError(f"{cohort.name}: record {name}: {fault}")
-    if description.needs_age_and_sex and not np.isfinite(cohort.age).all():
-        raise InputError(
-            f"{cohort.name}: expected age and sex, which are inputs of the model. Received: a "
-            "record without them"
-        )
 
 
 def _with_fiducials(description: Description, cohort: Cohort) -> Cohort:
-    """Return records with the fiducials of each lead, if the features need them.
-
-    A model that was trained with annotated fiducials takes any that the cohort has; one that was
-    trained with detected fiducials takes detected ones only.
-    """
+    """Return records with fiducials, if they are inputs: detected ones if the training had them."""
     waves = cohort.delineation
     takes = description.delineation in ("annotated", waves.origin)
     if not description.form.needs_delineation or (len(waves.samples) and takes):
@@ -215,8 +193,5 @@ def _with_fiducials(description: Description, cohort: Cohort) -> Cohort:
     except InputError as error:
         raise InputError(f"{cohort.name}: {error}") from None
     if not len(detected.samples):
-        raise InputError(
-            f"{cohort.name}: features={description.settings.features.name} needs the fiducials of "
-            "each lead. Received: signals in which no heartbeats were found"
-        )
+        raise InputError(f"{cohort.name}: expected heartbeats. Received: signals without")
     return replace(cohort, delineation=detected)

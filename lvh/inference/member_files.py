@@ -47,29 +47,20 @@ def member_names(description: Description) -> list[str]:
 
 
 def write_member(path: Path, description: Description, state: Any) -> None:
-    """Write a member: a fitted classifier, or the values of a network's variables.
-
-    Raises:
-        InputError: A classifier holds a type that is not in the list of trusted ones.
-    """
+    """Write a member: a fitted classifier of trusted types, or values of a network's variables."""
     if description.is_network:
         _write_network(path, description, state)
         return
     from skops.io import dump
 
     classifier = getattr(state, "fitted", state)  # nested selection holds what it selected
-    _forget_subjects(classifier, set())
+    _forget_subjects(classifier)
     dump(classifier, path)
     _read_classifier(path)
 
 
 def read_members(description: Description, paths: Sequence[Path]) -> MemberScores:
-    """Return a function from inputs to the probabilities of each member.
-
-    Raises:
-        EnvironmentFault: The backend of a network is not installed.
-        InputError: A file holds no such member.
-    """
+    """Return a function from inputs to the probabilities of each member."""
     settings = description.settings
     model = MODELS[settings.model.name]
     if not isinstance(model, Estimator):
@@ -99,16 +90,13 @@ def _read_classifier(path: Path) -> Classifier:
     return model
 
 
-def _forget_subjects(part: Any, seen: set[int]) -> None:
+def _forget_subjects(part: Any) -> None:
     """Replace folds that keep subjects whole, inside of a classifier: only fitting needs them."""
-    if id(part) in seen:
-        return
-    seen.add(id(part))
     if isinstance(getattr(part, "cv", None), InnerFolds):
         part.cv = part.cv.n_folds
     is_list = isinstance(part, list | tuple)
     for inner in part if is_list else getattr(part, "__dict__", {}).values():
-        _forget_subjects(inner, seen)
+        _forget_subjects(inner)
 
 
 def _build(description: Description) -> "keras.Model":
@@ -146,10 +134,8 @@ def _read_networks(description: Description, paths: Sequence[Path]) -> MemberSco
         try:
             network.load_weights(path)
         except Exception as error:  # an altered file makes HDF5 and Keras raise anything
-            raise InputError(
-                f"{path.name}: expected the weights of this network. Received: "
-                f"{type(error).__name__} when Keras reads them"
-            ) from None
+            kind = type(error).__name__
+            raise InputError(f"{path.name}: expected weights of this network: {kind}") from None
         members.append(network.get_weights())
 
     def scores(X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

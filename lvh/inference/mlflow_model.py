@@ -1,11 +1,6 @@
 """The final model in MLflow: a `pyfunc` that answers requests, and versions in the model registry.
 
-A request to `mlflow models serve` is
-`{"inputs": {"signal": [[[mV, ...leads], ...samples], ...records]}, "params": {"fs": 500}}`; a
-model that needs them also takes `"age": [years, ...]` and `"sex": ["female", ...]`. Fiducials are
-detected in the signals. The leads are those of the training records, often i ii iii avr avl avf v1
-to v6; `"leads"` among the params names another order. The answer is
-`{"predictions": [{"probability": ..., ...}, ...]}`.
+docs/predictions.md shows a request and its answer.
 """
 
 import math
@@ -38,7 +33,7 @@ from lvh.tracking.run_record import SHOWN, baseline_prefix
 set_mlflow_variables()
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, LoggedModelOutput, Run
+from mlflow.entities import Dataset, LoggedModelOutput
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
@@ -48,15 +43,9 @@ from lvh.tracking.run_lookup import store_faults, store_of
 
 PLUGINS = "LVH_SERVED_PLUGINS"
 """Variable by which `lvh serve --plugin` names plugins to the process that it starts."""
-LOADER = __name__
-"""Module by which MLflow loads a final model; it calls `_load_pyfunc`."""
 
-
-_MAX_DESCRIPTION = 5000  # letters that every store of MLflow takes
-_ABOUT = (
-    "Models of the ECG, for research. "
-    "**Not a medical device.** The description of a version is its model card."
-)
+_NAME = "lvh"  # in the registry
+_MAX_DESCRIPTION = 5000  # letters that every store of MLflow takes; an artifact has the rest
 _RUNTIME = ("tensorflow", "jax", "torch", "keras", "numpy", "scikit-learn", "mlflow", "neurokit2")
 
 
@@ -71,18 +60,13 @@ class PyfuncModel:
     def predict(
         self, model_input: Mapping[str, Any], params: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """Return for each record the columns of `Predictions.table`.
-
-        Raises:
-            MlflowException: The request is not valid; a server answers 400 with the message.
-        """
+        """Return for each record the columns of `Predictions.table`; a server answers them."""
         try:
             cohort = request_cohort(self._model.description, model_input, params or {})
             with self._lock:
                 predictions = self._model.predict(cohort)
-            if predictions.dropped:
-                reasons = (f"record {name}: {why}" for name, why in predictions.dropped)
-                raise InputError("; ".join(reasons))
+            for name, reason in predictions.dropped:
+                raise InputError(f"record {name}: {reason}")
         except InputError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
         rows: list[dict[str, Any]] = predictions.table.to_dict("records")
@@ -97,30 +81,16 @@ def _load_pyfunc(path: str) -> PyfuncModel:
 def request_cohort(
     description: Description, inputs: Mapping[str, Any], params: Mapping[str, Any]
 ) -> Cohort:
-    """Return the records of a request whose fields have the types and axes of `signature`.
-
-    Raises:
-        InputError: A value is out of range, or the fields have different numbers of records.
-    """
-    if params.get("fs") is None:
-        raise InputError(
-            f"params.fs: expected the sampling frequency of the signal, Hz; {description.fs:g} in "
-            "training. Received: none"
-        )
-    own = description.leads
+    """Return the records of a request whose fields have the types and axes of `signature`."""
+    own, n_records = description.leads, len(inputs["signal"])
     leads = tuple(str(lead).lower() for lead in params.get("leads", own))
-    if sorted(leads) != sorted(own):
-        raise InputError(f"params.leads: expected {' '.join(own)} in any order")
-    with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
-        signal = np.asarray(inputs["signal"], np.float32)
-    n_records, n_samples, _ = signal.shape
-    if not signal.size:
-        raise InputError(f"inputs.signal: expected samples. Received: shape {signal.shape}")
-    if description.form.needs_delineation and n_records * n_samples > MAX_SAMPLES:
-        raise InputError(
-            f"inputs.signal: expected at most {MAX_SAMPLES} samples in all records, in which "
-            f"fiducials are detected. Received: {n_records} x {n_samples}"
-        )
+    signal = np.asarray(inputs["signal"], np.float32)
+    _expect("params.fs", "the sampling frequency of the signal, Hz", params.get("fs") is not None)
+    _expect("params.leads", f"{' '.join(own)} in any order", sorted(leads) == sorted(own))
+    _expect("inputs.signal", "samples", signal.size > 0)
+    if description.form.needs_delineation:
+        fits = n_records * signal.shape[1] <= MAX_SAMPLES
+        _expect("inputs.signal", f"at most {MAX_SAMPLES} samples in all records", fits)
     signal = signal[:, :, [leads.index(lead) for lead in own]]
     for record in signal[np.isfinite(signal).all(axis=(1, 2))]:
         if fault := limb_fault(record, own):
@@ -128,17 +98,20 @@ def request_cohort(
     ages, males = [math.nan] * n_records, [False] * n_records
     if description.needs_age_and_sex:
         ages, sexes = (np.asarray(inputs[name]).tolist() for name in ("age", "sex"))
-        if len(ages) != n_records or not all(0 <= age <= MAX_AGE for age in ages):
-            raise InputError(
-                f"inputs.age: expected {n_records} numbers of 0 to {MAX_AGE:g} years, one a record"
-            )
-        if len(sexes) != n_records or not {*sexes} <= {"female", "male"}:
-            raise InputError(f"inputs.sex: expected {n_records} times female or male, one a record")
+        fits = len(ages) == n_records and all(0 <= age <= MAX_AGE for age in ages)
+        _expect("inputs.age", f"{n_records} numbers of 0 to {MAX_AGE:g} years", fits)
+        fits = len(sexes) == n_records and {*sexes} <= {"female", "male"}
+        _expect("inputs.sex", f"{n_records} times female or male", fits)
         males = [sex == "male" for sex in sexes]
     cohort = unlabelled_cohort(
         "request", signal, fs=float(params["fs"]), age=ages, male=males, leads=own
     )
     return replace(cohort, unit=description.unit)
+
+
+def _expect(field: str, expected: str, fits: bool) -> None:
+    if not fits:
+        raise InputError(f"{field}: expected {expected}")
 
 
 def signature(description: Description) -> ModelSignature:
@@ -155,23 +128,25 @@ def signature(description: Description) -> ModelSignature:
 def write_mlmodel(folder: Path, description: Description) -> None:
     """Write the file by which MLflow loads the folder of a final model, by this module alone."""
     model = Model(signature=signature(description))
-    model.add_flavor("python_function", loader_module=LOADER, python_version=python_version())
+    model.add_flavor("python_function", loader_module=__name__, python_version=python_version())
     model.save(folder / "MLmodel")
 
 
-def register(
-    folder: Path, description: Description, settings: TrackingSettings, *, name: str, alias: str
-) -> str:
-    """Log a final model with its evidence, and return its new version, which gets the alias.
-
-    Raises:
-        TrackingFault: The store cannot be reached or written.
-    """
-    with store_faults(settings, name):
-        _use(settings, to_read=False)
+def register(folder: Path, description: Description, settings: TrackingSettings) -> str:
+    """Log a final model with its evidence, and return its new version, the champion."""
+    with store_faults(settings, _NAME):
+        uri = store_of(settings, to_read=False)
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
         client, experiment = MlflowClient(), MlflowStore(settings).experiment_id
-        run = _refitted_run(client, experiment, description)
-        text = _description((folder / CARD).read_text(), run)
+        wanted = f"tags.key = '{description.run_key}' and attributes.status = 'FINISHED'"
+        run = next(iter(client.search_runs([experiment], wanted, max_results=1)), None)
+        text = (folder / CARD).read_text()
+        if run is not None:
+            page = f"#/experiments/{experiment}/runs/{run.info.run_id}"
+            link = f"\n\n[The cross-validated run, with its folds and figures]({page})\n"
+            text = text.replace("\n", link, 1)
+        text = text[:_MAX_DESCRIPTION]
         origin = {
             "chosen_run": run.info.run_id if run else "",
             "study": description.study,
@@ -184,50 +159,39 @@ def register(
             tags={"level": "model", "mlflow.source.name": "lvh export", **origin},
             description=text,
         ):
-            logged = _log(folder, description, origin, name)
+            logged = _log(folder, description, origin)
         if run is not None:  # its page then shows the model
             client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
         version = str(logged.registered_model_version)
-        client.update_model_version(name, version, description=text)
-        if not client.get_registered_model(name).description:
-            client.update_registered_model(name, description=_ABOUT)
-        client.set_registered_model_alias(name, alias, version)
+        client.update_model_version(_NAME, version, description=text)
+        client.set_registered_model_alias(_NAME, "champion", version)
     return version
 
 
 @contextmanager
 def fetch(uri: str, settings: TrackingSettings) -> Iterator[Path]:
-    """Download a final model and yield its folder; nothing in it is run.
-
-    Raises:
-        InputError: There is no such model, or it is no final model of lvh.
-        TrackingFault: The store cannot be reached.
-    """
+    """Download a final model and yield its folder; nothing in it is run."""
     with TemporaryDirectory() as folder:
         with store_faults(settings, uri):
-            _use(settings, to_read=True)
-            model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+            store = store_of(settings, to_read=True)
+            mlflow.set_registry_uri(store)
+            model = Path(
+                mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=store)
+            )
         path = next(model.rglob(DESCRIPTION), None)
         if path is None:
             raise InputError(f"{uri}: expected a final model of lvh. Received: another model")
         yield path.parent
 
 
-def _use(settings: TrackingSettings, *, to_read: bool) -> None:
-    store = store_of(settings, to_read=to_read)
-    mlflow.set_tracking_uri(store)
-    mlflow.set_registry_uri(store)
-
-
-def _log(folder: Path, description: Description, origin: dict[str, str], name: str) -> Any:
+def _log(folder: Path, description: Description, origin: dict[str, str]) -> Any:
     """Log data, settings, model and scores to the active run; return the logged model."""
-    settings, versions = description.settings, description.versions
-    fields = ("label", "n_records", "n_positive", "threshold", "n_candidates", "chosen_by")
+    versions = description.versions
+    fields = ("label", "n_records", "n_positive", "threshold", "n_candidates", "chosen_by", "seeds")
     params = {
         **origin,
-        "model": settings.model.name,
-        "features": settings.features.name,
-        "seeds": ",".join(map(str, description.seeds)),
+        "model": description.settings.model.name,
+        "features": description.settings.features.name,
         **{field: str(getattr(description, field)) for field in fields},
     }
     mlflow.log_params(params)
@@ -236,44 +200,20 @@ def _log(folder: Path, description: Description, origin: dict[str, str], name: s
     with warnings.catch_warnings(action="ignore", category=UserWarning), silent:
         logged: Any = mlflow.pyfunc.log_model(
             name="model",
-            loader_module=LOADER,
+            loader_module=__name__,
             data_path=str(folder),
             signature=signature(description),
             pip_requirements=[f"{one}=={versions[one]}" for one in _RUNTIME if one in versions],
-            registered_model_name=name,
+            registered_model_name=_NAME,
             params=params,
             tags=origin,
         )
     digest = description.fingerprint[:8]  # the UI has room for eight digits
     data = Dataset(description.data, digest, source_type="lvh", source=description.data)
-    mlflow.log_metrics(_metrics(description), model_id=logged.model_id, dataset=data)
-    return logged
-
-
-def _refitted_run(client: MlflowClient, experiment: str, description: Description) -> Run | None:
-    """Return the tracked run that was refitted; None where this experiment does not have it."""
-    wanted = f"tags.key = '{description.run_key}' and attributes.status = 'FINISHED'"
-    runs = client.search_runs([experiment], wanted, max_results=1)
-    return runs[0] if runs else None
-
-
-def _description(text: str, run: Run | None) -> str:
-    """Return a card with a link to the refitted run, cut to the length that MLflow takes."""
-    if run is not None:
-        title, _, rest = text.partition("\n")
-        page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-        text = f"{title}\n\n[The cross-validated run, with its folds and figures]({page})\n{rest}"
-    if len(text) <= _MAX_DESCRIPTION:
-        return text
-    end = f"\n\nCut here; the artifact {CARD} has the rest."
-    return text[: _MAX_DESCRIPTION - len(end)].rpartition("\n")[0] + end
-
-
-def _metrics(description: Description) -> dict[str, float]:
-    """Return the cross-validated scores, by the names that a configuration's run uses."""
     intercept, slope = description.calibration.line
     metrics = {"calibration_intercept": intercept, "calibration_slope": slope}
     for row, scores in description.scores.items():
         prefix = "" if row == "model" else baseline_prefix(row)
         metrics |= {f"{prefix}{k}": one for k, one in scores.items() if f"{prefix}{k}" in SHOWN}
-    return metrics
+    mlflow.log_metrics(metrics, model_id=logged.model_id, dataset=data)
+    return logged

@@ -168,16 +168,13 @@ class Description:
 
 def data_fields(cohort: Cohort, features: FeatureSet) -> dict[str, Any]:
     """Return the fields of a description that its training records decide."""
+    own = {name: getattr(cohort, name) for name in ("fingerprint", "note", "fs", "leads", "unit")}
     return {
+        **own,
         "data": cohort.name,
         "label": cohort.label_name,
-        "fingerprint": cohort.fingerprint,
-        "note": cohort.note,
         "n_records": len(features.y),
         "n_positive": int(features.y.sum()),
-        "fs": cohort.fs,
-        "leads": cohort.leads,
-        "unit": cohort.unit,
         "delineation": cohort.delineation.origin,
         "names": features.names,
         "input_shape": features.input_shape,
@@ -198,20 +195,14 @@ def parse(text: str) -> Description:
     load_installed()
     try:
         values = json.loads(text)
-        received = values.get("format") if isinstance(values, dict) else None
-        if isinstance(received, int) and received < FORMAT:
-            raise InputError(
-                f"format: expected {FORMAT}. Received: {received}, of an earlier version of lvh: "
-                "fit the model again with `lvh export RUN`"
-            )
-        recorded = _plugins_of(values.get("versions") if isinstance(values, dict) else None)
+        recorded = _plugins_of(values["versions"])
         check_origins({option: source for option, (source, _) in recorded.items()}, "model")
         description = _ADAPTER.validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "model"
         raise InputError(printable(f"{place}: {first['msg']}")[:300]) from None
-    except (ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"not the description of a model ({type(error).__name__})") from None
     # a default of today need not be that of the training
     if json.loads(description.to_json()) != {**_LATER, **values}:
@@ -219,8 +210,8 @@ def parse(text: str) -> Description:
     for option, (source, digest) in _plugins_of(plugin_versions(description.settings)).items():
         if recorded.get(option, ("", ""))[1] != digest:
             raise InputError(
-                f"{option}: expected the code that the model was fitted with. Received: other code "
-                f"in {source}. Use that code, or fit the model again with lvh export"
+                f"{option}: expected the code that the model was fitted with, or a new export. "
+                f"Received: other code in {source}"
             )
     return description
 
@@ -231,11 +222,11 @@ def plugin_versions(settings: Any) -> dict[str, str]:
     return {f"{_PLUGIN}{option}": f"{one.source} {one.digest}" for option, one in plugins.items()}
 
 
-def _plugins_of(versions: Any) -> dict[str, tuple[str, ...]]:
+def _plugins_of(versions: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Return the source and the digest of each option's code, which `versions` names."""
     return {
-        name.removeprefix(_PLUGIN): str(text).rpartition(" ")[::2]
-        for name, text in (versions.items() if isinstance(versions, dict) else ())
+        name.removeprefix(_PLUGIN): text.rpartition(" ")[::2]
+        for name, text in versions.items()
         if name.startswith(_PLUGIN)
     }
 
@@ -243,15 +234,13 @@ def _plugins_of(versions: Any) -> dict[str, tuple[str, ...]]:
 def voltage_sentence(curve: Sequence[Sequence[float]], label: str) -> str:
     """Say how mean probabilities without and with a label answer `FACTORS`, and if one falls."""
     sides, verdict, steps = [], [], np.diff(curve, axis=0)
-    for at, side in ((1, "with"), (0, "without")):
-        means = ", ".join(f"{row[at]:.2f}" for row in curve)
-        sides.append(f"{side} {label} {means}")
+    for at, side in ((1, f"with {label}"), (0, f"without {label}")):
+        sides.append(f"{side} {', '.join(f'{row[at]:.2f}' for row in curve)}")
         if len(falls := np.flatnonzero(steps[:, at] < -_FALL)):
             first, last = FACTORS[falls[0]], FACTORS[falls[-1] + 1]
-            verdict.append(f"{side} {label} it FALLS between {first:g} and {last:g}")
-    never = "it never falls" if np.abs(steps).max() > _FALL else "it hardly changes"
+            verdict.append(f"{side} it FALLS between {first:g} and {last:g}")
+    says = ", ".join(verdict) or "it does not fall"
     factors, means = ", ".join(f"{one:g}" for one in FACTORS), ", ".join(sides)
-    says = ", ".join(verdict) or never
     return f"all voltages times {factors}: mean probability of records {means}; {says}"
 
 
@@ -269,15 +258,14 @@ def card(description: Description) -> str:
     intercept, slope = description.calibration.line
     needs = ["fiducials of each lead"] if description.form.needs_delineation else []
     needs += ["age and sex"] if description.needs_age_and_sex else []
+    curve = description.voltage_curve
     return templates.get_template("model_card.md.jinja").render(
         d=description,
         intercept=intercept,
         slope=slope,
         repeats=description.calibration.repeats,
         needs=needs,
-        curve=voltage_sentence(description.voltage_curve, description.label)
-        if description.voltage_curve
-        else "",
+        curve=voltage_sentence(curve, description.label) if curve else "",
         selected=sorted({*description.chosen} - {""}),
         shown=[name for name in _SHOWN if any(name in row for row in description.scores.values())],
     )

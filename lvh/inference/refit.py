@@ -41,26 +41,14 @@ _MOST_CURVE = 20  # records of each label, so that measuring them takes a second
 
 
 def cross_validated(settings: "RunSettings", data: ExperimentData, study: str = "") -> CVResult:
-    """Return the result of a finished run, of a study if that is known, from the fold store.
-
-    Raises:
-        InputError: A fold is missing, or the protocol of the run leaks.
-    """
-    if settings.cv.protocol.leaks:
-        raise InputError(
-            "RUN: expected an honest protocol, so that the scores of the folds hold for the "
-            f"model. Received: {settings.cv.protocol.leakage}"
-        )
-    if settings.external is not None:
-        raise InputError(
-            "RUN: expected a run on one data set. Received: a run with external="
-            f"{settings.external.name}, whose records are test records only"
-        )
-    if not data.cohort.leads:
-        raise InputError(
-            "RUN: expected a run on records with signals: a final model predicts from those. "
-            f"Received: features={settings.features.name} of {data.cohort.name}, without"
-        )
+    """Return the result of a finished, honest run from the fold store, of a study if known."""
+    for expected, received in (
+        ("an honest protocol", settings.cv.protocol.leakage),
+        ("a run on one data set", settings.external and f"external={settings.external.name}"),
+        ("a run on records with signals", "" if data.cohort.leads else f"{data.cohort.name}"),
+    ):
+        if received:
+            raise InputError(f"RUN: expected {expected}. Received: {received}")
     splits = data.splits
     keys = [fold_key(settings, data.cohort.fingerprint, split, splits) for split in splits]
     places = [store_of(study, settings.store)] if study else stores(settings.store)
@@ -84,22 +72,11 @@ def refit(
     chosen: Chosen,
     on_epoch: OnEpoch = lambda member, epoch: None,
 ) -> tuple[Description, list[Any]]:
-    """Fit to all records, as each fold's model was fitted to its training records.
+    """Fit to all records, as each fold's model was; return description and state of each member.
 
     No record is left to stop a training early: the number of epochs is then the median of the
     folds' epochs. A threshold that was chosen in each fold is chosen here by the out-of-fold
     predictions, which come from models that were not trained with the predicted record.
-
-    Args:
-        settings: Settings of the run.
-        data: Records, features and splits of the run.
-        result: From `cross_validated`.
-        n_members: Number of models, each with the next seed; one if the seed changes nothing.
-        chosen: The run, and what it was chosen from.
-        on_epoch: Called after every epoch.
-
-    Returns:
-        The description, and the state of each member.
     """
     train = settings.train
     if train.patience is not None:
@@ -166,10 +143,7 @@ def _fit(
 
 
 def _louder(settings: "RunSettings", data: ExperimentData) -> FeatureSet | None:
-    """Return features of some training records of each label, at each of `FACTORS`.
-
-    None if features of a plugin are not of records with such voltages.
-    """
+    """Return features of some training records, at each of `FACTORS`; None if a form has none."""
     position = {name: at for at, name in enumerate(data.cohort.records)}
     own = np.array([position[name] for name in data.features.records], dtype=np.int64)
     some = np.concatenate([own[data.features.y == label][:_MOST_CURVE] for label in (0, 1)])
@@ -212,11 +186,7 @@ def _scores(summary: Summary) -> dict[str, float]:
     """Return the scores over folds by the names that MLflow shows, without undefined ones."""
     scores: dict[str, float] = {}
     for name in NAMES:
-        own = (
-            getattr(summary.mean, name),
-            getattr(summary.std, name),
-            *astuple(summary.pooled[name]),
-        )
-        forms = ("{}", "std_{}", "pooled_{}", "pooled_{}_low", "pooled_{}_high")
-        scores |= {form.format(name): float(one) for form, one in zip(forms, own, strict=True)}
-    return {name: score for name, score in scores.items() if math.isfinite(score)}
+        own = (getattr(summary.mean, name), getattr(summary.std, name))
+        names = f"{name} std_{name} pooled_{name} pooled_{name}_low pooled_{name}_high".split()
+        scores |= zip(names, own + astuple(summary.pooled[name]), strict=True)
+    return {name: float(score) for name, score in scores.items() if math.isfinite(score)}

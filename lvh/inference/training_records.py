@@ -1,20 +1,18 @@
 """The training records of a final model: their hashes, and the ranges of their inputs.
 
-A kernel machine or a tree answers anything for a record that is unlike these. So each prediction
-says whether the record is one of them, which inputs are outside their range, and how far it is from
-the nearest of them. Of a signal the inputs are four values of each lead as the model sees it: the
-lowest, the median, the highest, and the mean step from sample to sample. Scaled leads all have the
-same lowest and highest value; the other two tell noise and another sampling frequency from an ECG.
+A prediction says whether the record is one of them, which inputs are outside their range, and how
+far it is from the nearest. Of a signal, the inputs are four values of each lead.
 """
 
 import hashlib
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
 
 from lvh.data.cohort import Cohort
 from lvh.features import FeatureSet, fill_missing
@@ -29,19 +27,14 @@ _MOST = 0.95  # share of the training records that have another one within reach
 class TrainingRecords:
     """The records that a model was fitted on.
 
-    Attributes:
-        names: Names of the values.
-        values: Inputs of each record, NaN where missing, shape (n_records, n_values).
-        fill: Values that replace missing tabular inputs, shape (n_tabular,).
-        hashes: Hash of each lead of each record, shape (n_records, n_leads).
-        reach: Distance within which 95 % of these records have another one; a sum over the values,
-            in standard deviations.
+    `reach` is the distance within which 95 % of these records have another one: a sum over the
+    values, in standard deviations.
     """
 
-    names: npt.NDArray[np.str_]
-    values: Rows
-    fill: Rows
-    hashes: npt.NDArray[np.uint64]
+    names: npt.NDArray[np.str_]  # of the values
+    values: Rows  # inputs of each record, NaN where missing, shape (n_records, n_values)
+    fill: Rows  # values that replace missing tabular inputs, shape (n_tabular,)
+    hashes: npt.NDArray[np.uint64]  # of each lead of each record, shape (n_records, n_leads)
     reach: Floats
 
     def write(self, path: Path) -> None:
@@ -52,16 +45,11 @@ class TrainingRecords:
     @property
     def means(self) -> Rows:
         """Mean of each tabular input, shape (n_tabular,)."""
-        return self._mean_and_std[0][: len(self.fill)].astype(np.float32)
+        means: Rows = np.ma.masked_invalid(self.values[:, : len(self.fill)]).mean(axis=0).filled(0)
+        return means
 
     def compare(self, cohort: Cohort, features: FeatureSet) -> pd.DataFrame:
-        """Say how records relate to these.
-
-        Returns:
-            For each record of the features `fitted_on`, whether it is one of these; `distance`
-            from the nearest of these, divided by their reach among themselves, so that 19 of 20
-            of them have 1 or less; and `outside`, the inputs outside of their range.
-        """
+        """Return `fitted_on`, `distance` and `outside` of each record: docs/predictions.md."""
         _, values = _values(features)
         known = np.ma.masked_invalid(self.values)
         low, high = known.min(axis=0).filled(np.nan), known.max(axis=0).filled(np.nan)
@@ -72,34 +60,24 @@ class TrainingRecords:
             )
             for row in values
         ]
-        distances = [
-            float(np.abs(self._standardized - row).sum(axis=1).min() / self.reach)
-            for row in self._standardize(values)
-        ]
+        distances = self.nearest(values) / self.reach
         # half of the leads are enough: rounding may change the others
         hashes = _hashes(cohort, features)
         fitted_on = [(self.hashes == own).mean(axis=1).max() >= 0.5 for own in hashes]
         return pd.DataFrame({"fitted_on": fitted_on, "distance": distances, "outside": outside})
 
-    @cached_property
-    def _mean_and_std(self) -> tuple[Floats, Floats]:
-        values = np.ma.masked_invalid(self.values.astype(np.float64))
-        mean, std = values.mean(axis=0).filled(0), values.std(axis=0).filled(0)
-        return mean, np.where(std > 0, std, 1.0)
-
-    @cached_property
-    def _standardized(self) -> Floats:
-        return self._standardize(self.values)
-
-    def _standardize(self, values: Rows) -> Floats:
-        mean, std = self._mean_and_std
-        return np.asarray(np.nan_to_num((values - mean) / std))  # a missing value is average
+    def nearest(self, values: Rows | None = None) -> Floats:
+        """Return the distance of rows from the nearest record, or of each record from another."""
+        scaler = StandardScaler().fit(self.values.astype(np.float64))
+        parts = (self.values, self.values if values is None else values)
+        own, rows = (np.nan_to_num(scaler.transform(one.astype(np.float64))) for one in parts)
+        neighbours = NearestNeighbors(n_neighbors=1, metric="manhattan").fit(own)
+        distances, _ = neighbours.kneighbors(None if values is None else rows)
+        return np.asarray(distances[:, 0])
 
 
 def training_records(cohort: Cohort, features: FeatureSet) -> TrainingRecords:
     """Return the inputs, hashes and reach of the records that a model is fitted on."""
-    from sklearn.neighbors import NearestNeighbors
-
     names, values = _values(features)
     missing = np.full((1, features.X.shape[1]), np.nan, np.float32)
     n_tabular = 0 if features.kind == "signal" else features.input_shape[0]
@@ -108,9 +86,7 @@ def training_records(cohort: Cohort, features: FeatureSet) -> TrainingRecords:
         _, filled = fill_missing(features.fill, features.X, missing)
         fill = np.asarray(filled)[0, :n_tabular]
     data = TrainingRecords(np.array(names), values, fill, _hashes(cohort, features), np.array(1.0))
-    neighbours = NearestNeighbors(metric="manhattan").fit(data._standardized)
-    distances, _ = neighbours.kneighbors(n_neighbors=1)  # of the others, not of itself
-    reach = np.quantile(distances, _MOST)
+    reach = np.quantile(data.nearest(), _MOST)
     return replace(data, reach=np.array(reach if reach > 0 else 1.0))
 
 

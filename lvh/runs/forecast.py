@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -15,25 +16,33 @@ from optuna.trial import FrozenTrial, TrialState
 from lvh.config.run_settings import RunSettings
 from lvh.evaluation.fold_training import train_folds
 from lvh.evaluation.results import Plain
+from lvh.runs.cache_key import deciding, fold_keys
 from lvh.runs.experiment_data import ExperimentData, load_data, new_trainer
 from lvh.search.plan import StudyPlan
-from lvh.search.racing import Floats, share_trained
+from lvh.search.racing import Floats, share_trained, usual_shares
 from lvh.search.space import Point
-from lvh.search.study import Study
+from lvh.search.storage import OWNER
+from lvh.search.study import OUTCOME, Study
+from lvh.tracking.fold_store import FoldStore
 
 Kind = tuple[tuple[str, Plain], ...]
 """What decides the cost of a configuration: its values that are whole numbers or words."""
-Timed = Mapping[str, float]
-"""By the place of a configuration: s of all its folds."""
+Timed = Mapping[str, tuple[float, float]]
+"""By the place of a configuration: s of all its folds, and the share of them that is not stored."""
 
-_TIMED = "timed_steps"  # attribute of a study
+_TIMED = "timed"  # attribute of a study
 _MOST_TIMED, _MOST_POINTS = 12, 1000
 _SHARE, _LEAST = 0.05, 1.0  # of the expected time, and s, that timing may take
 _TRAINED = (TrialState.COMPLETE, TrialState.PRUNED)
+_OVERHEAD = 0.5  # s; of a configuration, apart from its training, until it is known
+_USUAL = 4  # trials: weight of what a budget usually saves, against what it has saved
 
 
 def timed_steps(settings: RunSettings, data: ExperimentData) -> float:
-    """Return about how many seconds the folds of a configuration train, from a few timed steps."""
+    """Return about how many seconds the folds of a configuration train, from a few timed steps.
+
+    A classifier is fitted on one fold.
+    """
 
     def seconds(epochs: int, splits: Iterable[object]) -> float:
         train = replace(settings.train, epochs=epochs, patience=None)
@@ -63,29 +72,41 @@ def timed_steps(settings: RunSettings, data: ExperimentData) -> float:
 
 
 def begin(study: Study, at_once: int, settings_at: Callable[[Point], RunSettings]) -> str:
-    """Time steps of some configurations, once in a study; return what the sweep will take."""
+    """Time steps of some configurations, once in a study; return what the sweep will take.
+
+    Nothing is timed where that would take as long as the training.
+    """
     plan = study.plan
     if study.attribute(_TIMED) is not None or plan.search.sampler != "grid":
         return ""
     study.set_attribute(_TIMED, {})  # one that kills its process is not timed again
-    costs, started, epochs = dict[str, float](), time.perf_counter(), 1
+    costs, started, epochs = dict[str, tuple[float, float]](), time.perf_counter(), 1
     for place in _examples(plan):
         with suppress(Exception):  # its trial reports it
             settings = settings_at(plan.space.at(place))
             data, epochs = load_data(settings), settings.train.epochs
             if not settings.is_network and plan.total * len(data.splits) < 40:
                 break
-            costs[str(place)] = timed_steps(settings, data)
-        expected = sum(costs.values()) / max(1, len(costs)) * plan.total
+            keys = fold_keys(deciding(settings), data.cohort.fingerprint, data.splits)
+            n_stored = FoldStore(Path(settings.store)).count_of(list(keys.values()))
+            left = 1 - n_stored / len(keys) if settings.resume else 1.0
+            costs[str(place)] = (timed_steps(settings, data) if left else 0.0), left
+        expected = sum(cost for cost, _ in costs.values()) / max(1, len(costs)) * plan.total
         spent = time.perf_counter() - started
         if len(costs) > 1 and spent > max(_LEAST, _SHARE * expected):  # both ends, at least
             break
     study.set_attribute(_TIMED, costs)
-    if not any(costs.values()):
+    if not any(cost for cost, _ in costs.values()):
         return ""
-    left = seconds_left(plan, study.configurations(), costs, epochs=epochs, at_once=at_once)
-    text = f"training takes about {_duration(left)}, less where trials are stopped"
-    text = text if plan.search.may_stop else text.partition(",")[0]
+    whole = replace(plan, search=replace(plan.search, budget="full", race=False))
+    left, of_whole = (
+        seconds_left(one, study.configurations(), costs, epochs=epochs, at_once=at_once)
+        for one in (plan, whole)
+    )
+    text = f"training takes about {duration(of_whole)}"
+    saving = ["racing"] * plan.search.races + ["halving"] * plan.search.halves
+    if saving:
+        text += f", with {' and '.join(saving)} about {duration(left)}"
     return f"{text} (timed steps of {len(costs)} of {plan.total} configurations)"
 
 
@@ -93,7 +114,7 @@ def left_text(study: Study, at_once: int, epochs: int) -> str:
     """Return how much time a study takes from now, with a comma before it, if that is known."""
     costs = study.attribute(_TIMED) or {}
     left = seconds_left(study.plan, study.configurations(), costs, epochs=epochs, at_once=at_once)
-    return "" if math.isnan(left) else f", about {_duration(left)} left"
+    return "" if math.isnan(left) else f", about {duration(left)} left"
 
 
 def seconds_left(
@@ -101,42 +122,50 @@ def seconds_left(
 ) -> float:
     """Return about how many seconds a study takes from now; NaN where nothing is known.
 
-    A configuration costs what equal ones took last; else its timed steps, by taken/timed in the
-    later half of the training so far; else what a regression on the logarithms of the swept numbers
-    says. Under a budget it takes the share of that which trials have had so far.
+    A configuration with all its folds and epochs costs what equal ones took last; else its timed
+    steps, multiplied by taken/timed in the later half of the training so far; else what a
+    regression of the logarithm of the cost on the logarithms of the swept numbers says. Under a
+    budget it takes its usual share of that, corrected by what the budget has saved so far.
+
+    `trials` are those that have begun, by their place; one that is not stopped has all `epochs`.
     """
     rungs = plan.search.rungs(epochs)
-    shares = {at: share_trained(trial, rungs, plan.n_folds) for at, trial in trials.items()}
-    ended = [at for at in trials if trials[at].state in _TRAINED and trials[at].intermediate_values]
+    usual = usual_shares(plan.search, rungs, plan.n_folds, min(plan.total, _MOST_POINTS))
+    ended = [at for at, trial in trials.items() if trial.state in _TRAINED and _seconds(trial)]
     ended.sort(key=lambda at: trials[at].datetime_complete or datetime.max)
-    timed = {_kind(plan.space.at(int(place))): cost for place, cost in costs.items() if cost}
-    share = np.array([shares[at] for at in ended])
+    timed = {_kind(plan.space.at(int(place))): one for place, one in costs.items()}
+    share = np.array([share_trained(trials[at], rungs, plan.n_folds) for at in ended])
     known = _known(
         [_kind(trials[at].params) for at in ended],
         np.array([_seconds(trials[at]) for at in ended]) / share,
-        timed,
+        {kind: cost for kind, (cost, _) in timed.items() if cost},
     )
     if not known:
         return math.nan
-    places = range(0, plan.total, max(1, plan.total // _MOST_POINTS))
+    places = _places(plan)
     each = np.full(len(places), np.mean([*known.values()]))  # of points that are unknown
     if plan.search.sampler == "grid":
         kinds = [_kind(plan.space.at(place)) for place in places]
         unknown = [kind for kind in dict.fromkeys(kinds) if kind not in known]
         known |= zip(unknown, _regressed(unknown, known), strict=True)
-        each = np.array([known[kind] for kind in kinds])
-    each = each * (1 + share.sum()) / (1 + len(ended))
-    for at, place in enumerate(places):
-        if (trial := trials.get(place)) is not None:
-            left = 0.0 if trial.state.is_finished() else each[at] * (1 - shares[place])
-            each[at] = max(0.0, min(left, each[at] - _seconds(trial)))
+        of_others = np.mean([left for _, left in timed.values()] or [1.0])
+        each = np.array([known[kind] * timed.get(kind, (0, of_others))[1] for kind in kinds])
+    last = len(usual) - 1
+    saved = (_USUAL + share.sum()) / (_USUAL + sum(usual[min(at, last)] for at in ended))
+    each = each * usual[np.minimum(places, last)] * saved + _overhead(trials, ended)
+    for at, trial in enumerate(map(trials.get, places)):
+        if trial is not None:
+            left = each[at] * (1 - share_trained(trial, rungs, plan.n_folds))
+            if trial.state == TrialState.RUNNING and trial.datetime_start:
+                passed = (datetime.now() - trial.datetime_start).total_seconds()
+                left = min(left, max(0.0, each[at] - passed))
+            each[at] = 0.0 if trial.state.is_finished() else left
     return float(max(each.sum() * plan.total / len(places) / at_once, each.max()))
 
 
 def _seconds(trial: FrozenTrial) -> float:
-    """Return how long a trial took, or takes so far."""
-    start, end = trial.datetime_start, trial.datetime_complete or datetime.now()
-    return (end - start).total_seconds() if start else 0.0
+    folds = trial.user_attrs.get(OUTCOME, {}).get("folds", ())
+    return float(sum(fold["seconds"] for fold in folds))
 
 
 def _known(kinds: list[Kind], took: Floats, timed: Mapping[Kind, float]) -> dict[Kind, float]:
@@ -151,10 +180,31 @@ def _known(kinds: list[Kind], took: Floats, timed: Mapping[Kind, float]) -> dict
     return known | {kind: median(seconds[-5:]) for kind, seconds in of_kind.items()}
 
 
+def _overhead(trials: Mapping[int, FrozenTrial], ended: list[int]) -> float:
+    """Return seconds of a trial apart from its training; the first one of a process imports."""
+    seconds, seen = [], set[str]()
+    for trial in map(trials.__getitem__, ended):
+        owner = trial.user_attrs.get(OWNER, "")
+        if owner in seen and trial.duration:
+            seconds.append(max(0.0, trial.duration.total_seconds() - _seconds(trial)))
+        seen.add(owner)
+    return median(seconds) if seconds else _OVERHEAD
+
+
+def _places(plan: StudyPlan) -> range:
+    """Return the places of a study, or some of very many, evenly between."""
+    return range(0, plan.total, max(1, plan.total // _MOST_POINTS))
+
+
 def _examples(plan: StudyPlan) -> list[int]:
-    """Return places to time: the ends first, then evenly between."""
-    places = sorted({*np.linspace(0, plan.total - 1, _MOST_TIMED).round().astype(int).tolist()})
-    return [places[0], *places[1:][-1:], *places[1:-1]]
+    """Return places of different kinds: the ends first, evenly between."""
+    kinds: dict[Kind, int] = {}
+    for place in _places(plan):
+        kinds.setdefault(_kind(plan.space.at(place)), place)
+    places = list(kinds.values())
+    at = np.linspace(0, len(places) - 1, min(_MOST_TIMED, len(places))).round().astype(int)
+    first, *between = (places[number] for number in at)
+    return [first, *between[-1:], *between[:-1]]
 
 
 def _kind(point: Mapping[str, Plain]) -> Kind:
@@ -164,25 +214,27 @@ def _kind(point: Mapping[str, Plain]) -> Kind:
 
 def _regressed(kinds: list[Kind], known: Mapping[Kind, float]) -> list[float]:
     """Return seconds of some kinds by a ridge regression over kinds that are known."""
+    if not kinds:
+        return []
     from sklearn.feature_extraction import DictVectorizer
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
 
     def inputs(kind: Kind) -> dict[str, float | str]:
-        return {"": ""} | {
+        values = dict([("", ""), *kind])
+        return {
             name: math.log(value) if isinstance(value, int) and value > 0 else str(value)
-            for name, value in kind
+            for name, value in values.items()
         }
 
     y = np.log(np.maximum([*known.values()], 1e-6))
-    model = make_pipeline(DictVectorizer(sparse=False), Ridge(alpha=0.01)).fit(
-        [*map(inputs, known)], y
-    )
-    predicted = model.predict([*map(inputs, kinds)]) if kinds else np.zeros(0)
+    model = make_pipeline(DictVectorizer(sparse=False), Ridge(alpha=0.01))
+    predicted = model.fit([*map(inputs, known)], y).predict([*map(inputs, kinds)])
     return [*np.exp(np.clip(predicted, y.mean() - 5, y.mean() + 5))]  # at most 150 times the mean
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return seconds as a user reads them."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -19,7 +19,7 @@ from lvh.search.storage import Storage
 from lvh.search.study import load
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_dir import study_in
-from lvh.tracking.run_record import load_run, records_of
+from lvh.tracking.run_record import load_run, load_sweep, records_of
 
 _STORE = "outputs/folds"
 _MAX_CONFIG_BYTES = 1024 * 1024
@@ -60,15 +60,25 @@ def runs_named(
     """Return the folders of the runs that a user names.
 
     It is the folder of a run; a sweep, by its folder or its name, for all its complete runs;
-    `SWEEP/NUMBER`, for one trial of it; or the name or the ID that MLflow shows of a run. `latest`
-    is the newest of `outputs`.
+    `SWEEP/NUMBER`, for one trial of it; or the name or the ID that MLflow shows of a run or a
+    sweep. `latest` is the newest of `outputs`.
     """
     path, (sweep, _, number) = _path(name), name.rpartition("/")
     study, trial = study_named(name, storage), ""
     if not study and not path.is_dir() and number.isdecimal():
         study, trial = study_named(sweep, storage), number
+    if not study and path.is_dir():
+        return [path]
     if not study:
-        return [path] if path.is_dir() else [_recorded(name, store, tracking or TrackingSettings())]
+        shown = name
+        if is_run_id(name):
+            from lvh.tracking.run_lookup import key_of
+
+            shown = key_of(name, tracking or TrackingSettings()) or name
+        sweeps = [load_sweep(one) for one in records_of(Path(store)) if one.parent.name == "sweeps"]
+        study = next((one.study for one in sweeps[::-1] if shown in (one.study, one.title)), "")
+        if not study:
+            return [_recorded(name, shown, store)]
     result = load(storage, study, store)
     folders = run_folders(result, store)
     numbers = [int(trial)] if trial else [one.number for one in result.complete]
@@ -83,19 +93,14 @@ def _path(name: str) -> Path:
     return Path("outputs", name) if is_latest else Path(name)
 
 
-def _recorded(name: str, store: str, tracking: TrackingSettings) -> Path:
-    """Return the folder of the run that MLflow shows under a name or an ID."""
-    key = ""
-    if is_run_id(name):
-        from lvh.tracking.run_lookup import key_of
-
-        key = key_of(name, tracking)
+def _recorded(name: str, shown: str, store: str) -> Path:
+    """Return the folder of the run that a user names, by its name or its key."""
     found, names = dict[str, None](), set[str]()
     for path in records_of(Path(store)):
         with suppress(InputError):  # of a sweep, or damaged
             run = load_run(path)
             names.add(run.name)
-            if run.folder and (path.stem == key if key else run.name == name):
+            if run.folder and shown in (path.stem, run.name):
                 found[run.folder] = None
     if len(found) > 1:
         raise InputError(f"RUN: expected one of the runs called {name}: {', '.join(found)}")

@@ -40,7 +40,7 @@ class TrackingSettings:
 
     name: Literal["mlflow", "off"] = "mlflow"
     uri: str | None = None
-    experiment: Annotated[str, Field(min_length=1)] = "lvh"
+    experiment: Annotated[str, Field(min_length=1, max_length=500)] = "lvh"  # as MLflow
 
 
 def set_mlflow_variables() -> None:
@@ -61,37 +61,23 @@ def embedded(settings: TrackingSettings) -> Path | None:
     return Path.cwd() / uri.removeprefix(_SQLITE) if uri.startswith(_SQLITE) else None
 
 
-def artifact_folder(database: Path) -> Path:
-    """Return where the artifacts of an embedded store are: next to its database."""
-    return database.parent / "mlartifacts"
-
-
 def check_embedded(database: Path) -> None:
     """Find out before a training, not after it, that an embedded store cannot be used."""
     if re.search(r"[?#]|%[0-9A-Fa-f]{2}|:memory:", str(database)):
-        raise InputError(
-            "tracking.uri: expected a file whose path has no ?, # or % and two digits, which mean "
-            f"something in an address. Received: {database}"
-        )
-    if fault := write_fault(database.parent):
-        raise TrackingFault(
-            "tracking.uri: expected a folder that can be written. "
-            f"Received: {database.parent} ({fault}). tracking=off runs without a store"
-        )
-    if not database.is_file():
-        return
+        raise InputError(f"tracking.uri: expected a path without ?, # and %. Received: {database}")
+    fault, names = write_fault(database.parent), set[str]()
     try:
-        with opened(database) as connection:
-            names = tables(connection)
+        if not fault and database.is_file():
+            with opened(database) as connection:
+                names = tables(connection)
     except sqlite3.Error as error:
+        fault = str(error)
+    if fault:
         raise TrackingFault(
-            f"tracking.uri: cannot use {database}: {error}. tracking=off runs without a store"
-        ) from None
-    if names and "experiments" not in names:  # MLflow would make its tables among them
-        raise InputError(
-            f"tracking.uri: expected a database of MLflow. Received: {database}, which has other "
-            "tables"
+            f"tracking.uri: cannot use {database}: {fault}. tracking=off runs without a store"
         )
+    if names and "experiments" not in names:  # MLflow would make its tables among them
+        raise InputError(f"tracking.uri: expected a database of MLflow. Received: {database}")
 
 
 @contextmanager

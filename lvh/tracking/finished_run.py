@@ -14,6 +14,7 @@ from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary
 from lvh.models.training import History
 from lvh.tracking import TrackingSettings
+from lvh.tracking.run_dir import LOSSES
 from lvh.tracking.run_record import RunRecord, load_run
 from lvh.validation.metrics import (
     NAMES,
@@ -29,11 +30,7 @@ _FILES = ("run.json", "splits.csv", "predictions.csv", "folds.csv", "history.csv
 
 
 def read_result(run: str | Path, uri: str | None = None) -> CVResult:
-    """Return the result of a run by its folder or its ID in a tracking store.
-
-    Raises:
-        InputError: There is no such run, or it is not finished.
-    """
+    """Return the result of a finished run, by its folder or its ID in a tracking store."""
     with ExitStack() as stack:
         folder = Path(run)
         if re.fullmatch("[0-9a-f]{32}", str(run)):
@@ -47,13 +44,8 @@ def read_result(run: str | Path, uri: str | None = None) -> CVResult:
 
 
 def read_folder(folder: Path) -> tuple[CVResult, RunRecord]:
-    """Return the result of a finished run, and its record, from the files of its folder.
-
-    Raises:
-        InputError: A file is missing or damaged.
-    """
-    missing = [name for name in _FILES if not (folder / name).is_file()]
-    if missing:
+    """Return the result of a finished run, and its record, from the files of its folder."""
+    if missing := [name for name in _FILES if not (folder / name).is_file()]:
         raise InputError(
             "run: expected the folder of a finished run, or the 32 digits of a tracked one. "
             f"Received: {folder}, without {' '.join(missing)}"
@@ -62,27 +54,24 @@ def read_folder(folder: Path) -> tuple[CVResult, RunRecord]:
     try:
         return _read(folder, dict(record.p_values)), record
     except (AttributeError, KeyError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{folder}: expected the files of a run. Received: damaged ones ({error})"
-        ) from error
+        raise InputError(f"{folder}: expected a run. Received: damaged files ({error})") from error
 
 
 def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
-    tables = {name: _texts(folder / f"{name}.csv") for name in ("splits", "predictions")}
-    tables |= {name: _numbers(folder / f"{name}.csv") for name in ("folds", "scores", "history")}
+    names = ("splits", "predictions", "folds", "scores", "history")
+    tables = {name: _table(folder / f"{name}.csv") for name in names}
     parts, scores = tables["splits"], tables["scores"]
     records = parts.drop_duplicates("record").set_index("record")
     folds = tuple(_fold(row, tables, records.index) for row in tables["folds"].to_dict("records"))
-    found, known = (
+    pairs = [[fold.split.repeat + 1, fold.split.fold + 1] for fold in folds]
+    predicted, known = (
         tables[name][["repeat", "fold"]].astype(int).drop_duplicates().to_numpy().tolist()
         for name in ("predictions", "splits")
     )
-    numbers = [[1 + fold.split.repeat, 1 + fold.split.fold] for fold in folds]
-    if numbers != found or sorted(found) != sorted(known):
+    if pairs != predicted or sorted(pairs) != sorted(known):
         raise ValueError("folds.csv, predictions.csv and splits.csv have different folds")
-    y_true = tables["predictions"].y_true.astype(np.int64).to_numpy()
     summaries = {str(of): _summary(own.set_index("metric")) for of, own in scores.groupby("of")}
-    null = _numbers(folder / "null.csv") if (folder / "null.csv").is_file() else pd.DataFrame()
+    null = _table(folder / "null.csv") if (folder / "null.csv").is_file() else pd.DataFrame()
     result = CVResult(
         folds=folds,
         scores=summaries.pop("model"),
@@ -91,34 +80,38 @@ def _read(folder: Path, p_values: dict[str, float]) -> CVResult:
         p_values=p_values,
         records=tuple(records.index),
         subjects=records.subject.to_numpy(np.str_),
-        y_true=y_true,
+        y_true=tables["predictions"].y_true.astype(np.int64).to_numpy(),
     )
     return _with_newer_scores(result, set(scores.metric))
 
 
 def _fold(row: dict[str, Any], tables: dict[str, pd.DataFrame], records: pd.Index) -> FoldResult:
-    """Return a fold, with scores of its predictions: the files of old runs lack newer ones."""
-    number = (int(row["repeat"]), int(row["fold"]))
+    """Return a fold, scored by its predictions: the files of old runs lack newer scores."""
+    repeat, number = int(row["repeat"]), int(row["fold"])
     own, predictions, history = (
-        table[(table.repeat.astype(int) == number[0]) & (table.fold.astype(int) == number[1])]
+        table[(table.repeat == repeat) & (table.fold == number)]
         for table in (tables["splits"], tables["predictions"], tables["history"])
     )
     named = {part: own.record[own.part == part] for part in ("train", "validation", "test")}
     if predictions.empty or [*named["test"]] != [*predictions.record]:
         raise ValueError("predictions.csv has other records than splits.csv")
-    y_true, y_score = predictions.y_true.astype(np.int64), predictions.y_score.map(float)
+    y_true, y_score = predictions.y_true, predictions.y_score
     if not (y_true.isin([0, 1]).all() and y_score.between(0, 1).all()):
         raise ValueError("predictions.csv has labels or scores that are none")
     scores, threshold = y_score.to_numpy(np.float64), float(row["threshold"])
     return FoldResult(
         split=Split(
-            number[0] - 1,
-            number[1] - 1,
+            repeat - 1,
+            number - 1,
             **{part: records.get_indexer(of).astype(np.int64) for part, of in named.items()},
         ),
         y_score=scores,
-        metrics=score(y_true.to_numpy(), scores, threshold),
-        history=_history(history, row),
+        metrics=score(y_true.to_numpy(np.int64), scores, threshold),
+        history=History(
+            **{name: tuple(history[name].dropna().tolist()) for name in LOSSES},
+            kept_epoch=int(row["kept_epoch"]),
+            chosen=str(row["chosen"]),
+        ),
         seconds=float(row["seconds"]),
         threshold=threshold,
     )
@@ -137,21 +130,11 @@ def _with_newer_scores(result: CVResult, known: set[str]) -> CVResult:
     return replace(result, scores=Summary(mean, std, pooled | before))
 
 
-def _texts(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False)  # a record may be called NA
-
-
-def _numbers(path: Path) -> pd.DataFrame:
-    table = _texts(path)
-    for name in set(table) - {"of", "metric", "chosen"}:
+def _table(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)  # a record may be called NA
+    for name in set(table) - {"record", "subject", "part", "of", "metric", "chosen"}:
         table[name] = [float(text or "nan") for text in table[name]]  # pandas rounds
     return table
-
-
-def _history(epochs: pd.DataFrame, row: dict[str, Any]) -> History:
-    names = ("loss", "accuracy", "validation_loss", "validation_accuracy")
-    curves = {name: tuple(map(float, epochs[name].dropna())) for name in names}
-    return History(**curves, kept_epoch=int(row["kept_epoch"]), chosen=str(row["chosen"]))
 
 
 def _summary(rows: pd.DataFrame) -> Summary:

@@ -1,17 +1,18 @@
 """The fold store: one file for each finished fold, from which everything else is derived."""
 
-import hashlib
+import errno
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import TypeAdapter
 
-from lvh.errors import EnvironmentFault, InputError, excerpt
+from lvh.errors import EnvironmentFault, InputError, as_lvh_error, excerpt
 from lvh.evaluation.cv_result import FoldResult
 from lvh.evaluation.results import OutOfFold
 from lvh.files import write_fault, write_text
@@ -27,12 +28,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoredFold:
-    """A fold as its file holds it.
-
-    `record`, `subject`, `y_true` and `y_score` are of the test records and equally long;
-    `settings` are for a user who reads the file, since the key contains them; all else is as in
-    `FoldResult`.
-    """
+    """A fold as its file holds it; `settings` are for a user who reads it, the key has them too."""
 
     key: str
     settings: dict[str, Any]
@@ -55,10 +51,9 @@ class StoredFold:
 
 
 class FoldStore:
-    """A folder with one file for each fold, named by the fold's key.
+    """A folder with one file for each fold, named by its key from `lvh.runs.cache_key`.
 
-    Each file is written whole or not at all and holds the hash of its content: a damaged file
-    is warned of and counts as absent. Keys are from `lvh.runs.cache_key`.
+    Each file holds the hash of its content: a damaged one is warned of and counts as absent.
     """
 
     def __init__(self, root: Path) -> None:
@@ -71,41 +66,36 @@ class FoldStore:
 
     def check(self) -> None:
         """Find out before a training, not after it, that no fold could be written."""
-        if max(len(part) for part in self._root.parts) > 255 or len(str(self._root)) > 4096:
-            raise InputError(
-                "store: expected a folder whose name has at most 255 characters, and its path "
-                f"4096. Received: {excerpt(str(self._root))}"
-            )
         try:
             self._root.mkdir(parents=True, exist_ok=True)
             fault = write_fault(self._root)
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise InputError(f"store: {as_lvh_error(error)}") from None
             fault = str(error.strerror)
         if fault:
-            raise EnvironmentFault(f"store: cannot write {self._root}: {fault}")
+            raise EnvironmentFault(f"store: cannot write {excerpt(str(self._root))}: {fault}")
 
     def save(
         self, key: str, features: "FeatureSet", fold: FoldResult, settings: Mapping[str, Any]
     ) -> None:
         """Write a fold; its features name the records."""
-        test = fold.split.test
+        split, own = fold.split, ("history", "seconds", "threshold", "setup_seconds")
         stored = StoredFold(
             key=key,
             settings=dict(settings),
-            repeat=fold.split.repeat,
-            fold=fold.split.fold,
-            record=tuple(features.records[i] for i in test),
-            subject=tuple(features.subjects[test].tolist()),
-            y_true=tuple(features.y[test].tolist()),
+            repeat=split.repeat,
+            fold=split.fold,
+            record=tuple(features.records[i] for i in split.test),
+            subject=tuple(features.subjects[split.test].tolist()),
+            y_true=tuple(features.y[split.test].tolist()),
             y_score=tuple(fold.y_score.tolist()),
-            history=fold.history,
-            seconds=fold.seconds,
-            threshold=fold.threshold,
-            setup_seconds=fold.setup_seconds,
+            **{name: getattr(fold, name) for name in own},
         )
         # repr of a float, which json writes, reads back to the same bits
         text = json.dumps(asdict(stored), sort_keys=True, ensure_ascii=False)
-        write_text(self.path(key), json.dumps({"sha256": _digest(text)}) + "\n" + text + "\n")
+        head = json.dumps({"sha256": sha256(text.encode()).hexdigest()})
+        write_text(self.path(key), f"{head}\n{text}\n")
 
     def read(self, key: str) -> StoredFold | None:
         """Return a stored fold; None where there is none, or none that can be used."""
@@ -114,7 +104,10 @@ class FoldStore:
             first, _, text = path.read_text("utf-8").partition("\n")
             text = text.removesuffix("\n")
             stored = _FORMAT.validate_python(json.loads(text))
-            if json.loads(first)["sha256"] == _digest(text) and stored.key == key:
+            if (
+                json.loads(first)["sha256"] == sha256(text.encode()).hexdigest()
+                and stored.key == key
+            ):
                 return stored
         except FileNotFoundError:
             return None
@@ -147,27 +140,19 @@ class FoldStore:
         folds = [fold for key in keys if (fold := self.read(key)) is not None]
         if not keys or len(folds) < len(keys):
             return None
-
-        def joined(field: str, dtype: Any) -> Any:
-            return np.concatenate([np.array(getattr(fold, field), dtype) for fold in folds])
-
         sizes = [len(fold.record) for fold in folds]
         return OutOfFold(
-            record=joined("record", np.str_),
+            record=np.concatenate([np.array(fold.record, np.str_) for fold in folds]),
             repeat=np.repeat([fold.repeat for fold in folds], sizes),
-            subject=joined("subject", np.str_),
-            y_true=joined("y_true", np.int64),
-            y_score=joined("y_score", np.float64),
+            subject=np.concatenate([np.array(fold.subject, np.str_) for fold in folds]),
+            y_true=np.concatenate([np.array(fold.y_true, np.int64) for fold in folds]),
+            y_score=np.concatenate([np.array(fold.y_score, np.float64) for fold in folds]),
             threshold=np.repeat([fold.threshold for fold in folds], sizes),
             losses=tuple((fold.history.loss, fold.history.validation_loss) for fold in folds),
         )
 
 
 _FORMAT = TypeAdapter(StoredFold)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def is_separate(study: str) -> bool:

@@ -9,7 +9,6 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,19 +21,19 @@ set_mlflow_variables()
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
-from mlflow.exceptions import MlflowException
 
 from lvh.errors import TrackingFault
 from lvh.evaluation.results import Plain
 from lvh.tracking import address
 from lvh.tracking.address import TrackingSettings, embedded
 from lvh.tracking.fold_store import FoldStore, StoredFold
-from lvh.tracking.run_names import ALL, fold_name, view_page, view_state, view_value
+from lvh.tracking.run_names import ALL, fold_name, view_page, view_state
 from lvh.tracking.run_record import SHOWN, RunRecord, SweepRecord, load_run, load_sweep
 
 _LOCK_SECONDS = 120
-_PARENT = "mlflow.parentRunId"
-_NOTE = "mlflow.note.content"
+_ARTIFACTS = "mlartifacts"
+_MOST_RUNS = 50_000  # of a search; MLflow takes no larger number
+_PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
 _RECORD = "record"
 """Tag with the digest of the record that a run shows, set when all of it has been written."""
 _STATUS = {"failed": "FAILED", "killed": "KILLED"}
@@ -71,7 +70,7 @@ class MlflowStore:
         self._sweeps: dict[str, str] = {}
         self.page = view_page(self.experiment_id)
         """Place of the newest sweep, or of all configurations, in the UI."""
-        if not self._view(ALL):
+        if f"{_SAVED}{ALL}" not in self._client.get_experiment(self.experiment_id).tags:
             self._set_view(ALL, _VIEW, view_state({}, _CONFIGURATIONS))
         for run in self._search("attributes.status = 'RUNNING' and tags.level != ''"):
             self._client.set_terminated(run.info.run_id, "KILLED")
@@ -91,16 +90,15 @@ class MlflowStore:
             run = load_run(file)
             belongs = run.sweep is not None and run.sweep.study == record.study
             if belongs and not _is_whole(below.get(file.stem), run):
-                self._sync_run(run)
+                self.sync(file)  # with its lock: another command may write it just now
         self._client.update_run(run_id, name=record.title)
         below_it = f"tags.`{_PARENT}` = '{run_id}'"
         self._set_view(record.study, record.title, view_state(record.dimensions, below_it))
         self._set_view(ALL, _VIEW, view_state(record.dimensions, _CONFIGURATIONS))
         self.page = view_page(self.experiment_id, record.study)
         link = f"[Its configurations as a table, and their charts]({self.page})"
-        self._client.set_tag(
-            run_id, _NOTE, "\n\n".join([link, *(record.sentences or [_UNFINISHED])])
-        )
+        text = "\n\n".join([link, *(record.sentences or [_UNFINISHED])])
+        self._client.set_tag(run_id, _NOTE, text)
         self._end(run_id, record.folder, "FINISHED" if record.complete else "KILLED")
 
     def _sync_run(self, record: RunRecord) -> None:
@@ -119,7 +117,7 @@ class MlflowStore:
         if not missing and _is_whole(run, record):
             return
         if run.info.run_name != record.name:
-            self._rename(run_id, record.name)
+            self._client.update_run(run_id, name=record.name)
         for fold in missing:
             self._create_fold(run_id, record.name, fold, leakage)
         if record.status not in ("complete", "leaking"):
@@ -135,23 +133,14 @@ class MlflowStore:
             self._log_data(run_id, record)
         self._end(run_id, record.folder, _STATUS.get(record.status, "FINISHED"), record.digest)
 
-    def _rename(self, run_id: str, name: str) -> None:
-        """Give a configuration, and its folds, the name that it has in its newest sweep."""
-        self._client.update_run(run_id, name=name)
-        for fold in self._below(run_id):
-            repeat, number = (int(fold.data.params[key]) for key in ("repeat", "fold"))
-            self._client.update_run(fold.info.run_id, name=fold_name(name, repeat, number))
-
     def _set_view(self, key: str, name: str, state: Mapping[str, Any]) -> None:
         """Save a view in the experiment, unless it is there."""
-        value = view_value(name, state, _now())
-        if self._view(key) != json.loads(value)["state"]:
-            with suppress(MlflowException):  # another process sets the same
-                self._client.set_experiment_tag(self.experiment_id, f"{_SAVED}{key}", value)
-
-    def _view(self, key: str) -> str:
-        tags = self._client.get_experiment(self.experiment_id).tags
-        return str(json.loads(tags.get(f"{_SAVED}{key}", "{}")).get("state", ""))
+        tag, now = f"{_SAVED}{key}", _now()
+        text = json.dumps(state)
+        saved = self._client.get_experiment(self.experiment_id).tags.get(tag, "{}")
+        if json.loads(saved).get("state") != text:
+            value = {"name": name, "state": text, "createdAt": now, "updatedAt": now}
+            self._client.set_experiment_tag(self.experiment_id, tag, json.dumps(value))
 
     def _end(self, run_id: str, folder: str, status: str, digest: str = "") -> None:
         if folder and Path(folder).is_dir():
@@ -218,61 +207,37 @@ class MlflowStore:
         return self._search(f"tags.`{_PARENT}` = '{run_id}'")
 
     def _search(self, condition: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
-        runs: list[Run] = []
-        token = None
-        while True:
-            experiments = [self.experiment_id]
-            page = self._client.search_runs(experiments, condition, view, page_token=token)
-            runs += page
-            token = page.token
-            if not token:
-                return runs
+        return [*self._client.search_runs([self.experiment_id], condition, view, _MOST_RUNS)]
 
     def _log(
         self, run_id: str, metrics: list[Metric], params: Mapping[str, Plain], tags: dict[str, str]
     ) -> None:
         """Log in as few calls as MLflow takes: 100 parameters, and 1000 of anything, in each."""
-        entries = [
-            Param(name, "null" if value is None else str(value)[:6000])
-            for name, value in params.items()
-        ]
+        texts = {name: "null" if one is None else str(one)[:6000] for name, one in params.items()}
+        entries = [Param(name, text) for name, text in texts.items()]
         marks = [RunTag(name, value[:5000]) for name, value in tags.items()]
-        while entries or metrics or marks:
+        for at in range(0, max(len(entries), len(marks), 1 + len(metrics) // 8), 100):
+            part = slice(at, at + 100)
             self._client.log_batch(
-                run_id, metrics=metrics[:800], params=entries[:100], tags=marks[:100]
+                run_id, metrics[8 * at : 8 * at + 800], entries[part], marks[part]
             )
-            entries, metrics, marks = entries[100:], metrics[800:], marks[100:]
 
     def _log_data(self, run_id: str, record: RunRecord) -> None:
-        data = record.data
+        data, digest = record.data, record.data.fingerprint
         profile = {"records_used": data.n, "label": data.label, "note": data.note}
-        profile["fingerprint"] = data.fingerprint
-        # eight digits are what the UI has room for; the whole digest is in the profile
-        dataset = Dataset(
-            name=data.name,
-            digest=data.fingerprint[:8],
-            source_type="lvh",
-            source=data.name,
-            profile=json.dumps(profile),
-        )
+        text = json.dumps({**profile, "fingerprint": digest})
+        # eight digits are what the UI has room for
+        dataset = Dataset(data.name, digest[:8], source_type="lvh", source=data.name, profile=text)
         context = "exploration" if record.level == "data" else "cross-validation"
         inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
-        try:
-            self._client.log_inputs(run_id, datasets=inputs)
-        except MlflowException:  # another process has just recorded the same data set
-            self._client.log_inputs(run_id, datasets=inputs)
+        self._client.log_inputs(run_id, datasets=inputs)
 
     def _experiment(self, name: str, database: Path | None) -> str:
         """Find or make the experiment, and give it its view."""
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            location = None if database is None else address.artifact_folder(database).as_uri()
-            try:
-                return str(self._client.create_experiment(name, location, {_NOTE: _ABOUT}))
-            except MlflowException:  # another process was faster
-                experiment = self._client.get_experiment_by_name(name)
-                if experiment is None:
-                    raise
+            location = None if database is None else (database.parent / _ARTIFACTS).as_uri()
+            return str(self._client.create_experiment(name, location, {_NOTE: _ABOUT}))
         experiment_id = str(experiment.experiment_id)
         if experiment.lifecycle_stage != "active":
             raise TrackingFault(
@@ -280,8 +245,6 @@ class MlflowStore:
                 f"mlflow experiments restore --experiment-id {experiment_id}, or use another "
                 "tracking.experiment"
             )
-        if _NOTE not in experiment.tags:
-            self._client.set_experiment_tag(experiment_id, _NOTE, _ABOUT)
         return experiment_id
 
 
@@ -301,7 +264,7 @@ def _open_embedded(database: Path) -> None:
 
 def _move_artifacts(database: Path) -> None:
     """Correct where artifacts are said to be, in a database that was moved or copied."""
-    folder = address.artifact_folder(database)
+    folder = database.parent / _ARTIFACTS
     here = folder.as_uri()
     with address.opened(database) as connection, connection:
         rows = connection.execute(

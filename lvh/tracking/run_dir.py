@@ -27,14 +27,11 @@ STUDY = "study.txt"
 """File in the folder of a sweep that names its study."""
 _OUTPUTS = Path("outputs")
 _VERSIONED = ("numpy", "scikit-learn", "neurokit2", "hydra-core", "mlflow")
-_LOSSES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
+LOSSES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
 
 
 def link_latest(folder: Path) -> None:
-    """Make `outputs/latest` lead to the folder of a run or sweep below `outputs`, at once.
-
-    Nothing happens for another folder, where no link can be made, and where `latest` is no link.
-    """
+    """Make `outputs/latest` lead to a folder below `outputs`, if `latest` is a link or absent."""
     latest, temporary = _OUTPUTS / "latest", _OUTPUTS / f".latest-{os.getpid()}"
     target = os.path.relpath(folder.resolve(), _OUTPUTS.resolve())
     if target.startswith("..") or (os.path.lexists(latest) and not latest.is_symlink()):
@@ -57,23 +54,16 @@ def git_commit() -> str:
     folder = Path(lvh.__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return "none"
+    describe = "git describe --always --abbrev=40 --exclude=* --dirty=-changed".split()
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        return commit + ("-changed" if _git(folder, "status", "--porcelain", "lvh", "conf") else "")
+        return subprocess.check_output(describe, cwd=folder, text=True, timeout=10).strip()
     except (OSError, subprocess.SubprocessError):
         return "none"
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    return done.stdout.strip()
 
 
 def versions(backend: str, threads: int) -> dict[str, str]:
     """Return what may change a result to its last bit, apart from the settings."""
     libraries = (*distributions(backend), *_VERSIONED)
-    found = dict(zip(libraries, map(version, libraries), strict=True))
     return {
         "backend": backend,
         "threads": str(threads),
@@ -81,7 +71,7 @@ def versions(backend: str, threads: int) -> dict[str, str]:
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **{name: own for name, own in found.items() if own},
+        **{name: own for name in libraries if (own := version(name))},
     }
 
 
@@ -99,10 +89,9 @@ def write_before(
         for part in ("train", "validation", "test")
         for i in getattr(split, part)
     )
-    splits_table = _csv(("repeat", "fold", "record", "subject", "part"), rows)
     write_text(folder / "config.yaml", config)
     write_text(folder / "versions.json", json.dumps(versions, indent=2) + "\n")
-    write_text(folder / "splits.csv", splits_table)
+    _write(folder / "splits.csv", ("repeat", "fold", "record", "subject", "part"), rows)
 
 
 def write_after(folder: Path, features: "FeatureSet", result: CVResult) -> None:
@@ -110,39 +99,34 @@ def write_after(folder: Path, features: "FeatureSet", result: CVResult) -> None:
     predictions, folds, history = [], [], []
     for fold in result.folds:
         at, losses = (fold.split.repeat + 1, fold.split.fold + 1), fold.history
-        for i, y_score in zip(fold.split.test, fold.y_score, strict=True):
+        for i, y_score, y_pred in zip(fold.split.test, fold.y_score, fold.y_pred, strict=True):
             record = (features.records[i], features.subjects[i], features.y[i])
-            predictions.append((*at, *record, repr(float(y_score)), int(y_score > fold.threshold)))
+            predictions.append((*at, *record, float(y_score), int(y_pred)))
         epochs = (len(losses.loss), losses.kept_epoch)
         seconds = f"{fold.seconds:.3f}"
         folds.append((*at, *astuple(fold.metrics), fold.threshold, *epochs, seconds, losses.chosen))
-        curves = zip_longest(*(getattr(losses, name) for name in _LOSSES))
+        curves = zip_longest(*(getattr(losses, name) for name in LOSSES))
         history += [(*at, epoch, *values) for epoch, values in enumerate(curves, start=1)]
     scores = [
         (of, name, getattr(one.mean, name), getattr(one.std, name), *astuple(one.pooled[name]))
         for of, one in {"model": result.scores, **result.baselines}.items()
         for name in NAMES
     ]
-    of_record = ("record", "subject", "y_true", "y_score", "y_pred")
-    of_fold = ("threshold", "epochs", "kept_epoch", "seconds", "chosen")
+    at_fold = ("repeat", "fold")
+    of_record = (*at_fold, "record", "subject", "y_true", "y_score", "y_pred")
+    of_fold = (*at_fold, *NAMES, "threshold", "epochs", "kept_epoch", "seconds", "chosen")
     of_score = ("of", "metric", "mean", "std", "pooled", "low", "high")
-    tables = {
-        "predictions.csv": _csv(("repeat", "fold", *of_record), predictions),
-        "folds.csv": _csv(("repeat", "fold", *NAMES, *of_fold), folds),
-        "scores.csv": _csv(of_score, scores),
-        "history.csv": _csv(("repeat", "fold", "epoch", *_LOSSES), history),
-    }
+    _write(folder / "predictions.csv", of_record, predictions)
+    _write(folder / "folds.csv", of_fold, folds)
+    _write(folder / "scores.csv", of_score, scores)
+    _write(folder / "history.csv", (*at_fold, "epoch", *LOSSES), history)
     if result.null:
         names = tuple(result.p_values)
         shuffles = ((number, *map(means.get, names)) for number, means in enumerate(result.null, 1))
-        tables["null.csv"] = _csv(("shuffle", *names), shuffles)
-    for name, text in tables.items():
-        write_text(folder / name, text)
+        _write(folder / "null.csv", ("shuffle", *names), shuffles)
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write_text(path, text.getvalue())

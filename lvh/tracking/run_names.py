@@ -4,7 +4,6 @@ Names are for people; programs find a run by its tags `key` and `level`. The UI 
 saved views in tags of the experiment; nothing documents the form.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,11 +21,7 @@ def run_name(
 ) -> str:
     """Return the name of a configuration: its base, and values that others do not have.
 
-    Args:
-        base: Such as its model and features.
-        values: By the name of a setting.
-        among: All names that other configurations have values of; last parts shorten them.
-        digits: To which real numbers are rounded; None for all.
+    `among` are all names of such values; `digits` of real numbers are shown, None for all.
 
     >>> run_name("cnn-raw", {"kernel": 250, "model.dropout": 0.5})
     'cnn-raw kernel=250 dropout=0.5'
@@ -53,19 +48,12 @@ def value_text(value: Plain, digits: int | None = 6) -> str:
 
 
 def fold_name(configuration: str, repeat: int, fold: int) -> str:
-    """Return the name of a fold; `repeat` and `fold` count from 1.
-
-    >>> fold_name("dnn-ntp", 2, 3)
-    'dnn-ntp fold 3 of repeat 2'
-    """
+    """Return the name of a fold; `repeat` and `fold` count from 1."""
     return f"{configuration} fold {fold}" + (f" of repeat {repeat}" if repeat > 1 else "")
 
 
 def view_page(experiment_id: str, key: str = ALL) -> str:
-    """Return the place of a view of an experiment in the UI, below the server's address.
-
-    Without the workflow type MLflow shows columns that are for language models.
-    """
+    """Return the place of a view of an experiment in the UI, below the server's address."""
     query = f"viewStateShareKey={key}&workflowType=machine_learning"
     return f"#/experiments/{experiment_id}/runs?{query}"
 
@@ -73,15 +61,16 @@ def view_page(experiment_id: str, key: str = ALL) -> str:
 def view_state(dimensions: Mapping[str, bool], condition: str) -> dict[str, Any]:
     """Return a view of the runs under a condition, the best by ap first.
 
-    Args:
-        dimensions: MLflow's parameters that were swept, and whether their values are numbers.
-        condition: As in the search field of MLflow's UI.
+    `dimensions` are MLflow's parameters that were swept, and whether their values are numbers.
     """
     swept = list(dimensions)[:_MOST_COLUMNS] or ["model", "features"]
     columns = [f"params.`{name}`" for name in dict.fromkeys([*swept, "model"])]
     columns += [f"metrics.`{name}`" for name in _SCORES]
-    section = {"isReordered": False, "deleted": False}
-    others = {"lvh-metrics": "Model metrics", "lvh-system": "System metrics"}
+    sections = (
+        ("lvh", f"{', '.join(swept)} and ap", True),
+        ("lvh-metrics", "Model metrics", False),
+        ("lvh-system", "System metrics", False),
+    )
     return {
         "searchFilter": condition,
         "orderByKey": "metrics.`ap`",
@@ -92,8 +81,8 @@ def view_state(dimensions: Mapping[str, bool], condition: str) -> dict[str, Any]
         "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": _charts(swept, [name for name in swept if dimensions.get(name)]),
         "compareRunSections": [
-            {"uuid": "lvh", "name": f"{', '.join(swept)} and ap", "display": True, **section},
-            *({"uuid": k, "name": v, "display": False, **section} for k, v in others.items()),
+            {"uuid": key, "name": name, "display": shown, "isReordered": False, "deleted": False}
+            for key, name, shown in sections
         ],
     }
 
@@ -115,9 +104,3 @@ def _charts(swept: Sequence[str], numbers: Sequence[str]) -> list[dict[str, Any]
     for name, x in {**xs, "scatter": seconds}.items():
         charts.append(chart("SCATTER", name, xaxis=x, yaxis=ap, runsCountToCompare=100))
     return charts
-
-
-def view_value(name: str, state: Mapping[str, Any], now: int) -> str:
-    """Return the value of the tag of a view; `now` in ms since 1970, as MLflow counts."""
-    times = {"createdAt": now, "updatedAt": now}
-    return json.dumps({"name": name, "state": json.dumps(state), **times})

@@ -1,7 +1,6 @@
 """Records of finished configurations and sweeps, from which a tracking store is written.
 
-A record is a small JSON file next to the folds. Together with them it holds everything that MLflow
-shows, so that a store can be brought up to date at any time, without training.
+With the folds they hold all that MLflow shows: a store can be made again without training.
 """
 
 import json
@@ -20,8 +19,6 @@ from lvh.files import write_text
 from lvh.validation.random_ranking import NO_SKILL
 
 RunStatus = Literal["complete", "leaking", "stopped", "failed", "killed"]
-"""`leaking`: complete under a protocol that leaks; `stopped` early by a sweep; `killed` by a
-signal."""
 SHOWN = (
     *("ap", "accuracy", "precision", "recall", "roc_auc"),
     *("std_ap", "std_accuracy", "std_precision", "std_recall"),
@@ -44,12 +41,7 @@ class DataRecord:
 
 @dataclass(frozen=True, slots=True)
 class SweepLink:
-    """The place of a configuration in a sweep.
-
-    A study that was started again with `resume=false` is `separate`: its runs are tracked apart
-    from earlier runs with the same key. `name` is that of the configuration in the sweep, `point`
-    has the swept values by the names of MLflow's parameters. `objectives` are those of the sweep.
-    """
+    """The place of a configuration in a sweep, which is `separate` if `resume=false` began it."""
 
     study: str
     trial: int
@@ -61,21 +53,10 @@ class SweepLink:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A configuration that has ended.
+    """A configuration that has ended; without scores unless all its folds are done.
 
-    Attributes:
-        key: From `lvh.runs.cache_key.run_key`.
-        tags: Further facts of the run, by the names of MLflow's tags.
-        fold_keys: Of the finished folds, in the order in which they were run.
-        mean: Of each score over the folds; empty, like all other scores, unless all are done.
-        pooled: Score of all folds together and its 95 % interval, by name.
-        baselines: Means of each baseline on the same folds, by name.
-        seconds: Of all folds, without `setup_seconds` of imports, building and tracing.
-        folder: Of the run's files; empty if there are none.
-        sweep: Its place in the newest sweep that has it.
-        attempt: Differs between runs that were trained again on purpose; empty for the first.
-        level: `configuration`, or `data` for a look at the data.
-        root: Fold store that the record lies in; not a part of the file.
+    `sweep` is its place in the newest sweep that has it, `attempt` differs between runs that were
+    trained again on purpose, `root` is the fold store and no part of the file.
     """
 
     key: str
@@ -121,11 +102,10 @@ class RunRecord:
         """MLflow's metrics of a configuration: of `SHOWN`, and objectives of its sweep."""
         if self.level == "data":
             return {}
-        values = dict(self.mean)
-        values |= {f"std_{name}": value for name, value in self.std.items()}
-        for name, (estimate, low, high) in self.pooled.items():
-            ends = {f"pooled_{name}_low": low, f"pooled_{name}_high": high}
-            values |= {f"pooled_{name}": estimate, **ends}
+        values = {**self.mean, **{f"std_{name}": value for name, value in self.std.items()}}
+        for name, interval in self.pooled.items():
+            ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
+            values |= zip(ends, interval, strict=True)
         for row, scores in self.baselines.items():
             values |= {f"{baseline_prefix(row)}{name}": one for name, one in scores.items()}
         values |= {f"p_{name}": p for name, p in self.p_values.items()}
@@ -151,10 +131,7 @@ def baseline_prefix(baseline: str) -> str:
 
 
 def interval_text(ap: Iterable[float], baselines: Mapping[str, Mapping[str, float]]) -> str:
-    """Say an average precision, its interval, and what a random order has, if that is known.
-
-    `ap` is an estimate and the ends of its interval; `baselines` are as in `RunRecord`.
-    """
+    """Say an average precision, its interval, and what a random order has, if that is known."""
     estimate, low, high = ap
     text = f"{estimate:.3f}, 95 % interval {low:.3f} to {high:.3f}"
     own = baselines.get(NO_SKILL, {})
@@ -166,10 +143,7 @@ def interval_text(ap: Iterable[float], baselines: Mapping[str, Mapping[str, floa
 
 @dataclass(frozen=True, slots=True)
 class SweepRecord:
-    """A sweep, finished or not.
-
-    `dimensions` are MLflow's parameters that were swept, and whether their values are numbers.
-    """
+    """A sweep; `dimensions` are its parameters in MLflow, and whether their values are numbers."""
 
     study: str
     title: str
@@ -191,10 +165,7 @@ _Record = TypeVar("_Record", RunRecord, SweepRecord)
 
 
 def save(record: RunRecord | SweepRecord) -> None:
-    """Write a record into its fold store, and a run's also into its own folder.
-
-    Paths in the file are relative to the store, so that a folder that was moved is found.
-    """
+    """Write a record into its fold store, with relative paths, and a run's into its folder too."""
     content = asdict(record)
     del content["root"]
     content["folder"] = os.path.relpath(record.folder, record.root) if record.folder else ""
@@ -212,7 +183,7 @@ def load_run(path: Path) -> RunRecord:
 
 
 def load_sweep(path: Path) -> SweepRecord:
-    """Read the record of a sweep, as `load_run` does that of a configuration."""
+    """Read the record of a sweep."""
     record = _read(path, _SWEEP)
     return replace(record, runs=tuple(_absolute(run, path) for run in record.runs))
 

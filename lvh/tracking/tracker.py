@@ -6,26 +6,25 @@ either. What cannot be written stays on the disk as a record, and is written lat
 
 import json
 import logging
-import queue
+import os
 import select
 import subprocess
 import sys
-import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lvh.errors import LvhError, TrackingFault, masked
-from lvh.tracking.address import TrackingSettings, check_embedded, embedded, resolved_uri
+from lvh.errors import LvhError, TrackingFault
+from lvh.tracking.address import TrackingSettings, check_embedded, embedded
 from lvh.tracking.run_record import RunRecord, SweepRecord
 
 if TYPE_CHECKING:
     from lvh.tracking.mlflow_store import MlflowStore
 
-_SILENCE = 60.0  # s without a line from the worker, after which it is given up
-_FAULTY = 5.0  # s spent on faults, after the last training, after which the store is given up
+_SILENCE = 60.0  # s without an answer from the worker, after which it is given up
+_FAULTY = 5.0  # s of waiting for faults, after which the store is given up
 
 
 class Tracker:
@@ -36,7 +35,7 @@ class Tracker:
 
     def __init__(self, settings: TrackingSettings) -> None:
         """Check what can be checked without MLflow, and start the worker."""
-        self._sent: dict[str, str] = {}
+        self._n_sent = 0
         self._worker: subprocess.Popen[bytes] | None = None
         self.page = ""
         """Place of the experiment in MLflow's UI, once all is recorded."""
@@ -53,7 +52,7 @@ class Tracker:
             start_new_session=True,  # Ctrl-C is for this process
         )
         # not in the command line, which other users can read, for an address has a password
-        self._send(asdict(settings))
+        self._send(self._worker, asdict(settings))
 
     def __enter__(self) -> Self:
         """Return the tracker."""
@@ -70,31 +69,31 @@ class Tracker:
     def track(self, record: RunRecord | SweepRecord) -> None:
         """Have a saved record tracked; of a sweep, also its configurations."""
         if self._worker is not None:
-            path = str(record.path.absolute())
-            self._sent[path] = "the process that records does not answer"
-            self._send(path)
+            self._n_sent += 1
+            self._send(self._worker, str(record.path.absolute()))
 
     def close(self) -> list[str]:
-        """Wait until everything is recorded or the store fails; return what was not recorded.
-
-        A store that is down or hangs costs a few seconds at most.
-        """
-        faults, worker = self._sent, self._worker
-        if worker is None:
+        """Wait until everything is recorded or the store fails; return what was not recorded."""
+        worker, self._worker = self._worker, None
+        if worker is None or worker.stdin is None or worker.stdout is None:
             return []
-        assert worker.stdin is not None
-        assert worker.stdout is not None
         worker.stdin.close()
-        while select.select([worker.stdout], [], [], _SILENCE)[0]:
-            line = worker.stdout.readline()
-            if not line:
+        faults = dict.fromkeys(range(self._n_sent), "the process that records does not answer")
+        faulty, before = 0.0, time.monotonic()
+        while faulty < _FAULTY and select.select([worker.stdout], [], [], _SILENCE)[0]:
+            if not (line := worker.stdout.readline()):
                 break
-            if line.strip():
-                faults, self.page = json.loads(line)
+            number, fault = json.loads(line)
+            faults.pop(number, None)
+            if number < 0:
+                self.page = fault
+            elif fault:
+                faults[number] = fault
+                faulty += time.monotonic() - before
+            before = time.monotonic()
         worker.kill()  # what it has reported is whole
         worker.wait()
         worker.stdout.close()
-        self._worker = None
         if not faults:
             return []
         n, reason = len(faults), next(iter(faults.values()))
@@ -104,52 +103,36 @@ class Tracker:
             f"python -m lvh.track, records them without training"
         ]
 
-    def _send(self, message: object) -> None:
-        assert self._worker is not None
-        assert self._worker.stdin is not None
-        with suppress(OSError):  # it was killed: `close` says what is not recorded
-            self._worker.stdin.write(json.dumps(message).encode() + b"\n")
+    @staticmethod
+    def _send(worker: subprocess.Popen[bytes], message: object) -> None:
+        """Send a line, unless the pipe is full or the worker was killed: `close` says it."""
+        assert worker.stdin is not None
+        os.set_blocking(worker.stdin.fileno(), False)
+        with suppress(OSError):
+            worker.stdin.write(json.dumps(message).encode() + b"\n")
 
 
 def serve() -> None:
-    """Be the worker: open the store, then write the records whose paths come on standard input.
+    """Be the worker: write the records whose paths come on standard input, and say how it went.
 
     When the input ends, at the latest with the process that has started it, what was not written
-    is tried once more. Meanwhile an empty line says that it works; the last line is the report.
+    is tried once more.
     """
-    settings = TrackingSettings(**json.loads(sys.stdin.readline()))
-    paths: queue.Queue[str | None] = queue.Queue()
-    no_more = threading.Event()
+    writer = RecordWriter(TrackingSettings(**json.loads(sys.stdin.readline())))
+    writer.write("")  # opens the store before the first record comes
+    faulty: dict[int, str] = {}
 
-    def read() -> None:  # at once, so that no pipe is ever full
-        for line in sys.stdin:
-            paths.put(json.loads(line))
-        no_more.set()
-        paths.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
-    writer, faults = RecordWriter(settings), dict[str, str]()
-    faulty, fault = 0.0, ""
-
-    def write(path: str) -> None:
-        nonlocal faulty, fault
-        began = time.monotonic()
-        if faulty < _FAULTY:
-            fault = writer.write(path)
-        faults.pop(path, None)
-        if fault and path:
-            faults[path] = fault
-        if no_more.is_set():
-            faulty += time.monotonic() - began if fault else 0.0
-            print(flush=True)
+    def write(number: int, path: str) -> None:
+        if fault := writer.write(path):
+            faulty[number] = path
+        print(json.dumps((number, fault)), flush=True)
 
     with suppress(BrokenPipeError):  # the parent has ended
-        write("")
-        while (path := paths.get()) is not None:
-            write(path)
-        for path in list(faults):  # the store may be back
-            write(path)
-        print(json.dumps((faults, writer.page)), flush=True)
+        for number, line in enumerate(sys.stdin):
+            write(number, json.loads(line))
+        for number, path in list(faulty.items()):  # the store may be back
+            write(number, path)
+        print(json.dumps((-1, writer.page)), flush=True)
 
 
 class RecordWriter:
@@ -159,25 +142,20 @@ class RecordWriter:
         """Take the settings; nothing is opened."""
         self._settings = settings
         self._store: MlflowStore | None = None
-
-    @property
-    def page(self) -> str:
+        self.page = ""
         """Place of the experiment in MLflow's UI; empty until the store is open."""
-        return "" if self._store is None else self._store.page
 
     def write(self, path: str) -> str:
         """Write a record, unless all of it is there; return what went wrong, or nothing."""
-        try:
-            if self._store is None:
-                from lvh.tracking.mlflow_store import MlflowStore
+        from lvh.tracking.mlflow_store import MlflowStore
+        from lvh.tracking.run_lookup import store_faults
 
-                self._store = MlflowStore(self._settings)
-            if path:
-                self._store.sync(Path(path))
+        try:
+            with store_faults(self._settings, path):
+                self._store = self._store or MlflowStore(self._settings)
+                if path:
+                    self._store.sync(Path(path))
+                self.page = self._store.page
         except LvhError as error:
             return str(error).removeprefix("tracking: ")
-        except Exception as error:  # MLflow and the drivers of its stores raise anything
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            where = masked(resolved_uri(self._settings))
-            return f"cannot use the store of tracking.uri, {where}: {masked(reason[0])}"
         return ""

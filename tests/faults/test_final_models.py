@@ -37,10 +37,6 @@ def network(saved) -> Path:
     return saved("dnn", "ntp")
 
 
-def copied(folder: Path, to: Path) -> Path:
-    return Path(shutil.copytree(folder, to))
-
-
 def replace_member(folder: Path, name: str, data: bytes) -> None:
     """Replace a file and its digest, as an attacker would."""
     (folder / name).write_bytes(data)
@@ -61,19 +57,18 @@ def refusal(folder: Path) -> str:
 # ---- files
 
 
-@pytest.mark.parametrize("layer", ["Lambda", "Dense"])
-def test_a_network_takes_weights_of_its_shape_only_and_no_architecture(layer, network, tmp_path):
+def test_a_network_takes_weights_of_its_shape_only_and_no_architecture(network, tmp_path):
     """A Lambda layer would run code, and a path could lead out of the folder."""
     import keras
 
-    layers = {"Lambda": keras.layers.Lambda(lambda x: x * 2), "Dense": keras.layers.Dense(2)}
-    other = keras.Sequential([keras.Input((3,)), layers[layer]])
+    layers = [keras.layers.Lambda(lambda x: x * 2), keras.layers.Dense(2)]
+    other = keras.Sequential([keras.Input((3,)), *layers])
     other.save(tmp_path / "one.keras")
     with zipfile.ZipFile(tmp_path / "one.keras", "a") as archive:
         archive.writestr("../../escaped", b"x")
-    folder = copied(network, tmp_path / "m")
+    folder = shutil.copytree(network, tmp_path / "m")
     replace_member(folder, "member-1.keras", (tmp_path / "one.keras").read_bytes())
-    assert "expected the weights of this network" in refusal(folder)
+    assert "expected weights of this network" in refusal(folder)
     assert not list(tmp_path.parent.rglob("escaped"))
 
 
@@ -83,7 +78,7 @@ def test_no_code_in_a_model_is_run(network, saved, tmp_path, capsys):
     data = pickle.dumps(Touches(trap))
     (tmp_path / "model.pkl").write_bytes(data)
     assert main(["any", "--model", str(tmp_path / "model.pkl")]) == 2
-    assert "Received: a file" in capsys.readouterr().err
+    assert "expected a final model" in capsys.readouterr().err
     np.savez(tmp_path / "object.npz", hashes=np.array([Touches(trap)], dtype=object))
     for name, folder, bad in (
         ("member-1.keras", network, data),
@@ -91,14 +86,14 @@ def test_no_code_in_a_model_is_run(network, saved, tmp_path, capsys):
         ("training.npz", forest, data),
         ("training.npz", forest, (tmp_path / "object.npz").read_bytes()),
     ):
-        altered = copied(folder, tmp_path / str(len(list(tmp_path.iterdir()))))
+        altered = shutil.copytree(folder, tmp_path / str(len(list(tmp_path.iterdir()))))
         replace_member(altered, name, bad)
         assert "expected" in refusal(altered)
     assert not trap.exists()
     from sklearn.preprocessing import FunctionTransformer
     from skops.io import dumps
 
-    folder = copied(forest, tmp_path / "m")
+    folder = shutil.copytree(forest, tmp_path / "m")
     for function in (os.system, np.load, np.exp):  # skops itself trusts the last
         replace_member(folder, "member-1.skops", dumps(FunctionTransformer(function)))
         assert "expected a classifier" in refusal(folder)
@@ -107,7 +102,7 @@ def test_no_code_in_a_model_is_run(network, saved, tmp_path, capsys):
 
 
 def test_an_altered_member_is_refused_and_none_names_a_subject(network, tmp_path, cohort):
-    folder = copied(network, tmp_path / "m")
+    folder = shutil.copytree(network, tmp_path / "m")
     data = bytearray((folder / "member-2.keras").read_bytes())
     data[len(data) // 2] ^= 1
     (folder / "member-2.keras").write_bytes(data)
@@ -126,15 +121,14 @@ def test_an_altered_member_is_refused_and_none_names_a_subject(network, tmp_path
         (["files"], {"../member-1.keras": "0"}, "files: expected member-1.keras, member-2.keras"),
         (["settings", "model"], {"name": "lambda"}, "settings.model"),
         (["settings", "model", "_target_"], "os.system", "expected the fields and values"),
-        (["format"], 7, "format"),
-        (["format"], 4, "Received: 4, of an earlier version of lvh: fit the model again with"),
+        (["format"], 4, "format: Input should be 6"),
         (["threshold"], "__import__('os')", "threshold"),
         (["run_key"], "' or ''='", "run_key"),
         (["name"], "\x1b[2J", "name"),
     ],
 )
 def test_a_description_chooses_from_what_is_known(path, value, reason, network, tmp_path):
-    folder = copied(network, tmp_path / "m")
+    folder = shutil.copytree(network, tmp_path / "m")
     described = json.loads((folder / "model.json").read_text())
     parent = described
     for key in path[:-1]:
@@ -165,8 +159,7 @@ def test_another_sampling_frequency_is_refused_or_resampled(saved, cohort, tmp_p
     slow = resample_poly(cohort.signals[0].astype(np.float64), 1, 5, axis=0, padtype="line")
     path = write_record(tmp_path, cohort, fs=100, signal=slow, gain=10_000)
     message = outcome(on_signals, path, capsys)
-    assert "expected 500 Hz" in message
-    assert "Received: 100 Hz. --resample converts it" in message
+    assert "expected 500 Hz. Received: 100 Hz. --resample converts it" in message
     (one,) = predicted(on_signals, path, capsys=capsys, more=("--resample",))
     digital = np.rint(slow * 10_000) / 10_000
     again = resample_poly(digital, 5, 1, axis=0, padtype="line").astype(np.float32)
@@ -186,7 +179,7 @@ def test_fiducials_are_found_where_there_are_none(network, cohort, data_set, tmp
     with_files, without = predicted(network, annotated, bare, capsys=capsys)
     assert (with_files["fiducials"], without["fiducials"]) == ("annotated", "found")
     assert with_files["sokolow_lyon"] == pytest.approx(without["sokolow_lyon"], abs=0.2)
-    other = copied(network, tmp_path / "found")
+    other = shutil.copytree(network, tmp_path / "found")
     text = (other / "model.json").read_text()
     assert text.count('"delineation": "annotated"') == 1
     changed = text.replace('"delineation": "annotated"', '"delineation": "found"')
@@ -204,7 +197,7 @@ def test_age_and_sex_are_asked_for_where_they_are_inputs(network, cohort, data_s
     header = path.with_suffix(".hea")
     lines = header.read_text().splitlines(keepends=True)
     header.write_text("".join(line for line in lines if "<sex>" not in line))
-    assert "--age and --sex give them" in outcome(network, path, capsys)
+    assert "expected age and sex" in outcome(network, path, capsys)
     sex = "male" if cohort.male[0] else "female"
     typed = ("--age", f"{cohort.age[0]:.0f}", "--sex", sex)
     (given,) = predicted(network, path, capsys=capsys, more=typed)

@@ -3,7 +3,6 @@
 import http.client
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -90,24 +89,13 @@ def test_it_answers_what_predict_prints(folder, served, cohort, tmp_path, capsys
         assert one == pytest.approx({name: other[name] for name in one}, abs=1e-6)
 
 
-def with_sample(signal: list, value: object) -> dict:
-    """Return an input whose eighth sample of the fourth lead is another."""
-    changed = json.loads(json.dumps(signal))
-    changed[0][7][3] = value
-    return {"signal": changed}
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({}, "params.fs: expected the sampling frequency"),
         ({"fs": 100}, "expected 500 Hz"),
-        ({"fs": "x"}, ""),
         ({"fs": 500, "leads": ["i", "ii"]}, "params.leads: expected"),
-        (lambda s: with_sample(s, math.nan), "expected finite samples"),
-        (lambda s: with_sample(s, None), ""),
-        (lambda s: {"signal": "/etc/passwd"}, "could not convert string to float"),
-        (lambda s: {"signal": s[0]}, "does not match expected shape"),
+        (lambda s: {"signal": [[[math.nan] * 12, *s[0][1:]]]}, "expected finite samples"),
         (lambda s: {"signal": [[row[:11] for row in s[0]]]}, "does not match expected shape"),
         (
             lambda s: {"signal": [[[*row[:4], row[5], row[4], *row[6:]] for row in s[0]]]},
@@ -133,20 +121,5 @@ def test_bad_values_are_refused_with_the_reason_and_nothing_is_guessed(
     assert reason in answer["message"]
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b'{"inputs": {}}', b'{"data": 1}'])
-def test_other_requests_are_refused(body, served):
-    status, answer = served.post(body)
-    assert status == 400
-    assert "Traceback" not in answer["message"]
-
-
 def test_it_listens_on_this_machine_only(served):
     assert listening(served.port) == {"0100007F"}
-
-
-@pytest.mark.slow
-def test_a_killed_command_leaves_no_server(folder, tmp_path):
-    server = Served(folder, tmp_path / "log")
-    os.kill(server.process.pid, signal.SIGKILL)
-    server.process.wait(60)
-    until(lambda: not listening(server.port), "MLflow's server ends with the command")

@@ -1,10 +1,10 @@
 """A sweep against real servers: many commands, one study, nothing done twice, nothing lost."""
 
-import importlib.util
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -22,24 +22,17 @@ TWELVE = (*CNN, "kernel=250,400,500", "stride=5,10,50,125")
 SIX = (*CNN, "kernel=250,400,500", "stride=50,125")
 
 
-def lacking(what: str) -> None:
+def need(is_there: object, what: str) -> None:
     """Skip, or fail where the servers are promised to be there."""
-    if os.environ.get("LVH_NEED_SERVICES") == "1":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
-def need(module: str, package: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        lacking(f"{module} is missing: pip install '{package}'")
+    if not is_there:
+        (pytest.fail if os.environ.get("LVH_NEED_SERVICES") == "1" else pytest.skip)(what)
 
 
 @pytest.fixture(scope="module")
 def postgres_programs() -> Path:
-    need("psycopg", "psycopg[binary]")
+    need(find_spec("psycopg"), "psycopg is missing: pip install 'psycopg[binary]'")
     found = programs_of_postgres()
-    if found is None:
-        lacking("PostgreSQL is missing: apt install postgresql")
+    need(found, "PostgreSQL is missing: apt install postgresql")
     return found
 
 
@@ -93,7 +86,8 @@ def test_commands_share_a_study_and_one_of_them_is_killed(postgres, mlflow, begi
 @pytest.mark.parametrize("launcher", ["submitit", "ray"])
 def test_a_launcher_starts_the_processes(launcher, begin, tmp_path):
     if launcher == "submitit":
-        need("hydra_plugins.hydra_submitit_launcher", "hydra-submitit-launcher")
+        plugin = find_spec("hydra_plugins.hydra_submitit_launcher")
+        need(plugin, "submitit is missing: pip install hydra-submitit-launcher")
         given = ["hydra/launcher=submitit_local"]
     else:
         for module in ("ray", "hydra_plugins.hydra_ray_launcher"):  # in no lock: they are large
