@@ -105,5 +105,5 @@ def test_a_superclass_has_the_codes_that_the_statements_give_it(tmp_path):
         assert (name, label.tolist()) == ("MI", expected)
         assert meaning == f"MI: any of {', '.join(['IMI'] if n == 2 else ['AMI', 'IMI'])}"
     (tmp_path / "scp_statements.csv").write_text("code,description\n")
-    with pytest.raises(InputError, match="expected the column of codes"):
+    with pytest.raises(InputError, match="and the columns Unnamed: 0 description"):
         ptbxl._label(tmp_path, table, "MI")

@@ -17,7 +17,6 @@ from lvh.files import made_whole
 _SUMS = "SHA256SUMS.txt"
 _SUM_LINE = re.compile(r"([0-9a-fA-F]{64})  ?(?:\./)?(\S.*)")  # as `find .` names files
 _TIMEOUT = 30.0  # seconds a server may stay silent
-_CHUNK_BYTES = 1024 * 1024
 # all that zipfile and zlib raise on damaged input, but OSError: that one is the disk's
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
 
@@ -36,7 +35,6 @@ class Archive:
     sums_sha256: str | None
     variable: str = "LVH_LUDB_ROOT"  # names its folder, where it is on the disk already
     warning: str = ""  # what a user should know before the download
-    needed_bytes: int = 0  # disk that it takes while it is unpacked
 
 
 def fetch(archive: Archive, into: Path) -> Path:
@@ -56,13 +54,6 @@ def fetch(archive: Archive, into: Path) -> Path:
             return into
         for leftover in into.parent.glob(f".{into.name}-*"):  # of a killed process
             shutil.rmtree(leftover, ignore_errors=True)
-        free = shutil.disk_usage(into.parent).free
-        if free < archive.needed_bytes:
-            raise EnvironmentFault(
-                f"{into.parent}: expected {archive.needed_bytes / 1e9:.1f} GB of free disk "
-                f"for {archive.title} and its archive. Received: {free / 1e9:.1f} GB. "
-                "XDG_CACHE_HOME names the folder of another disk"
-            )
         with made_whole(into) as whole:
             _fetch(archive, whole.parent).rename(whole)
     return into
@@ -75,9 +66,7 @@ def _fetch(archive: Archive, folder: Path) -> Path:
 
     pooch.get_logger().setLevel("WARNING")
     _log.info("%s: downloading %s%s", archive.title, archive.url, archive.warning)
-    downloader = pooch.HTTPDownloader(
-        progressbar=sys.stderr.isatty(), chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT
-    )
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=_TIMEOUT)
     try:
         # makes no links, leaves no folder, writes no more bytes than a member declares
         files = pooch.retrieve(

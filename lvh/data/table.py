@@ -1,8 +1,4 @@
-"""Anyone's own records: a table with a row a record, and their signals, if there are any.
-
-The signals are one NumPy array for all records, or a file a record. Records that cannot be used are
-left out and counted, each with its reason, or fail the run.
-"""
+"""Anyone's own records: a table with a row a record, and their signals, if there are any."""
 
 import logging
 import os
@@ -120,17 +116,18 @@ def load(settings: TableSettings) -> Cohort:
             kind, the label not one of two, or a record flawed where that fails the run.
         EnvironmentFault: The package that reads the table or a record is not installed.
     """
-    path = Path(os.path.expanduser(settings.path)).resolve()
-    table = read_table(path)
+    path, table = _table(settings)
     columns = {role: _column(path, table, settings, role) for role in _ROLES}
     check_roles(columns)
-    _check_used(path, table, columns, settings)
     names = names_of(path, table, columns)
     label, faults = labels_of(path, columns["label"], settings.positive)
-    if (subjects := columns["subject"]) is None:
-        _check_no_subject(path, table, settings)
-    else:
+    if (subjects := columns["subject"]) is not None:
         faults = np.where(faults == "", subject_faults(path, subjects), faults)
+    elif settings.subject is not None and (likely := [*filter(LIKELY_SUBJECT.fullmatch, table)]):
+        raise InputError(
+            f"data.subject: expected the column of subjects in {path}, all of whose records are in "
+            f"one fold. Is it {likely[0]}? data.subject=null says that there is none"
+        )
     signals = _signals(path, columns["path_column"], names, settings)
     faults = np.where(faults == "", signals.faults, faults)
     used, dropped = np.flatnonzero(faults == ""), _dropped(path, names, faults, settings)
@@ -164,37 +161,6 @@ def load(settings: TableSettings) -> Cohort:
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
 
 
-def _check_used(
-    path: Path,
-    table: "pd.DataFrame",
-    columns: "dict[str, pd.Series[str] | None]",
-    settings: TableSettings,
-) -> None:
-    """Refuse settings of signals where there are none; say which columns may be meant."""
-    if settings.signals is None and columns["path_column"] is None:
-        for name in _OF_SIGNALS:
-            if getattr(settings, name) != _USUAL[name]:
-                raise InputError(
-                    f"data.{name}: expected signals: data.signals=FILE.npy, or data.path_column= "
-                    f"the column of files in {path}. Received: a table of numbers alone"
-                )
-    for role in ("age", "sex"):
-        wanted = getattr(settings, role)
-        same = [one for one in table.columns if one.casefold() == str(wanted).casefold()]
-        if columns[role] is None and same:
-            _log.warning("%s: data.%s=%s takes this column as the %s", path, role, same[0], role)
-
-
-def _check_no_subject(path: Path, table: "pd.DataFrame", settings: TableSettings) -> None:
-    """Refuse a table whose column of subjects has another name, unless there is to be none."""
-    likely = [name for name in table if LIKELY_SUBJECT.fullmatch(name)]
-    if settings.subject is not None and likely:
-        raise InputError(
-            f"data.subject: expected the column of subjects in {path}, all of whose records are in "
-            f"one fold. Is it {likely[0]}? data.subject=null says that there is none"
-        )
-
-
 def _dropped(
     path: Path, names: list[str], faults: Texts, settings: TableSettings
 ) -> list[tuple[str, str]]:
@@ -212,11 +178,11 @@ def _dropped(
 
 def state(settings: TableSettings) -> object:
     """Return names, sizes and times of change of the files that `load` would read."""
-    path = Path(os.path.expanduser(settings.path)).resolve()
+    path, table = _table(settings)
     paths = {path}
     if settings.signals is not None:
         paths.add(Path(os.path.expanduser(settings.signals)))
-    elif (files := _column(path, read_table(path), settings, "path_column")) is not None:
+    elif (files := _column(path, table, settings, "path_column")) is not None:
         paths |= {(path.parent / os.path.expanduser(file)).parent for file in files}
     folders = [folder_state(one) for one in sorted(paths) if one.is_dir()]
     stats = [one.stat() for one in sorted(paths) if one.is_file()]
@@ -236,6 +202,11 @@ def _signals(
         seconds=settings.seconds,
     )
     if settings.signals is None and files is None:
+        if unused := [name for name in _OF_SIGNALS if getattr(settings, name) != _USUAL[name]]:
+            raise InputError(
+                f"data.{unused[0]}: expected signals: data.signals=FILE.npy, or data.path_column= "
+                f"the column of files in {path}. Received: a table of numbers alone"
+            )
         n = len(names)
         return TableSignals(np.zeros((n, 0, 0), np.float32), (), 0.0, np.full(n, ""))
     try:
@@ -250,13 +221,17 @@ def _signals(
 
 def file_of(settings: TableSettings, record: str) -> Path:
     """Return the file with the signals of a record."""
-    path = Path(os.path.expanduser(settings.path)).resolve()
-    table = read_table(path)
+    path, table = _table(settings)
     columns = {role: _column(path, table, settings, role) for role in ("record", "path_column")}
     files = columns["path_column"]
     assert files is not None
     file: str = files[names_of(path, table, columns).index(record)]
     return path.parent / os.path.expanduser(file)
+
+
+def _table(settings: TableSettings) -> "tuple[Path, pd.DataFrame]":
+    path = Path(os.path.expanduser(settings.path)).resolve()
+    return path, read_table(path)
 
 
 def _column(
@@ -267,10 +242,8 @@ def _column(
     if name is None or (name not in table and name == _USUAL[role]):
         return None
     if name not in table:
-        same = [one for one in table.columns if str(one).casefold() == str(name).casefold()]
-        hint = f" (did you mean {same[0]}?)" if same else ""
         raise InputError(
-            f"data.{role}: expected a column of {path}. Received: {excerpt(name)}; it has "
-            f"{', '.join(table.columns[:30])}{hint}"
+            f"data.{role}: expected a column of {path}: {', '.join(table.columns[:30])}. "
+            f"Received: {excerpt(name)}"
         )
     return table[name]

@@ -37,9 +37,9 @@ def names_of(
     path: Path, table: "pd.DataFrame", columns: "dict[str, pd.Series[str] | None]"
 ) -> list[str]:
     """Return the names of the records: their column, their files, or numbers from 1."""
-    given = (columns[role] for role in ("record", "path_column"))
-    numbered = [str(at + 1) for at in range(len(table))]
-    names = next((column.tolist() for column in given if column is not None), numbered)
+    names = [str(at + 1) for at in range(len(table))]
+    for column in (columns["path_column"], columns["record"]):
+        names = names if column is None else column.tolist()
     try:
         check_names(names, len(names))
     except InputError as error:
@@ -60,23 +60,20 @@ def labels_of(
     """Return the label of each row, and `no label` where it is missing, else an empty text."""
     assert column is not None  # it has no usual name
     missing, texts = is_missing(column), column.str.casefold()
-    counts = column[~missing].value_counts()
-    values = set(counts.index.str.casefold())
-    given, positive = positive, None if positive is None else positive.strip().casefold()
-    shown = ", ".join(f"{excerpt(one)} {n} times" for one, n in counts.head(_MOST_NAMED).items())
-    where = f"{path}: column {column.name}"
-    if positive is not None and (len(values) != 2 or positive not in values):
+    values = {*texts[~missing]}
+    yes, no = _YES, _NO
+    if positive is not None:
+        yes = {positive.strip().casefold()}
+        no = values - yes if len(values) == 2 else set()
+    if not (values <= yes | no and values & yes and values & no):
+        counts = column[~missing].value_counts().head(_MOST_NAMED)
+        shown = ", ".join(f"{excerpt(one)} {n} times" for one, n in counts.items())
         raise InputError(
-            f"data.positive: expected one of the two values of {where}. "
-            f"Received: {excerpt(given)}; it has {shown or 'none'}"
+            f"data.label: expected 0 and 1, false and true, or no and yes in {path}: column "
+            f"{column.name}; or two values, of which data.positive=VALUE names the label. "
+            f"Received: {shown or 'nothing'}, and data.positive={positive}"
         )
-    if positive is None and not (values <= _YES | _NO and values & _YES and values & _NO):
-        hint = "; data.positive=VALUE says which of the two is the label" * (len(values) == 2)
-        raise InputError(
-            f"data.label: expected 0 and 1, false and true, or no and yes in {where}. "
-            f"Received: {shown or 'nothing'}{hint}"
-        )
-    label = texts.isin(_YES) if positive is None else texts == positive
+    label = texts.isin(yes)
     return np.asarray(label, dtype=np.int64), np.where(missing, "no label", "")
 
 

@@ -39,14 +39,11 @@ def read_table(path: Path) -> "pd.DataFrame":
         table = _parquet(data) if path.suffix.lower() == ".parquet" else _text(data)
     except ImportError:
         raise EnvironmentFault(
-            f"{path}: expected the package pyarrow, which reads Parquet. Received: none. "
-            "Install it: pip install pyarrow"
+            f"{path}: expected the package pyarrow. Received: none. pip install pyarrow"
         ) from None
-    except UnicodeDecodeError:  # other letters in place of these would be one name for two
-        raise InputError(f"{path}: expected text in UTF-8. Save the table as UTF-8") from None
     except (ValueError, OSError) as error:  # pandas and pyarrow raise several kinds of them
         reason = excerpt((str(error).strip() or type(error).__name__).splitlines()[0])
-        raise InputError(f"{path}: expected a table. Received: {reason}") from None
+        raise InputError(f"{path}: expected a table in UTF-8. Received: {reason}") from None
     names = [str(name) for name in table.columns]
     if names and names[0] == "":  # the numbers of the rows, as pandas writes them
         table, names = table.iloc[:, 1:], names[1:]
@@ -88,8 +85,7 @@ def _text(data: bytes) -> "pd.DataFrame":
     table = rows.iloc[1:].set_axis(rows.iloc[0].str.strip().tolist(), axis=1)
     table = table.reset_index(drop=True)
     if separator != ",":
-        for at in range(table.shape[1]):
-            column = table.iloc[:, at]
+        for at, (_, column) in enumerate(table.items()):  # two may have one name
             known = column[~is_missing(column)]
             if known.str.fullmatch(_COMMA_NUMBER, flags=re.IGNORECASE).all():
                 table.isetitem(at, column.str.replace(",", "."))

@@ -1,8 +1,7 @@
 """The signals of a table of records: one NumPy array for all, or a file a record."""
 
 import hashlib
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,8 @@ import numpy.typing as npt
 from lvh.data import cache
 from lvh.data.array_checks import signal_fault, unit_fault
 from lvh.data.lazy_array import LOADED_BYTES, Floats, Inputs, mapped
-from lvh.data.readers.leads import (
-    ReadOptions,
-    lead_key,
-    millivolts_per_unit,
-    sampling_frequency,
-)
+from lvh.data.readers.arrays import open_signals
+from lvh.data.readers.leads import ReadOptions, lead_key, millivolts_per_unit, sampling_frequency
 from lvh.data.readers.record import read_leads
 from lvh.errors import InputError, excerpt
 
@@ -64,30 +59,35 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
     Raises:
         InputError: The file holds no such array, or names, sampling frequency or part do not fit.
     """
-    stored, n = _open(path), len(records)
-    array = stored["signals"]
-    if "records" in stored and stored["records"].astype(str).tolist() != list(records):
-        raise InputError(
-            f"data.signals: {path}: expected the records of the table, in its order. "
-            f"Received: {excerpt(' '.join(stored['records'].astype(str)))}"
-        )
-    if array.dtype.kind not in "iuf" or array.ndim not in (2, 3) or len(array) != n:
-        raise InputError(
-            f"data.signals: {path}: expected numbers of {n} records, as the table has rows, of "
-            "shape (n_records, n_samples, n_leads), or (n_records, n_samples) of one lead. "
-            f"Received: {array.dtype} of shape {array.shape}"
-        )
-    leads = _leads(path, stored, options)
+    stored, n = open_signals(path), len(records)
+    array, own_leads = stored.signals, tuple(map(lead_key, stored.leads))
+    leads = options.leads or own_leads
+    for field, expected, received in (
+        ("signals", stored.records or (*records,), (*records,)),
+        ("leads", own_leads or leads, leads),
+    ):
+        if expected != received:
+            raise InputError(
+                f"data.{field}: expected {excerpt(expected)}, as {path} says, in its order. "
+                f"Received: {excerpt(received)}"
+            )
     shape = array.shape[1:] if array.ndim == 3 else (*array.shape[1:], 1)
-    is_turned = shape[1] != len(leads) == shape[0]  # (n_records, n_leads, n_samples)
-    n_samples, n_leads = reversed(shape) if is_turned else shape
-    if not leads or n_leads != len(leads):
+    is_turned = shape[-1] != len(leads) == shape[0]  # (n_records, n_leads, n_samples)
+    if (
+        array.dtype.kind not in "iuf"
+        or array.ndim not in (2, 3)
+        or len(array) != n
+        or not leads
+        or shape[0 if is_turned else 1] != len(leads)
+    ):
         raise InputError(
-            f"data.leads: expected names of the leads in {path}, of shape {array.shape}. "
-            f"Received: {' '.join(leads) or 'none'}"
+            f"data.signals and data.leads: expected numbers of shape ({n}, n_samples, n_leads), or "
+            f"({n}, n_samples) of one lead, and the names of the leads. Received: {array.dtype} of "
+            f"shape {array.shape} and {len(leads)} names in {path}"
         )
-    fs = sampling_frequency(path, _own_fs(path, stored), options)
-    factor = millivolts_per_unit(path, leads[0], str(stored.get("unit", "")), options)
+    n_samples = shape[1 if is_turned else 0]
+    fs = sampling_frequency(path, stored.fs, options)
+    factor = millivolts_per_unit(path, leads[0], stored.unit, options)
     first, last = _part(path, n_samples, fs, options)
 
     def in_mv(values: npt.NDArray[Any], _: object = None) -> Floats:
@@ -96,30 +96,11 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
             return (turned[:, first:last] * factor).astype(np.float32)
 
     values: Inputs
-    if 4 * n * (last - first) * n_leads > LOADED_BYTES and path.suffix == ".npy":
-        values = mapped(path).map(in_mv, (last - first, n_leads))
+    if 4 * n * (last - first) * len(leads) > LOADED_BYTES and path.suffix == ".npy":
+        values = mapped(path).map(in_mv, (last - first, len(leads)))
         return TableSignals(values, leads, fs, _faults(values.chunks(), leads, options))
     values = in_mv(np.asarray(array))
     return TableSignals(values, leads, fs, _faults([values], leads, options))
-
-
-def _leads(path: Path, stored: Mapping[str, Any], options: ReadOptions) -> tuple[str, ...]:
-    """Return the names of the leads, which the settings or the file say, or both the same."""
-    own_leads = tuple(lead_key(str(lead)) for lead in np.atleast_1d(stored.get("leads", ())))
-    if own_leads and options.leads not in ((), own_leads):
-        raise InputError(
-            f"data.leads: expected {' '.join(own_leads)}, as {path} says. "
-            f"Received: {' '.join(options.leads)}"
-        )
-    return options.leads or own_leads
-
-
-def _own_fs(path: Path, stored: Mapping[str, Any]) -> float | None:
-    try:
-        return float(stored["fs"]) if "fs" in stored else None
-    except (TypeError, ValueError):
-        received = excerpt(stored["fs"].tolist())
-        raise InputError(f"{path}: fs: expected one number, Hz. Received: {received}") from None
 
 
 def _part(path: Path, n_samples: int, fs: float, options: ReadOptions) -> tuple[int, int]:
@@ -132,22 +113,6 @@ def _part(path: Path, n_samples: int, fs: float, options: ReadOptions) -> tuple[
             f"Received: {options.start:g} and {options.seconds}"
         )
     return first, last
-
-
-def _open(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Open a `.npy` file, which is not read yet, or read the arrays of a `.npz` file."""
-    try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        arrays = {"signals": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or excerpt(str(error))
-        raise InputError(
-            f"data.signals: {path}: expected a .npy or .npz file of numbers. Received: {reason}"
-        ) from None
-    if "signals" not in arrays:
-        names = excerpt(" ".join(arrays))
-        raise InputError(f"data.signals: {path}: expected the array `signals`. Received: {names}")
-    return arrays
 
 
 def _parse(paths: Sequence[Path | None], options: ReadOptions) -> cache.Arrays:
@@ -166,28 +131,26 @@ def _parse(paths: Sequence[Path | None], options: ReadOptions) -> cache.Arrays:
                 f"has; data.leads chooses some. Received: {' '.join(own_leads)} at {own_fs:g} Hz"
             )
         records[row] = mv[:, [own_leads.index(lead) for lead in leads]]
-    if not records:
-        raise InputError("data.path_column: expected a file a record. Received: no file")
     lengths = {len(mv) for mv in records.values()}
-    n_samples = min(lengths) if options.seconds is None else round(options.seconds * fs)
-    if options.seconds is None and len(lengths) > 1:
+    if not records or (options.seconds is None and len(lengths) > 1):
         raise InputError(
-            f"data.seconds: expected how much of each record is read, for they last from "
-            f"{n_samples / fs:g} to {max(lengths) / fs:g} s; shorter ones are dropped"
+            "data.path_column and data.seconds: expected a file a record, and how much of each is "
+            f"read where they differ in length. Received: files of {sorted(lengths)} samples"
         )
+    n_samples = min(lengths) if options.seconds is None else round(options.seconds * fs)
     signals = np.zeros((len(paths), n_samples, len(leads)), np.float32)
-    is_short = {row: len(mv) < n_samples for row, mv in records.items()}
+    too_short = {row: "no file" for row in range(len(paths)) if row not in records}
     for row, mv in records.items():
-        signals[row] = 0 if is_short[row] else mv[:n_samples]
-    faults = _faults([signals], leads, options).astype(object)
-    for row in range(len(paths)):
-        if is_short.get(row, True):
-            faults[row] = f"shorter than {options.seconds:g} s" if row in records else "no file"
+        if len(mv) < n_samples:
+            too_short[row] = f"shorter than {options.seconds:g} s"
+        else:
+            signals[row] = mv[:n_samples]
+    faults = _faults([signals], leads, options).tolist()
     return {
         "signals": signals,
         "leads": np.array(leads),
         "fs": np.array(fs),
-        "faults": faults.astype(str),
+        "faults": np.array([too_short.get(row, fault) for row, fault in enumerate(faults)]),
     }
 
 

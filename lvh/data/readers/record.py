@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lvh.data.array_checks import signal_fault
 from lvh.data.cohort import LEADS, MAX_AGE, Cohort, Delineation, fingerprint
-from lvh.data.readers import dicom_record, edf_record, table_record, wfdb_record, xml_record
+from lvh.data.readers import arrays, dicom_record, edf_record, table_record, wfdb_record, xml_record
 from lvh.data.readers.leads import (
     DERIVED,
     MAX_BYTES,
@@ -27,17 +27,17 @@ from lvh.data.readers.leads import (
 from lvh.errors import EnvironmentFault, InputError, LvhError, excerpt
 from lvh.files import read_bytes
 
-_READERS: dict[str, tuple[str, Callable[[Path, bytes, ReadOptions], Recording]]] = {
-    ".csv": ("a table", table_record.read_table),
-    ".tsv": ("a table", table_record.read_table),
-    ".txt": ("a table", table_record.read_table),
-    ".parquet": ("a Parquet table", table_record.read_parquet),
-    ".npy": ("a NumPy array", table_record.read_array),
-    ".npz": ("NumPy arrays", table_record.read_arrays),
-    ".edf": ("a whole EDF file", edf_record.read),
-    ".bdf": ("a whole BDF file", edf_record.read),
-    ".dcm": ("a DICOM waveform", dicom_record.read),
-    ".xml": ("HL7 aECG or MUSE XML", xml_record.read),
+_READERS: dict[str, Callable[[Path, bytes, ReadOptions], Recording]] = {
+    ".csv": table_record.read_table,
+    ".tsv": table_record.read_table,
+    ".txt": table_record.read_table,
+    ".parquet": table_record.read_parquet,
+    ".npy": arrays.read,
+    ".npz": arrays.read,
+    ".edf": edf_record.read,
+    ".bdf": edf_record.read,
+    ".dcm": dicom_record.read,
+    ".xml": xml_record.read,
 }
 _NO_OPTIONS = ReadOptions()
 _MAX_RATIO = 1000
@@ -89,38 +89,31 @@ def read(
         male=[bool(known_male)],
         leads=leads,
     )
-    notes = _left_out(recording) if leads == LEADS else []
-    notes += _replaced(recording, age, male)
     own_waves = recording.delineation if leads == LEADS and not options.is_part else None
     cohort = replace(
         cohort,
-        note="; ".join(notes),
+        note="; ".join(_notes(recording, leads, {"age": age, "male": male})),
         unit="other" if options.unit == "other" else "mV",
         delineation=own_waves or cohort.delineation,
     )
     return cohort if fs in (None, own_fs) else _resample(cohort, fs)
 
 
-def _left_out(recording: Recording) -> list[str]:
-    """Name the signals that are none of the twelve leads, and the leads that no signal is."""
-    names = [signal.name for signal in recording.signals]
-    others = ", ".join(excerpt(name) for name in names if lead_name(name) is None)
+def _notes(
+    recording: Recording, leads: tuple[str, ...], given: dict[str, float | None]
+) -> list[str]:
+    """Name leads that follow from others, signals that are no lead, and what the user replaces."""
     notes = []
-    if DERIVED[0] not in map(lead_name, names):
+    names = [signal.name for signal in recording.signals] if leads == LEADS else []
+    if names and DERIVED[0] not in map(lead_name, names):
         notes.append(f"{' '.join(DERIVED)} follow from i and ii")
-    if others:
+    if others := ", ".join(excerpt(name) for name in names if lead_name(name) is None):
         notes.append(f"left out, for they are none of the twelve leads: {others}")
+    for name, value in given.items():
+        own = getattr(recording, name)
+        if value not in (None, own) and own is not None and own == own:
+            notes.append(f"--{'sex' if name == 'male' else name} replaces that of the file")
     return notes
-
-
-def _replaced(recording: Recording, age: float | None, male: bool | None) -> list[str]:
-    """Name what the user says in place of the file."""
-    pairs = (("age", age, recording.age), ("sex", male, recording.male))
-    return [
-        f"--{name} replaces that of the file"
-        for name, mine, own in pairs
-        if mine not in (None, own) and own is not None and own == own
-    ]
 
 
 def record_name(path: Path) -> str:
@@ -160,17 +153,8 @@ def unlabelled_cohort(
 
 def _recording(path: Path, options: ReadOptions) -> Recording:
     """Read a file; any error of its library becomes one line."""
-    if path.suffix.lower() == ".scp":
-        raise InputError(
-            f"{path}: expected another format than SCP-ECG. BioSig converts it to EDF: "
-            "save2gdf -f=EDF FILE.scp FILE.edf"
-        )
-    title, reader = _READERS.get(path.suffix.lower(), ("a WFDB record", None))
-    if reader and path.is_file() and (size := path.stat().st_size) > MAX_BYTES:
-        raise InputError(
-            f"{path}: expected at most {MAX_BYTES} bytes. Received: {size}. Convert it to WFDB "
-            "(edf2mit, wfdb.io.convert), of which --start and --seconds read a part"
-        )
+    suffix = path.suffix.lower()
+    reader = _READERS.get(suffix)
     try:
         with warnings.catch_warnings(action="ignore"):
             if reader is None:
@@ -180,13 +164,15 @@ def _recording(path: Path, options: ReadOptions) -> Recording:
         raise
     except ImportError as error:
         package = error.name or "pyarrow"  # pandas does not name it
+        extra = "pyarrow" if package == "pyarrow" else "'lvh[ecg]'"
         raise EnvironmentFault(
-            f"{path}: expected the package {package}, which reads {title}. Received: none. "
-            + ("pip install pyarrow" if package == "pyarrow" else "pip install 'lvh[ecg]'")
+            f"{path}: expected the package {package}, which reads it. Received: none. "
+            f"pip install {extra}"
         ) from None
     except Exception as error:  # the libraries raise a dozen kinds for a malformed file
         reason = excerpt((str(error) or type(error).__name__).splitlines()[0])
-        raise InputError(f"{path}: expected {title}. Received: {reason}") from error
+        kind = f"a whole {suffix[1:].upper()} file" if reader else "a WFDB record"
+        raise InputError(f"{path}: expected {kind}. Received: {reason}") from error
 
 
 def read_leads(
@@ -207,46 +193,28 @@ def read_leads(
     recording = _recording(path, options)
     names = [signal.name for signal in recording.signals]
     places = find_leads(path, names, leads, some_follow=not as_any)
-    columns, fs = _columns(path, recording, places, options)
+    chosen = {lead: recording.signals[at] for lead, at in places.items()}
+    kinds = {(signal.fs, len(signal.values)) for signal in chosen.values()}
+    if len(kinds) > 1:
+        raise InputError(
+            f"{path}: expected leads of one sampling frequency and length. Received, in Hz and "
+            f"samples: {sorted(kinds, key=str)}"
+        )
+    fs = sampling_frequency(path, kinds.pop()[0], options)
+    columns = {
+        lead: signal.values * millivolts_per_unit(path, lead, signal.unit, options)
+        for lead, signal in chosen.items()
+    }
     if not as_any:
         i, ii = columns["i"], columns["ii"]
         follow = {"iii": ii - i, "avr": -(i + ii) / 2, "avl": i - ii / 2, "avf": ii - i / 2}
         columns = {lead: (follow | columns)[lead] for lead in LEADS}
-    return recording, _stacked(columns, fs, recording, options), tuple(columns), fs
-
-
-def _columns(
-    path: Path, recording: Recording, places: dict[str, int], options: ReadOptions
-) -> tuple[dict[str, npt.NDArray[np.floating]], float]:
-    """Return each lead in mV, shape (n_samples,), and the sampling frequency in Hz."""
-    chosen = {lead: recording.signals[at] for lead, at in places.items()}
-    frequencies = {signal.fs for signal in chosen.values()}
-    lengths = {len(signal.values) for signal in chosen.values()}
-    if len(frequencies) > 1 or len(lengths) > 1:
-        raise InputError(
-            f"{path}: expected leads of one sampling frequency and length. Received: "
-            f"{sorted(map(str, frequencies))} Hz, {sorted(lengths)} samples"
-        )
-    fs = sampling_frequency(path, frequencies.pop(), options)
-    return {
-        lead: signal.values * millivolts_per_unit(path, lead, signal.unit, options)
-        for lead, signal in chosen.items()
-    }, fs
-
-
-def _stacked(
-    columns: dict[str, npt.NDArray[np.floating]],
-    fs: float,
-    recording: Recording,
-    options: ReadOptions,
-) -> npt.NDArray[np.float32]:
-    """Return the part of the leads that is asked for, shape (n_samples, n_leads)."""
     mv = np.stack(list(columns.values()), axis=1)
     if options.is_part and not recording.is_part:
-        stop = None if options.seconds is None else options.start + options.seconds
-        mv = mv[round(options.start * fs) : None if stop is None else round(stop * fs)]
+        stop = None if options.seconds is None else round((options.start + options.seconds) * fs)
+        mv = mv[round(options.start * fs) : stop]
     with np.errstate(over="ignore"):
-        return mv.astype(np.float32)
+        return recording, mv.astype(np.float32), tuple(columns), fs
 
 
 def _resample(cohort: Cohort, fs: float) -> Cohort:

@@ -29,11 +29,13 @@ _RECORD_LINE = re.compile(
     r"(?: (?P<samples>[1-9][0-9]{,15})(?: .*)?)?)?",
     re.IGNORECASE,
 )
-_SEGMENT_LINE = re.compile(r"(~|[A-Z0-9_-]{1,200}) ([0-9]{1,15})", re.IGNORECASE | re.ASCII)
+_SEGMENT_LINE = re.compile(
+    r"(?P<name>~|[A-Z0-9_-]{1,200}) (?P<samples>[0-9]{1,15})", re.IGNORECASE | re.ASCII
+)
 _SIGNAL_LINE = re.compile(
     r"(?P<file>~?[A-Z0-9_-]{1,200}(?:\.[A-Z0-9_]{1,20})?)"
     r" (?P<storage>[0-9]+(?:x(?P<rate>[1-9][0-9]?))?(?::(?P<skew>[0-9]{1,4}))?(?:\+[0-9]+)?)"
-    rf" (?P<gain>{_NUMBER})(?:\((?P<baseline>-?[0-9]{{1,10}})\))?(?:/(?P<unit>\S+))?"
+    rf" (?P<gain>(?=[0.]*[1-9]){_NUMBER})(?:\((?P<baseline>-?[0-9]{{1,10}})\))?(?:/(?P<unit>\S+))?"
     r"(?: -?[0-9]+(?: (?P<zero>-?[0-9]{1,10})(?: -?[0-9]+"
     r"(?: (?P<checksum>-?[0-9]{1,10})(?: -?[0-9]+(?: (?P<name>.+))?)?)?)?)?)?",
     re.IGNORECASE | re.ASCII,
@@ -80,14 +82,18 @@ def read_header(path: Path, root: Path) -> Header:
         text = data.decode("latin-1")  # the micro sign of many
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     first, *others = [" ".join(line.split()) for line in lines if line[0] != "#"] or [""]
-    match = _RECORD_LINE.fullmatch(first)
-    n_lines = match and int(match["segments"] or match["signals"])
-    if match is None or n_lines != len(others) or not others:
+    match = _matched(path, _RECORD_LINE, first)
+    if not 0 < int(match["segments"] or match["signals"]) == len(others):
         raise InputError(
-            f"{path}: expected a record line `name signals fs samples`, and a line for each signal "
-            f"or segment. Received: {excerpt(first)} and {len(others)} lines"
+            f"{path}: expected a line for each signal or segment, {excerpt(first)}. "
+            f"Received: {len(others)} lines"
         )
-    segments = tuple(_segment(path, line) for line in others) if match["segments"] else ()
+    segments, signals = (), ()
+    if match["segments"]:
+        lines_of = [_matched(path, _SEGMENT_LINE, line) for line in others]
+        segments = tuple((one["name"], int(one["samples"])) for one in lines_of)
+    else:
+        signals = tuple(_signal(_matched(path, _SIGNAL_LINE, line)) for line in others)
     n_samples = int(match["samples"]) if match["samples"] else None
     total = sum(number for _, number in segments)
     if segments and total != n_samples:
@@ -97,29 +103,25 @@ def read_header(path: Path, root: Path) -> Header:
         name=match["name"],
         fs=float(match["fs"]) if match["fs"] else None,
         n_samples=n_samples,
-        signals=() if segments else tuple(_signal(path, line) for line in others),
+        signals=signals,
         comments=tuple(line[1:].strip() for line in lines if line[0] == "#"),
         segments=segments,
     )
 
 
-def _segment(path: Path, line: str) -> tuple[str, int]:
-    match = _SEGMENT_LINE.fullmatch(line)
+def _matched(path: Path, pattern: re.Pattern[str], line: str) -> re.Match[str]:
+    match = pattern.fullmatch(line)
     if match is None:
         raise InputError(
-            f"{path}: expected a segment line `name samples`. Received: {excerpt(line)}"
-        )
-    return match[1], int(match[2])
-
-
-def _signal(path: Path, line: str) -> SignalLine:
-    match = _SIGNAL_LINE.fullmatch(line)
-    if match is None or float(match["gain"]) == 0:
-        raise InputError(
-            f"{path}: expected a signal line `file format gain(baseline)/unit resolution zero "
+            f"{path}: expected a record line `name signals fs samples`, then a line for each "
+            "segment, `name samples`, or signal, `file format gain(baseline)/unit resolution zero "
             "first checksum block lead`: a file in the same folder, a gain above 0. "
             f"Received: {excerpt(line)}"
         )
+    return match
+
+
+def _signal(match: re.Match[str]) -> SignalLine:
     return SignalLine(
         file=match["file"],
         storage=match["storage"],

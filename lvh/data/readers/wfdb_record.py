@@ -1,7 +1,6 @@
 """One record in any of WFDB's formats, by the `wfdb` package, with the fiducials next to it.
 
-The package takes in silence what gives wrong voltages: a gain of 0, half a number, a wrong
-checksum, a unit that is not ASCII. So `lvh.data.readers.wfdb` reads the header.
+The package takes a gain of 0, half a number and a wrong checksum, so `wfdb.py` reads the header.
 """
 
 import hashlib
@@ -86,21 +85,19 @@ def _signals(header: Header, start: int, stop: int | None) -> list[Signal]:
 
 def _joined(header: Header, start: int, stop: int) -> list[Signal]:
     """Read a part of a record of several segments, which must have the same signals."""
-    parts, begin = [], 0
+    parts, end = [], 0
     for name, n_samples in header.segments:
-        first, last = max(start - begin, 0), min(stop - begin, n_samples)
-        begin += n_samples
+        first, last = max(start - end, 0), min(stop - end, n_samples)
+        end += n_samples
         if first >= last:  # outside of the part, or a layout, which has no samples
             continue
-        segment = None
-        if name != "~":
-            segment = read_header(header.path.with_name(f"{name}.hea"), header.path.parent)
+        path = header.path.with_name(f"{name}.hea")
+        segment = None if name == "~" else read_header(path, path.parent)
         kind = segment and (segment.fs, segment.n_samples, segment.segments)
         if segment is None or kind != (header.fs, n_samples, ()):
             raise InputError(
-                f"{header.path}: expected signals at {header.fs} Hz in samples {begin - n_samples} "
-                f"to {begin}; --start and --seconds choose another part. Received: segment {name}, "
-                + ("a gap" if segment is None else f"{segment.n_samples} at {segment.fs} Hz")
+                f"{header.path}: expected {n_samples} samples at {header.fs} Hz before {end}; "
+                f"--start and --seconds choose another part. Received: segment {name}"
             )
         parts.append(_signals(segment, first, last))
     kinds = {tuple((one.name, one.unit, one.fs) for one in part) for part in parts}
@@ -110,21 +107,16 @@ def _joined(header: Header, start: int, stop: int) -> list[Signal]:
             f"one of them. Received: {len(kinds)} kinds of segments"
         )
     return [
-        replace(of_one[0], values=np.concatenate([one.values for one in of_one]))
-        for of_one in zip(*parts, strict=True)
+        replace(same[0], values=np.concatenate([one.values for one in same]))
+        for same in zip(*parts, strict=True)
     ]
-
-
-def _end(header: Header) -> int | None:
-    """Return the number of samples that all signals have when none is late."""
-    latest = max((signal.skew for signal in header.signals), default=0)
-    return header.n_samples and header.n_samples - latest
 
 
 def _part(header: Header, options: ReadOptions) -> tuple[int, int | None]:
     """Return first and last sample to read; refuse what would fill the memory."""
     fs = header.fs or options.fs or 1.0
-    start, stop = round(options.start * fs), _end(header)
+    latest = max((signal.skew for signal in header.signals), default=0)
+    start, stop = round(options.start * fs), header.n_samples and header.n_samples - latest
     if options.seconds is not None:
         stop = min(start + round(options.seconds * fs), stop or 2**63)
     if stop is None:
