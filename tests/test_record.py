@@ -110,38 +110,6 @@ def test_several_samples_a_frame_and_the_layout_of_physionet_challenges(tmp_path
     np.testing.assert_array_equal(record.read(path).signals, framed.signals)
 
 
-@given(
-    lengths=st.lists(st.integers(8, 30), min_size=1, max_size=4),
-    start=st.integers(0, 20),
-    n_samples=st.integers(4, 40),
-)
-@examples(max_examples=25, suppress_health_check=list(HealthCheck))
-def test_segments_are_joined_as_the_wfdb_package_does(tmp_path, lengths, start, n_samples):
-    for number, length in enumerate(lengths):
-        path = write(
-            tmp_path, drawn(number, length, [16] * 12), ["16"] * 12, [f"s{number}.dat"] * 12
-        )
-        header = path.with_suffix(".hea").read_text()
-        (tmp_path / f"s{number}.hea").write_text(header.replace("r 12", f"s{number} 12"))
-    lines = [f"s{number} {length}" for number, length in enumerate(lengths)]
-    text = f"m/{len(lengths)} 12 500 {sum(lengths)}"
-    (tmp_path / "m.hea").write_text("\n".join([text, *lines]))
-    with warnings.catch_warnings(action="ignore"):
-        expected = oracle.rdrecord(str(tmp_path / "m")).p_signal[:, ::-1].astype(np.float32)
-    np.testing.assert_array_equal(record.read(tmp_path / "m").signals[0], expected)
-    options = ReadOptions(start=start / 500, seconds=n_samples / 500)
-    if start < sum(lengths):
-        part = record.read(tmp_path / "m", options=options).signals[0]
-        np.testing.assert_array_equal(part, expected[start : start + n_samples])
-    text = f"m/{len(lengths) + 1} 12 500 {sum(lengths) + 7}"
-    (tmp_path / "m.hea").write_text("\n".join([text, *lines, "~ 7"]))
-    with pytest.raises(InputError, match="--start and --seconds choose another part"):
-        record.read(tmp_path / "m")
-    (tmp_path / "m.hea").write_text("m/1 12 500 9\nm 9")
-    with pytest.raises(InputError, match="Received: segment m"):
-        record.read(tmp_path / "m")
-
-
 @given(skew=st.integers(1, 9), n_samples=st.integers(20, 40))
 @examples(max_examples=9, suppress_health_check=list(HealthCheck))
 def test_a_late_signal_is_aligned(tmp_path, skew, n_samples):
@@ -190,7 +158,7 @@ def test_rates_and_parts_of_long_records(cohort, tmp_path):
         (lambda path: change_header(path, r" \d+ 0 V6", " 1 0 V6"), "lead 'V6': expected checksum"),
         (lambda path: change_header(path, r"500 \d+\n", "500 2000000000\n"), "expected 1 to"),
         (lambda path: change_header(path, r"r\.dat", "../r.dat"), "same folder"),
-        (lambda path: change_header(path, r"r 12", "r/2 12"), "a line for each signal"),
+        (lambda path: change_header(path, r"r 12", "r/2 12"), "a record of one segment"),
     ],
 )
 def test_what_the_wfdb_package_takes_silently_is_refused(cohort, tmp_path, storage, fault, message):

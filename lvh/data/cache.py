@@ -65,14 +65,9 @@ def lock_of(path: Path) -> FileLock:
 
 
 def load_or_build(path: Path, build: Callable[[], Arrays]) -> Arrays:
-    """Return the arrays stored at `path`, or build and store them.
+    """Return the arrays stored at `path`, whose name says all they depend on, or build them.
 
-    A damaged file (by its CRC-32) is built again with a warning. Where the cache cannot be
-    written the arrays are still returned, with a warning.
-
-    Args:
-        path: Archive file; its name must change with everything the arrays depend on.
-        build: Makes the arrays; called only if none are stored.
+    A damaged file (by its CRC-32) is built again; where nothing can be written, nothing is stored.
     """
     if os.path.exists(path):  # False, not an error, where the folder may not be entered
         try:

@@ -95,11 +95,7 @@ class Delineation:
             np.cumsum([0, *lengths], dtype=np.int64),
             parts[0].n_leads,
             parts[0].origin,
-            tuple(
-                first + at
-                for first, part in zip(starts, parts, strict=False)
-                for at in part.doubtful
-            ),
+            tuple(n + at for n, part in zip(starts, parts, strict=False) for at in part.doubtful),
         )
 
     @classmethod
@@ -297,7 +293,7 @@ def records_at(cohort: Cohort, at: npt.NDArray[np.int64], signals: Inputs | None
     waves, ends = cohort.delineation, cohort.delineation.offsets
     rows = (at[:, None] * waves.n_leads + np.arange(waves.n_leads)).ravel()
     parts = [np.arange(ends[row], ends[row + 1]) for row in rows]
-    kept = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    kept = np.concatenate([np.zeros(0, np.int64), *parts])
     return replace(
         cohort,
         records=tuple(cohort.records[i] for i in at),
@@ -321,21 +317,16 @@ def records_at(cohort: Cohort, at: npt.NDArray[np.int64], signals: Inputs | None
 def fingerprint(*parts: object) -> str:
     """Hash arrays and plain values, in order, with their types and shapes.
 
-    Arrays are hashed by dtype, shape and bytes, lazy ones as if they were read; text and object
-    arrays by their items, so that their storage width does not matter; anything else by `repr`.
+    Arrays of text or objects count by their items, not by their width; lazy ones as if read.
     """
     digest = hashlib.sha256()
     for part in parts:
-        if isinstance(part, np.ndarray) and part.dtype.kind not in "UO":
+        is_array = isinstance(part, np.ndarray) and part.dtype.kind not in "UO"
+        if is_array or isinstance(part, LazyArray):
             digest.update(f"{part.dtype.str}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).data)
-        elif isinstance(part, LazyArray):
-            digest.update(f"{part.dtype.str}{part.shape}".encode())
-            for chunk in part.chunks():
-                digest.update(chunk.data)
-        elif isinstance(part, np.ndarray):
-            digest.update(repr(part.tolist()).encode())
+            for block in part.chunks() if isinstance(part, LazyArray) else [part]:
+                digest.update(np.ascontiguousarray(block).data)
         else:
-            digest.update(repr(part).encode())
+            digest.update(repr(part.tolist() if isinstance(part, np.ndarray) else part).encode())
         digest.update(b"\0")
     return digest.hexdigest()

@@ -103,15 +103,11 @@ def _check(cohort: Cohort) -> None:
         "sexes": len(cohort.male),
         "rows of columns": n if cohort.columns is None else len(cohort.columns),
         "lists of fiducials": (len(waves.offsets) - 1) / n_leads if n_leads else n,
+        "signals of each lead": n * cohort.signals.shape[2] / n_leads if n_leads else n,
     }
     for what, size in sizes.items():
         if size != n:
             raise InputError(f"{cohort.name}: expected {n} {what}, one a record. Received: {size}")
-    if n_leads != cohort.signals.shape[2] and n_leads:
-        raise InputError(
-            f"{cohort.name}: expected signals of {n_leads} leads. "
-            f"Received: {cohort.signals.shape[2]}"
-        )
     if {*np.unique(cohort.label).tolist()} != {0, 1}:
         raise InputError(
             f"{cohort.name}: expected records with the label {cohort.label_name} and without. "

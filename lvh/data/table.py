@@ -219,16 +219,6 @@ def _signals(
         raise type(error)(_OPTION.sub("data.", str(error))) from None
 
 
-def file_of(settings: TableSettings, record: str) -> Path:
-    """Return the file with the signals of a record."""
-    path, table = _table(settings)
-    columns = {role: _column(path, table, settings, role) for role in ("record", "path_column")}
-    files = columns["path_column"]
-    assert files is not None
-    file: str = files[names_of(path, table, columns).index(record)]
-    return path.parent / os.path.expanduser(file)
-
-
 def _table(settings: TableSettings) -> "tuple[Path, pd.DataFrame]":
     path = Path(os.path.expanduser(settings.path)).resolve()
     return path, read_table(path)

@@ -30,13 +30,15 @@ def open_signals(path: Path) -> StoredSignals:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return StoredSignals(loaded)
-        names = loaded["records"].astype(str).tolist() if "records" in loaded else None
+        with loaded:
+            stored = dict(loaded)
+        fs = stored.get("fs")
         return StoredSignals(
-            loaded["signals"],
-            tuple(np.atleast_1d(loaded["leads"]).astype(str)) if "leads" in loaded else (),
-            float(loaded["fs"].item()) if "fs" in loaded else None,
-            str(loaded["unit"].item()) if "unit" in loaded else "",
-            None if names is None else tuple(names),
+            stored["signals"],
+            tuple(np.atleast_1d(stored.get("leads", ())).astype(str).tolist()),
+            None if fs is None else float(fs.item()),
+            str(stored.get("unit", "")),
+            tuple(stored["records"].astype(str).tolist()) if "records" in stored else None,
         )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         reason = getattr(error, "strerror", None) or excerpt(str(error))

@@ -24,13 +24,10 @@ _MAX_FS = 100_000  # Hz
 # of bounded length, so that no line takes long to refuse; float would take 5_00 and nan
 _NUMBER = r"(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:e[+-]?[0-9]{1,2})?"
 _RECORD_LINE = re.compile(
-    r"(?P<name>[^/ ]+)(?:/(?P<segments>[0-9]{1,5}))? (?P<signals>[0-9]{1,3})"
+    r"(?P<name>[^/ ]+) (?P<signals>[0-9]{1,3})"
     rf"(?: (?P<fs>{_NUMBER})(?:/\S+)?"
     r"(?: (?P<samples>[1-9][0-9]{,15})(?: .*)?)?)?",
     re.IGNORECASE,
-)
-_SEGMENT_LINE = re.compile(
-    r"(?P<name>~|[A-Z0-9_-]{1,200}) (?P<samples>[0-9]{1,15})", re.IGNORECASE | re.ASCII
 )
 _SIGNAL_LINE = re.compile(
     r"(?P<file>~?[A-Z0-9_-]{1,200}(?:\.[A-Z0-9_]{1,20})?)"
@@ -70,7 +67,6 @@ class Header:
     n_samples: int | None
     signals: tuple[SignalLine, ...]
     comments: tuple[str, ...]
-    segments: tuple[tuple[str, int], ...] = ()  # name, samples; `~` is a gap
 
 
 def read_header(path: Path, root: Path) -> Header:
@@ -83,29 +79,18 @@ def read_header(path: Path, root: Path) -> Header:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     first, *others = [" ".join(line.split()) for line in lines if line[0] != "#"] or [""]
     match = _matched(path, _RECORD_LINE, first)
-    if not 0 < int(match["segments"] or match["signals"]) == len(others):
+    if not 0 < int(match["signals"]) == len(others):
         raise InputError(
-            f"{path}: expected a line for each signal or segment, {excerpt(first)}. "
+            f"{path}: expected a line for each signal, {excerpt(first)}. "
             f"Received: {len(others)} lines"
         )
-    segments, signals = (), ()
-    if match["segments"]:
-        lines_of = [_matched(path, _SEGMENT_LINE, line) for line in others]
-        segments = tuple((one["name"], int(one["samples"])) for one in lines_of)
-    else:
-        signals = tuple(_signal(_matched(path, _SIGNAL_LINE, line)) for line in others)
-    n_samples = int(match["samples"]) if match["samples"] else None
-    total = sum(number for _, number in segments)
-    if segments and total != n_samples:
-        raise InputError(f"{path}: expected segments of {n_samples} samples. Received: {total}")
     return Header(
         path=path,
         name=match["name"],
         fs=float(match["fs"]) if match["fs"] else None,
-        n_samples=n_samples,
-        signals=signals,
+        n_samples=int(match["samples"]) if match["samples"] else None,
+        signals=tuple(_signal(_matched(path, _SIGNAL_LINE, line)) for line in others),
         comments=tuple(line[1:].strip() for line in lines if line[0] == "#"),
-        segments=segments,
     )
 
 
@@ -113,10 +98,9 @@ def _matched(path: Path, pattern: re.Pattern[str], line: str) -> re.Match[str]:
     match = pattern.fullmatch(line)
     if match is None:
         raise InputError(
-            f"{path}: expected a record line `name signals fs samples`, then a line for each "
-            "segment, `name samples`, or signal, `file format gain(baseline)/unit resolution zero "
-            "first checksum block lead`: a file in the same folder, a gain above 0. "
-            f"Received: {excerpt(line)}"
+            f"{path}: expected a record of one segment, `name signals fs samples`, then a line for "
+            "each signal, `file format gain(baseline)/unit resolution zero first checksum block "
+            f"lead`: a file in the same folder, a gain above 0. Received: {excerpt(line)}"
         )
     return match
 

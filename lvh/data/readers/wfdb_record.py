@@ -5,7 +5,6 @@ The package takes a gain of 0, half a number and a wrong checksum, so `wfdb.py` 
 
 import hashlib
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +38,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
         )
     header = read_header(header_path, path.parent)
     start, stop = _part(header, options)
-    if header.segments and stop:
-        signals = _joined(header, start, stop)
-    else:
-        signals = _signals(header, start, stop)
+    signals = _signals(header, start, stop)
     age, male = _age_and_sex(header.comments)
     return Recording(
         signals,
@@ -54,7 +50,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
 
 
 def _signals(header: Header, start: int, stop: int | None) -> list[Signal]:
-    """Read the samples from `start` to `stop` of each signal of one segment."""
+    """Read the samples from `start` to `stop` of each signal."""
     from wfdb import rdrecord  # takes a second
 
     for file in {header.path.with_name(signal.file) for signal in header.signals}:
@@ -83,35 +79,6 @@ def _signals(header: Header, start: int, stop: int | None) -> list[Signal]:
     return signals
 
 
-def _joined(header: Header, start: int, stop: int) -> list[Signal]:
-    """Read a part of a record of several segments, which must have the same signals."""
-    parts, end = [], 0
-    for name, n_samples in header.segments:
-        first, last = max(start - end, 0), min(stop - end, n_samples)
-        end += n_samples
-        if first >= last:  # outside of the part, or a layout, which has no samples
-            continue
-        path = header.path.with_name(f"{name}.hea")
-        segment = None if name == "~" else read_header(path, path.parent)
-        kind = segment and (segment.fs, segment.n_samples, segment.segments)
-        if segment is None or kind != (header.fs, n_samples, ()):
-            raise InputError(
-                f"{header.path}: expected {n_samples} samples at {header.fs} Hz before {end}; "
-                f"--start and --seconds choose another part. Received: segment {name}"
-            )
-        parts.append(_signals(segment, first, last))
-    kinds = {tuple((one.name, one.unit, one.fs) for one in part) for part in parts}
-    if len(kinds) != 1:
-        raise InputError(
-            f"{header.path}: expected segments with the same signals; --start and --seconds choose "
-            f"one of them. Received: {len(kinds)} kinds of segments"
-        )
-    return [
-        replace(same[0], values=np.concatenate([one.values for one in same]))
-        for same in zip(*parts, strict=True)
-    ]
-
-
 def _part(header: Header, options: ReadOptions) -> tuple[int, int | None]:
     """Return first and last sample to read; refuse what would fill the memory."""
     fs = header.fs or options.fs or 1.0
@@ -123,7 +90,7 @@ def _part(header: Header, options: ReadOptions) -> tuple[int, int | None]:
         files = {header.path.with_name(signal.file) for signal in header.signals}
         n_values = sum(file.stat().st_size for file in files if file.is_file())
     else:
-        n_values = (stop - start) * (sum(one.rate for one in header.signals) or len(LEADS))
+        n_values = (stop - start) * sum(one.rate for one in header.signals)
     if not 0 < n_values <= _MAX_VALUES:
         raise InputError(
             f"{header.path}: expected 1 to {_MAX_VALUES} samples of all signals. --start and "
