@@ -139,9 +139,9 @@ def test_noise_and_short_records_end_in_well_formed_waves(n_samples):
 
 @pytest.mark.parametrize("fs", [0.0, 99.9, 1000.1, float("nan")])
 def test_other_sampling_frequencies_and_long_records_are_refused(fs, few):
-    with pytest.raises(InputError, match=r"found at 100 to 1000 Hz\. Received: "):
+    with pytest.raises(InputError, match=r"found at 100 to 1000 Hz.* Received: "):
         delineate_record(few.signals[0], fs)
-    with pytest.raises(InputError, match=rf"at most {MAX_SAMPLES} samples\. Received: 100001"):
+    with pytest.raises(InputError, match=rf"at most {MAX_SAMPLES} samples.* 100001"):
         delineate_record(np.zeros((MAX_SAMPLES + 1, 12), np.float32), 500.0)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lvh.data.cohort import part_of
 from lvh.errors import InputError
-from lvh.features.missing import fill_missing
+from lvh.features.base import fill_missing
 from lvh.features.ntp import NtpSettings, age_decades, extract, fiducial_means
 from lvh.features.raw import scale
 

@@ -152,7 +152,7 @@ def test_rates_and_parts_of_long_records(cohort, tmp_path):
         (lambda path: path.unlink(), "expected a file"),
         (lambda path: linked_to_outside(path), "expected a file in the same folder"),
         (lambda path: change_header(path, r"1000\.0", "0"), "a gain above 0"),
-        (lambda path: change_header(path, r"/mV", "/mmHg"), "expected mV, uV or V"),
+        (lambda path: change_header(path, r"/mV", "/mmHg"), "the unit mV, uV or V"),
         (lambda path: change_header(path, "r 12 500 ", "r 12 0 "), "sampling frequency"),
         (lambda path: change_header(path, "r 12 500 .*\n", "r 12\n"), "--fs says it|WFDB record"),
         (lambda path: change_header(path, r" \d+ 0 V6", " 1 0 V6"), "lead 'V6': expected checksum"),

@@ -202,7 +202,7 @@ class TestTable:
         assert "--fs says it" in refusal(path, unit="mV")
         path.write_text(table(small))
         assert "as --unit says" in refusal(path, fs=500.0, unit="uV")
-        assert "expected mV, uV or V" in refusal(
+        assert "the unit mV, uV or V" in refusal(
             write(path, small, names=[f"{lead} (mmHg)" for lead in LEADS])
         )
         lines = table(small, 500.0).splitlines()

@@ -14,16 +14,18 @@ from lvh.data.cache import folder_state
 from lvh.data.cohort import Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.readers.leads import ReadOptions, lead_key
-from lvh.data.table_columns import (
+from lvh.data.table_file import (
+    Texts,
     ages_and_men,
     check_roles,
+    is_missing,
     labels_of,
     names_of,
     other_columns,
+    read_table,
     subject_faults,
 )
-from lvh.data.table_file import is_missing, read_table
-from lvh.data.table_signals import TableSignals, Texts, read_array, read_files
+from lvh.data.table_signals import TableSignals, read_array, read_files
 from lvh.errors import InputError, LvhError, excerpt
 
 if TYPE_CHECKING:

@@ -15,11 +15,10 @@ from lvh.data.lazy_array import LOADED_BYTES, Floats, Inputs, mapped
 from lvh.data.readers.arrays import open_signals
 from lvh.data.readers.leads import ReadOptions, lead_key, millivolts_per_unit, sampling_frequency
 from lvh.data.readers.record import read_leads
+from lvh.data.table_file import Texts
 from lvh.errors import InputError, excerpt
 
 _FORMAT = 1  # of the cached arrays; raise it when their meaning changes
-
-Texts = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True)

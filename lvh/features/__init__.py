@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
 from lvh.features import beat, columns, morphology, ntp, raw, voltage
-from lvh.features.base import FeatureSet, Kind
-from lvh.features.missing import fill_missing
+from lvh.features.base import FeatureSet, Kind, fill_missing
 
 __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "check_cohort", "fill_missing"]
 
@@ -58,27 +57,20 @@ FORMS = {
 def check_cohort(
     name: str, cohort: Cohort, group: str = "data", *, ways: Mapping[str, str] | None = None
 ) -> None:
-    """Refuse records that a feature form cannot use, and say which forms can.
+    """Refuse records of a group of settings that a feature form cannot use, and say which can.
 
-    Args:
-        name: Of the form.
-        cohort: The records.
-        group: Of their settings.
-        ways: Forms that may be chosen instead, each with what has to be typed before it: nothing
-            for those that go with the model. By default all, with nothing.
-
-    Raises:
-        InputError: The records lack what the form needs.
+    `ways` are the forms that may be chosen instead, each with what has to be typed before it, such
+    as another model; by default all, with nothing.
     """
     lacks = FORMS[name].lacks(cohort)
     if not lacks:
         return
-    every = ways or dict.fromkeys(FORMS, "")
-    able = {form: typed for form, typed in every.items() if not FORMS[form].lacks(cohort)}
-    own = [form for form, typed in able.items() if not typed]
-    others = " or ".join(f"{typed} features={form}" for form, typed in able.items())
-    best = f"features={' or '.join(own)}" if own else others
-    hints = [f"{best} can use them"] if best else []
+    able = [
+        f"{typed} features={form}".strip()
+        for form, typed in (ways or dict.fromkeys(FORMS, "")).items()
+        if not FORMS[form].lacks(cohort)
+    ]
+    hints = [f"{able[0]} can use them"] if able else []
     if lacks == ["a delineation"]:
         hints.insert(0, f"{group}.delineation=found finds one")
     raise InputError(

@@ -13,12 +13,12 @@ from lvh.errors import InputError
 from lvh.features import voltage
 from lvh.features.base import (
     FeatureSet,
+    Fill,
     Malformed,
     feature_set,
     find_pattern,
     incomplete_records,
 )
-from lvh.features.missing import Fill
 from lvh.features.raw import Leads, Scaling, positions, scale
 
 Average = Literal["mean", "median"]
@@ -68,13 +68,9 @@ class FusionSettings(BeatSettings):
 def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
     """Return one beat of every record, shape (n_records, n_samples, n_leads).
 
-    Beats are aligned at the annotated QRS peak of their own lead: it is a point of the waveform,
-    so that the average keeps the voltages, where an onset is a matter of judgement that smears
-    them. The delay between leads is lost.
-
-    Raises:
-        InputError: An unknown or repeated lead, a window that no record can hold, a malformed
-            record where the settings say fail, or a flat lead under min-max scaling.
+    Beats are aligned at the QRS peak of their own lead, so that the average keeps the voltages; the
+    delay between leads is lost. An InputError names an unknown lead, a window that no record holds,
+    a malformed record where the settings say fail, and a flat lead under minmax.
     """
     leads = positions(cohort, settings.leads)
     names, window = tuple(leads), _window(cohort, settings)
@@ -96,9 +92,6 @@ def extract_fusion(cohort: Cohort, settings: FusionSettings) -> FeatureSet:
     """Return the measured inputs, then the beat, in one row a record: (n_records, n_inputs).
 
     The beat goes sample by sample, each of them lead by lead. The records are those of `beat`.
-
-    Raises:
-        InputError: As of `beat`.
     """
     beats = extract(cohort, settings)
     measured = voltage.extract(cohort, voltage.VoltageSettings(missing=settings.missing))
@@ -134,9 +127,7 @@ def _complete_beats(
 
 
 def _window(cohort: Cohort, settings: BeatSettings) -> npt.NDArray[np.int64]:
-    n_before, n_after = (
-        round(seconds * cohort.fs) for seconds in (settings.before, settings.after)
-    )
+    n_before, n_after = round(settings.before * cohort.fs), round(settings.after * cohort.fs)
     n_samples = cohort.signals.shape[1]
     if not 1 <= n_before + n_after <= n_samples:
         raise InputError(
@@ -159,9 +150,8 @@ class Pair:
 def closest_pairs(cohort: Cohort, n: int = 10) -> list[Pair]:
     """Return the pairs of records with the most similar median beats, the closest first.
 
-    The distance is the root mean square difference of both beats over all samples and leads, in
-    shares of the geometric mean of both root mean squares. Without fiducials, or of more than
-    5,000 records, there are none.
+    The distance is the root mean square difference of both beats in shares of the geometric mean of
+    their root mean squares. Without fiducials, or of more than 5,000 records, there are none.
     """
     if not (1 < len(cohort.records) <= _MOST and len(cohort.delineation.samples)):
         return []

@@ -49,11 +49,7 @@ def extract(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
     the duration of P and the QT interval, in s, each the median of all leads; the product of
     depth and duration of the end of P in v1, in mV s; sine and cosine of the frontal axis of
     QRS; the areas of QRS and of T in space, in mV s, and the angle between them as a share of 180
-    degrees. A value that needs a missing wave is NaN. Records, and the
-    settings that name inputs, as in `voltage`.
-
-    Raises:
-        InputError: As of `voltage`.
+    degrees. A value that needs a missing wave is NaN.
     """
     waves = measure(cohort)
     st, times, areas = _measured(cohort)
@@ -71,10 +67,9 @@ def extract(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
 
 
 def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:
-    """Return ST levels, intervals and areas, each a median over the beats of a lead.
+    """Return ST in mV, (n_records, n_leads), `_TIMES` in s, (n_records, 4), and areas of QRS and T.
 
-    ST is of shape (n_records, n_leads), mV; `_TIMES` of shape (n_records, 4), s, medians over
-    leads; areas of QRS and T of shape (n_records, n_leads, 2), mV s.
+    Each is a median over beats, `_TIMES` over leads too; areas are (n_records, n_leads, 2), mV s.
     """
     shape, fs = (len(cohort.records), len(cohort.leads)), cohort.fs
     st, areas = np.full(shape, np.nan), np.full((*shape, 2), np.nan)

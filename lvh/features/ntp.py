@@ -10,12 +10,12 @@ from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import Inputs
 from lvh.features.base import (
     FeatureSet,
+    Fill,
     Malformed,
     feature_set,
     find_pattern,
     incomplete_records,
 )
-from lvh.features.missing import Fill
 from lvh.features.raw import Scaling, scale
 
 FIDUCIALS = tuple(f"{wave}_{point}" for wave in "Ntp" for point in ("onset", "peak", "offset"))
@@ -41,26 +41,19 @@ class NtpSettings:
 
 
 def extract(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
-    """Return sex, age decade and nine fiducial means a lead: 117 inputs for 12 leads.
+    """Return sex, `age_decades` and, lead by lead, the means at `FIDUCIALS`: (n_records, 117).
 
-    Each lead is scaled on its own first. The columns are sex, `age_decades`, then lead by
-    lead `FIDUCIALS`. p inputs of a lead without p waves are NaN.
-
-    Raises:
-        InputError: A malformed record, where the settings say fail, or a flat lead under
-            min-max scaling.
+    Each lead is scaled on its own first. p inputs of a lead without p waves are NaN. A malformed
+    record, where the settings say fail, or a flat lead under minmax is an InputError.
     """
     means = fiducial_means(cohort, scale(cohort.signals, settings.scaling, cohort.records))
     lacking = np.asarray(np.isnan(means[:, :, :6]).any(axis=2))
     dropped = incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", settings.malformed)
     columns = [cohort.male, age_decades(cohort.age), means.reshape(len(means), -1)]
     X = np.column_stack(columns).astype(np.float32)
-    names = (
-        "male",
-        *(f"age_{decade}s" for decade in _DECADES),
-        *(f"{lead}_{fiducial}" for lead in cohort.leads for fiducial in FIDUCIALS),
-    )
-    return feature_set(cohort, "tabular", X, names, fill=settings.missing_p, dropped=dropped)
+    names = ["male", *(f"age_{decade}s" for decade in _DECADES)]
+    names += [f"{lead}_{fiducial}" for lead in cohort.leads for fiducial in FIDUCIALS]
+    return feature_set(cohort, "tabular", X, (*names,), fill=settings.missing_p, dropped=dropped)
 
 
 def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -72,8 +65,7 @@ def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def fiducial_means(cohort: Cohort, signals: Inputs) -> npt.NDArray[np.float64]:
     """Average signals at the `FIDUCIALS` of each lead's beats: shape (n_records, n_leads, 9).
 
-    A beat is an unbroken run `(N)(t)(p)`. A lead that has none, for it has no p waves, is
-    averaged over its `(N)(t)` and gets NaN for p; one that has neither gets NaN throughout.
+    A beat is `(N)(t)(p)`; in a lead that has none, `(N)(t)`, and NaN for p; without both NaN.
     """
     means = np.full((len(cohort.records), len(cohort.leads), len(FIDUCIALS)), np.nan)
     for record in range(len(cohort.records)):

@@ -53,11 +53,10 @@ def extract(cohort: Cohort, settings: RawSettings) -> FeatureSet:
         InputError: An unknown or repeated lead, or a flat one under min-max scaling.
     """
     leads = positions(cohort, settings.leads)
-    columns = list(leads.values())
-    signals = cohort.signals
+    columns, signals = list(leads.values()), cohort.signals
     if isinstance(signals, LazyArray):
-        n_samples = signals.shape[1]
-        signals = signals.map(lambda values, _: values[:, :, columns], (n_samples, len(columns)))
+        shape = (signals.shape[1], len(columns))
+        signals = signals.map(lambda values, _: values[:, :, columns], shape)
     else:
         signals = signals[:, :, columns]
     X = scale(signals, settings.scaling, cohort.records)
@@ -67,11 +66,7 @@ def extract(cohort: Cohort, settings: RawSettings) -> FeatureSet:
 def positions(cohort: Cohort, leads: tuple[str, ...]) -> dict[str, int]:
     """Return the position in the cohort of each lead, by its lower-case name, in their order.
 
-    All leads of the cohort stand for the twelve, and for the default ones of `raw` where it lacks
-    some of them.
-
-    Raises:
-        InputError: An unknown or repeated lead.
+    All leads of the cohort stand for the twelve, and for the default ones where it lacks some.
     """
     names = tuple(lead.lower() for lead in leads)
     own = set(cohort.leads)
@@ -88,14 +83,8 @@ def positions(cohort: Cohort, leads: tuple[str, ...]) -> dict[str, int]:
 def scale(signals: Inputs, scaling: Scaling, records: Sequence[str]) -> Inputs:
     """Scale signals in mV, shape (n_records, n_samples, n_leads), along their samples.
 
-    Args:
-        signals: Lazy ones are scaled when they are read.
-        scaling: `minmax` maps each lead of each record to [0, 1], as the original study does, and
-            loses its amplitude; `none` keeps mV and removes the baseline (the median).
-        records: Names, for the message.
-
-    Raises:
-        InputError: A lead is flat and so has no range.
+    `minmax` maps each lead of each record to [0, 1], as the original study does, and loses its
+    amplitude; a flat lead is an InputError. `none` keeps mV and removes the baseline (the median).
     """
     if not isinstance(signals, LazyArray):
         return _scale_array(signals, scaling, records)
@@ -110,7 +99,7 @@ def _scale_array(signals: Floats, scaling: Scaling, records: Sequence[str]) -> F
     if not (span > 0).all():
         flat = [records[i] for i in np.unique(np.nonzero(~(span > 0))[0])]
         raise InputError(
-            f"features.scaling: minmax needs a range in every lead. "
-            f"Received: a flat lead in record {', '.join(flat[:5])}"
+            f"features.scaling=minmax: expected no flat lead. Received: a flat lead in record "
+            f"{', '.join(flat[:5])}"
         )
     return np.asarray((signals - low) / span)

@@ -11,9 +11,8 @@ import numpy.typing as npt
 from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import read
 from lvh.errors import InputError, excerpt
-from lvh.features.base import FeatureSet, feature_set, find_pattern
+from lvh.features.base import FeatureSet, Fill, feature_set, find_pattern
 from lvh.features.criteria import CRITERIA, Measurements
-from lvh.features.missing import Fill
 
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.int32]
@@ -54,14 +53,11 @@ class VoltageSettings(MeasuredSettings):
 def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
     """Return sex, age, measured waves and criteria: 71 inputs for 12 leads.
 
-    The columns are 1 for male, age in centuries (so that it is about as large as the others),
-    lead by lead `WAVES` (depth of Q, height of R, depth of S, signed T, all in mV, and the
-    duration of QRS in s), the duration of QRS in the widest lead, and the values of
-    `lvh.features.criteria.CRITERIA` under their names. A value that needs a missing wave is NaN.
-    A record without any complete QRS is dropped. The settings may name some of the columns.
-
-    Raises:
-        InputError: No record is left, or a setting names an input that there is not.
+    The columns are 1 for male, age in centuries, lead by lead `WAVES` (depth of Q, height of R,
+    depth of S, signed T, all in mV, and the duration of QRS in s), the duration of QRS in the
+    widest lead, and the values of `lvh.features.criteria.CRITERIA` under their names. A value that
+    needs a missing wave is NaN. A record without any complete QRS is dropped; an InputError says
+    that none is left, or that the settings name an unknown input.
     """
     return measured_inputs(cohort, measure(cohort), {}, settings)
 
@@ -93,20 +89,16 @@ def measured_inputs(
 
 
 def _chosen(features: FeatureSet, settings: MeasuredSettings) -> FeatureSet:
-    """Return the inputs that the settings name; an InputError says why they cannot be."""
-    if settings.columns and settings.inputs != "full":
-        raise InputError("features.columns and features.inputs: expected one. Received: both")
+    """Return the inputs that the settings name."""
     names = settings.columns or (LEAN if settings.inputs == "lean" else features.names)
-    field = "features.columns" if settings.columns else f"features.inputs={settings.inputs}"
-    if unknown := [name for name in names if name not in features.names]:
-        near = get_close_matches(unknown[0], features.names, n=3, cutoff=0.4)
-        more = "; features=morphology has it" if unknown[0] in LEAN else ""
+    wrong = [name for name in names if name not in features.names or names.count(name) > 1]
+    if wrong or (settings.columns and settings.inputs != "full"):
+        near = get_close_matches([*wrong, ""][0], features.names, n=3, cutoff=0.4)
         raise InputError(
-            f"{field}: expected names of measured inputs, such as "
-            f"{', '.join(near or features.names[:4])}. Received: {excerpt(unknown[0])}{more}"
+            "features.columns or features.inputs: expected one of them, and different inputs, such "
+            f"as {', '.join(near or features.names[:4])}; features=morphology has all of lean. "
+            f"Received: {excerpt(wrong[0] if wrong else 'both')}"
         )
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise InputError(f"{field}: expected different names. Received: {twice[0]} twice")
     if names == features.names:
         return features
     at = [features.names.index(name) for name in names]
@@ -114,13 +106,11 @@ def _chosen(features: FeatureSet, settings: MeasuredSettings) -> FeatureSet:
 
 
 def measure(cohort: Cohort) -> Measurements:
-    """Measure the waves of every record: medians over the beats of each lead.
+    """Measure the waves of every record: medians over the beats of each lead, NaN without any.
 
-    Q, R, S and the duration of QRS are taken from every complete `(N)`, T from every
-    `(N)(t)`, P in v1 from every `(p)`. A lead that has none of them gets NaN.
-
+    Q, R, S and the duration of QRS are of every complete `(N)`, T of `(N)(t)`, P in v1 of `(p)`.
     The baseline of QRS and T is the level at the onset of QRS, as the CSE Working Party
-    recommends (Eur Heart J 6, 1985): the mean of the 0.02 s that end at the onset.
+    recommends (Eur Heart J 6, 1985): the mean of the 0.02 s that end there.
     """
     waves = np.full((len(cohort.records), len(cohort.leads), 6), np.nan)
     p_end = np.full((len(cohort.records), 2), np.nan)
@@ -130,15 +120,10 @@ def measure(cohort: Cohort) -> Measurements:
         (waves[record, lead, 5],) = over_beats(_t_peaks(signal, symbols, samples, fs))
         if cohort.leads[lead] == "v1":
             p_end[record] = over_beats(_ends_of_p(signal, symbols, samples, fs), 2)
-    q, r, s, qrs, r_time, t = np.moveaxis(waves, 2, 0)
+    names = ("q", "r", "s", "qrs", "r_time", "t")
     return Measurements(
         leads=cohort.leads,
-        q=q,
-        r=r,
-        s=s,
-        t=t,
-        qrs=qrs,
-        r_time=r_time,
+        **dict(zip(names, np.moveaxis(waves, 2, 0), strict=True)),
         p_depth=p_end[:, 0],
         p_time=p_end[:, 1],
         male=cohort.male,
@@ -146,23 +131,15 @@ def measure(cohort: Cohort) -> Measurements:
 
 
 def qrs_waves(qrs: Floats, fs: float) -> tuple[float, float, float, int]:
-    """Find Q, R and S in one complex.
+    """Return depth of Q, height of R, depth of S in mV, and the sample of R, of one complex.
 
     A wave is, as in the CSE study and IEC 60601-2-25:2011, annex FF (2-51:2003, annex GG), a
     part on one side of the baseline with two opposite slopes, of 0.03 mV or more for at least
-    0.006 s. So a last rise or fall to the J point is no wave, unless it turns and comes back
-    by 0.03 mV and a quarter of its height, or is the largest deflection of a complex that was
-    cut short.
+    0.006 s. So a last rise or fall to the J point is no wave, unless it comes back by 0.03 mV and
+    a quarter of its height, or is the largest deflection of a complex that was cut short.
 
-    R is the highest wave (R or R'), Q the deepest before the first R, S the deepest after it.
-    A complex without R is a QS; its depth is that of Q and that of S.
-
-    Args:
-        qrs: From onset to offset, mV above the baseline.
-        fs: Hz.
-
-    Returns:
-        Depth of Q, height of R, depth of S, none negative, and the sample of R; 0 without R.
+    R is the highest wave (R or R'), Q the deepest before the first R, S the deepest after it; none
+    is negative. A complex without R is a QS, whose depth is that of Q and that of S.
     """
     size = np.abs(qrs)
     peaks = []
@@ -204,10 +181,7 @@ def _t_peaks(signal: Floats, symbols: str, samples: Samples, fs: float) -> Itera
 def _ends_of_p(
     signal: Floats, symbols: str, samples: Samples, fs: float
 ) -> Iterator[tuple[float, float]]:
-    """Yield depth in mV and duration in s of the part of each P after its peak.
-
-    The baseline ends at the onset of P. The duration is that below the baseline.
-    """
+    """Yield depth in mV and duration in s below the baseline of each P after its peak."""
     for start in find_pattern(symbols, "(p)"):
         onset, offset = samples[start], samples[start + 2]
         p = signal[onset : offset + 1] - level(signal, onset, fs)
