@@ -162,20 +162,3 @@ class TestCohort:
         alone = delineate(together.signals, together.fs)
         np.testing.assert_array_equal(together.delineation.samples, alone.samples)
         np.testing.assert_array_equal(together.delineation.offsets, alone.offsets)
-
-
-@pytest.mark.ludb
-@pytest.mark.slow
-def test_they_agree_with_those_of_cardiologists(ludb):
-    """On seven records of LUDB; experiments/delineation has all."""
-    near, n, close = 0, 0, []
-    for record in (1, 5, 9, 13, 17, 33, 109):
-        one = delineate(ludb.signals[record : record + 1], ludb.fs)
-        for lead in range(len(LEADS)):
-            off = errors(waves(ludb.delineation, record, lead, "N"), waves(one, 0, lead, "N"))
-            n += len(off)
-            near += np.isfinite(off[:, 1]).sum()
-            close.append(off)
-    assert near / n > 0.98
-    ms = np.nanmedian(np.abs(np.concatenate(close)), axis=0) * 1000 / ludb.fs
-    assert (ms <= [14, 6, 14]).all()

@@ -66,8 +66,6 @@ class TestSmallCopy:
         ("line", "label"),
         [
             ("#Left ventricular hypertrophy.", 1),
-            ("#Right ventricular hypertrophy.", 0),
-            ("#Left ventricular overload.", 0),
             ("#No signs of Left ventricular hypertrophy.", 0),
         ],
     )

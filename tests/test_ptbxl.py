@@ -180,12 +180,6 @@ class TestMapped:
         chosen = np.array([4, 3, 5])
         np.testing.assert_array_equal(joined.signals[chosen].read(), both.signals[chosen])
 
-    def test_a_refused_record_leaves_nothing_behind(self, root, own_cache):
-        header_of(root, 5).with_suffix(".dat").write_bytes(b"x" * 119_999)
-        with pytest.raises(InputError, match=r"00005_hr\.dat: expected 120000 bytes"):
-            loaded(root)
-        assert [one.name for one in own_cache.iterdir() if one.suffix != ".lock"] == []
-
 
 @given(
     cells=st.lists(

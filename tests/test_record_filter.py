@@ -98,18 +98,15 @@ def test_any_text_is_a_condition_or_refused_in_words(people, text):
     ("text", "why"),
     [
         ("__import__('os').system('x')", "__import__ is no field"),
-        ("age is 3", "age is 3 is no condition"),
         ("age > 1e999", "finite"),
         ("age = 40", "expected conditions"),
         ("agee > 40", "it has age"),
         ("age > '40'", "no field and number"),
-        ("ward < 'B'", "== or !="),
         ("ward != 'a'", "'A', 'B', 'C d'"),
         ("score", "needs a comparison"),
         ("40 > 30", "no field and number"),
         ("qrs_duration < 0.12", "fiducials"),
         ("age > 200", "0 of 60"),
-        ("(" * 150 + "age" + ")" * 150, "expected"),
         ("age > 1 and " * 100 + "age > 1", "1000 letters"),
     ],
 )

@@ -60,14 +60,9 @@ def test_a_record_is_the_same_in_each_format(small, tmp_path, suffix):
         assert "as --fs says. Received: 500" in refusal(path, suffix, fs=100.0)
     if suffix in {".dcm", ".aecg.xml", ".muse.xml"}:
         assert (one.age[0], one.male[0]) == (60, True)
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_limb_leads_that_break_their_laws_are_refused_in_each_format(small, tmp_path, suffix):
     swapped = small[:, [0, 1, 2, 3, 5, 4, *range(6, 12)]]
-    message = refusal(write(tmp_path / f"r{suffix}", swapped), suffix)
-    assert "limb leads: expected avl = i - ii / 2 within 0." in message
-    assert message.startswith(str(tmp_path / "r"))
+    message = refusal(write(path, swapped), suffix)
+    assert message.startswith(f"{path}: limb leads: expected avl = i - ii / 2 within 0.")
 
 
 @given(
@@ -156,11 +151,8 @@ DIALECTS = {
     "quotes": lambda text: quoted(text).encode(),
     "preamble": lambda text: f"Patient: x\nDate;1,2\n\n{text}".encode(),
     "units": lambda text: unmarked(text).replace("\n", f"\ns{',mV' * 12}\n", 1).encode(),
-    "brackets": lambda text: unmarked(text).replace("\n", f"\n(s){',(mV)' * 12}\n", 1).encode(),
-    "comma": lambda text: text.replace("\n", ",\n").encode(),
     "joined": lambda text: text.replace(" (mV)", "_mV").encode(),
     "micro sign": lambda text: thousandfold(text).replace("mV", "\xb5V").encode("cp1252"),
-    "mu": lambda text: thousandfold(text).replace("mV", "\u03bcV").encode(),
 }
 
 
@@ -243,27 +235,22 @@ class TestEdf:
         assert "of one sampling frequency" in refusal(path)
 
     @pytest.mark.parametrize(
-        ("sex", "born", "day", "age", "male"),
-        [
-            ("F", BORN, datetime.date(2020, 5, 31), 69, False),
-            ("M", BORN, datetime.date(2020, 6, 1), 70, True),
-            ("X", BORN, datetime.date(2020, 6, 1), None, False),
-            ("M", None, datetime.date(2020, 6, 1), None, True),
-        ],
+        ("sex", "born", "age"), [("F", BORN, 69), ("X", BORN, np.nan), ("M", None, np.nan)]
     )
-    def test_age_and_sex_are_those_of_the_patient(self, sex, born, day, age, male, small, tmp_path):
-        known = {"patient": Patient(sex=sex, birthdate=born), "recording": Recording(startdate=day)}
+    def test_age_and_sex_are_those_of_the_patient(self, sex, born, age, small, tmp_path):
+        day = Recording(startdate=datetime.date(2020, 5, 31))
+        known = {"patient": Patient(sex=sex, birthdate=born), "recording": day}
         notes = [EdfAnnotation(0.1, None, "x")]
         one = read(write(tmp_path / "r.edf", small, annotations=notes, **known))
-        assert (one.age[0] == age) if age is not None else np.isnan(one.age[0])
-        assert one.male[0] == male
+        np.testing.assert_array_equal(one.age, [age])
+        assert one.male[0] == (sex == "M")
 
     @pytest.mark.parametrize(
         ("place", "text", "message"),
         [  # bytes of the header of twelve signals (Kemp 1992)
             (192, "EDF+D", "without gaps"),
             (236, "99999999", "expected a whole EDF file"),
-            (256 + 12 * 104, "8       ", "expected ranges"),
+            (256 + 12 * 104, "8       ", "as the header says"),
             (256 + 12 * 120, "-5      ", "expected samples from -5"),
         ],
     )

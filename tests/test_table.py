@@ -1,6 +1,5 @@
 """Anyone's own records: what a table says is what the cohort holds, and damage is refused."""
 
-import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,23 +170,18 @@ def saved(tmp_path, rows):
 DAMAGE = {
     "no such table": (dict(path="none.csv"), {}, "none.csv: expected a file"),
     "no such label": (dict(label="vt"), {}, "data.label: expected a column .*: record"),
-    "no such column": (dict(subject="id"), {}, "data.subject: expected a column"),
     "likely subjects": ({}, {"subject": None, "Patient_ID": 1}, "Is it Patient_ID"),
     "three classes": ({}, {"af": list("01201201")}, "data.label: expected 0 and 1"),
     "two texts": ({}, {"af": list("ANANANAN")}, "data.positive=VALUE says"),
-    "one class": ({}, {"af": 1}, "data.label: expected 0 and 1"),
-    "no such value": (dict(positive="x"), {"af": list("ANANANAN")}, "and is x"),
     "positive of three": (dict(positive="A"), {"af": list("ANOANOAN")}, "and is A"),
     "external": ({}, {"record": ["external/a", *"bcdefgh"]}, "records: expected 8 different"),
     "odd age": ({}, {"age": "old", "sex": "F"}, "row 1, column age: expected 0 to 130 years"),
     "odd sex": ({}, {"age": 50, "sex": 1}, "row 1, column sex: expected female or male"),
     "no leads": (dict(leads=()), {}, "data.leads: expected numbers .* 0 names"),
-    "other leads": (dict(leads=("ii",)), {}, "data.leads: expected numbers"),
     "no fs": (dict(fs=None), {}, "data.fs says it, in Hz"),
     "too long": (dict(seconds=1.0), {}, "data.seconds: expected a part of the 0.3 s"),
-    "too late": (dict(start=1.0), {}, "data.start and data.seconds"),
     "no array": (dict(signals="none.npy"), {}, "none.npy: expected a .npy"),
-    "unit": (dict(unit="V"), {}, "some usable record.* Is this another unit"),
+    "unit": (dict(unit="V"), {}, "or some that are usable.* Is this another unit"),
     "label is sex": (
         dict(label="sex", positive="F"),
         {"sex": list("FMFMFMFM"), "age": 60},
@@ -195,16 +189,6 @@ DAMAGE = {
     ),
     "a command to a terminal": ({}, {"\x1b[31m": 1}, "expected a row of different names"),
 }
-
-
-@st.composite
-def spelled_twice(draw) -> tuple[str, str]:
-    """Two spellings of one subject."""
-    one = draw(st.text("0123456789aßéK ", min_size=1).map(str.strip).filter(bool))
-    ways = [str.upper, str.lower, lambda text: unicodedata.normalize("NFD", text)]
-    if one.isdecimal():
-        ways = [lambda text: f"{text}.0", lambda text: f"0{text}", lambda text: f"0{text}."]
-    return one, draw(st.sampled_from(ways))(one)
 
 
 class TestDamage:
@@ -221,7 +205,6 @@ class TestDamage:
             drawn_signals(8, 3),
             drawn_signals(8, 2)[:, :, 0],
             drawn_signals(8, 2) > 0,
-            np.array([["a"] * 5] * 8),
             drawn_signals(8, 2)[..., None],
             np.zeros((8, 0, 2)),
         ],
@@ -250,17 +233,10 @@ class TestDamage:
         with pytest.raises(InputError, match=r"data\.flawed=fail: expected no flawed record"):
             load(saved(rows, X, flawed="fail"))
 
-    @examples(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
-    @given(texts=spelled_twice(), more=st.lists(st.sampled_from("pqr"), min_size=6, max_size=6))
-    def test_a_subject_has_one_spelling(self, tmp_path, rows, texts, more):
-        path = tmp_path / "rows.csv"
-        rows.assign(subject=[*texts, *more]).to_csv(path, index=False)
-        settings = TableSettings(path=str(path), label="af")
-        if texts[0] == texts[1]:
-            assert load(settings).subjects[0] == load(settings).subjects[1]
-        else:
-            with pytest.raises(InputError, match=r"column subject: expected one spelling"):
-                load(settings)
+    @pytest.mark.parametrize("texts", [("7", "7.0"), ("7", "07"), ("aß", "ASS"), ("é", "e\u0301")])
+    def test_a_subject_has_one_spelling(self, texts, saved, rows):
+        with pytest.raises(InputError, match=r"column subject: expected one spelling"):
+            load(saved(rows.assign(subject=[*texts, *"pqrpqr"])))
 
     def test_subjects_are_read_from_an_index_and_as_utf_8_alone(self, rows, tmp_path, saved):
         rows.set_index("subject").to_parquet(tmp_path / "rows.parquet")
@@ -378,25 +354,10 @@ class TestColumns:
             with pytest.raises(InputError, match=rf"features\.columns: .*{message}"):
                 extract(of, ColumnsSettings(columns=names))
 
-    @pytest.mark.parametrize(
-        ("name", "values", "says"),
-        [
-            ("code", [2, 5, "", 5, 2, "", 5, 2], "the label af"),
-            ("code", ["", 5.5, "", 1.3, "", 2, 2.5, ""], "the label af"),
-            ("patient_id", list("11223344"), "the subject"),
-        ],
-    )
-    def test_a_column_that_is_no_measurement_is_no_input(self, rows, tmp_path, name, values, says):
-        rows.assign(**{name: values}).to_csv(tmp_path / "rows.csv", index=False)
-        cohort = load(TableSettings(path=str(tmp_path / "rows.csv"), label="af"))
-        with pytest.raises(InputError, match=f"{name} says {says} of every record"):
-            extract(cohort, ColumnsSettings())
-        assert extract(cohort, ColumnsSettings(columns=(name,))).names == (name,)
-
     @given(
         seed=st.integers(0, 999),
         n=st.integers(10, 60),
-        kind=st.sampled_from(["row", "backwards", "shuffled", "gaps", "code"]),
+        kind=st.sampled_from(["row", "backwards", "shuffled", "gaps", "code", "known"]),
     )
     def test_numbers_of_rows_and_codes_of_the_label_are_no_inputs(self, seed, n, kind):
         rng = np.random.default_rng(seed)
@@ -408,6 +369,7 @@ class TestColumns:
             "shuffled": rng.permutation(n),
             "gaps": np.cumsum(rng.integers(1, 9, n)),
             "code": np.where(label == 1, rng.integers(3, 5, n), rng.integers(0, 3, n)),
+            "known": np.where(label == 1, rng.normal(size=n), np.nan),
         }[kind]
         table = pd.DataFrame({"hr": rng.normal(70, 9, n), "x": values.astype(float)})
         cohort = Cohort.from_arrays(np.zeros((n, 0, 0)), label, fs=0, leads=[])

@@ -39,11 +39,12 @@ def checked_signals(X: Any, leads: Sequence[str]) -> tuple[Inputs, tuple[str, ..
         with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
             signals = np.array(array if is_number else np.nan, dtype=np.float32, order="C")
         if not np.isfinite(signals).all():
-            raise InputError(f"X: expected finite numbers. Received: others, of {array.dtype}")
+            raise InputError(f"X: expected finite numbers, none masked. Received: {array.dtype}")
     shape = signals.shape
     if len(shape) != 3 or shape[2] != len(names) or 0 in (shape if names else shape[:1]):
         raise InputError(
-            f"X: expected the shape (n_records, n_samples, {len(names)} leads). Received: {shape}"
+            f"X: expected the shape (n_records, n_samples, {len(names)}), as leads has names. "
+            f"Received: {shape}"
         )
     return signals, names
 

@@ -110,10 +110,7 @@ def _draw_labels(rng: np.random.Generator, n: int) -> npt.NDArray[np.int64]:
 
 
 def _draw_subject(rng: np.random.Generator, label: int, effect: float) -> tuple[float, Heart]:
-    """Draw a subject's age, a quantile of LUDB's that the label moves, and heart.
-
-    The division keeps the spread of the mixture: ages look the same at every effect.
-    """
+    """Draw a subject's age, a quantile of LUDB's that the label moves, and heart."""
     shift = _AGE_SHIFT * effect
     z = rng.standard_normal() + shift * (label - _PREVALENCE)
     spread = hypot(1, shift * sqrt(_PREVALENCE * (1 - _PREVALENCE)))
@@ -134,10 +131,9 @@ def _annotate(waves: Waves, *, first_p: bool) -> list[LeadWaves]:
     if first_p and start > 0 and waves.kinds[inside[start - 1]] == 0:
         start -= 1
     chosen = inside[start:]
-    peaks = waves.peaks[chosen].T
-    samples = np.empty((*peaks.shape, 3), dtype=np.int32)
-    samples[..., 0] = waves.onsets[chosen]
-    samples[..., 1] = peaks
-    samples[..., 2] = waves.offsets[chosen]
     symbols = _SYMBOLS[waves.kinds[chosen]].ravel()
-    return [(symbols, row) for row in samples.reshape(len(LEADS), -1)]
+    onsets, offsets = waves.onsets[chosen], waves.offsets[chosen]
+    return [
+        (symbols, np.column_stack([onsets, peaks, offsets]).astype(np.int32).ravel())
+        for peaks in waves.peaks[chosen].T
+    ]

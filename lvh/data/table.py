@@ -46,10 +46,9 @@ LIKELY_SUBJECT = re.compile(
 
 _log = logging.getLogger(__name__)
 
-Leads = Annotated[
-    tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
-]
-Value = Annotated[str, BeforeValidator(lambda value: str(value))]
+_as_list = BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+Leads = Annotated[tuple[str, ...], _as_list]
+Value = Annotated[str, BeforeValidator(str)]
 Seconds = Annotated[float, Strict(), Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
@@ -121,7 +120,7 @@ def load(settings: TableSettings) -> Cohort:
     path, table = _table(settings)
     columns = {role: _column(path, table, settings, role) for role in _ROLES}
     check_roles(columns)
-    names = names_of(path, table, columns)
+    names = names_of(path, columns, len(table))
     label, faults = labels_of(path, columns["label"], settings.positive)
     if (subjects := columns["subject"]) is not None:
         faults = np.where(faults == "", subject_faults(path, subjects), faults)
@@ -168,12 +167,11 @@ def _dropped(
 ) -> list[tuple[str, str]]:
     """Return the names of flawed records with their faults; refuse them where settings say so."""
     dropped = [(names[at], str(faults[at])) for at in np.flatnonzero(faults != "").tolist()]
-    some_left = len(dropped) < len(names)
-    if dropped and (settings.flawed == "fail" or not some_left):
+    if dropped and (settings.flawed == "fail" or len(dropped) == len(names)):
+        name, why = dropped[0]
         raise InputError(
-            f"data.flawed={settings.flawed}: expected {'no flawed' if some_left else 'some usable'}"
-            f" record in {path}. Received: {len(dropped)} flawed, the first {dropped[0][0]}: "
-            f"{dropped[0][1]}"
+            f"data.flawed={settings.flawed}: expected no flawed record in {path}, or some that are "
+            f"usable. Received: {len(dropped)} of {len(names)} flawed, the first {name}: {why}"
         )
     return dropped
 

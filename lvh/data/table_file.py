@@ -17,12 +17,14 @@ from lvh.files import read_bytes
 if TYPE_CHECKING:
     import pandas as pd
 
+    Columns = dict[str, pd.Series[str] | None]
+    """By their role; None where the table has none."""
+
 Texts = npt.NDArray[np.str_]
 
 MISSING = ("", "nan", "na", "n/a", "null", "<na>")
 """Texts, in lower case, of a cell that says nothing."""
 _MAX_BYTES = 256 * 1024 * 1024
-_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?"
 _COMMA_NUMBER = r"[+-]?[0-9]+(?:,[0-9]+)?(?:e[+-]?[0-9]+)?"
 _YES, _NO = {"1", "1.0", "true", "yes", "y"}, {"0", "0.0", "false", "no", "n"}
@@ -35,13 +37,7 @@ def read_table(path: Path) -> "pd.DataFrame":
 
     Commas, semicolons or tabs separate the columns, whichever is in the first row; decimal commas
     are read where semicolons or tabs do. A first column without a name is left out.
-
-    Raises:
-        InputError: The file is no table, or two columns have one name.
-        EnvironmentFault: The package that reads Parquet is not installed.
     """
-    if path.suffix.lower() not in _SUFFIXES:
-        raise InputError(f"{path}: expected one of {', '.join(_SUFFIXES)}. Received: {path.suffix}")
     data = read_bytes(path, path.parent, _MAX_BYTES)
     try:
         table = _parquet(data) if path.suffix.lower() == ".parquet" else _text(data)
@@ -75,10 +71,9 @@ def numbers(column: "pd.Series[str]") -> npt.NDArray[np.float64] | None:
     if texts.isin({"true", "false", "nan"}).all():
         texts = texts.replace({"true": "1", "false": "0"})
     is_number = texts.str.fullmatch(_NUMBER)
-    if not (is_number | (texts == "nan")).all() or not is_number.any():
-        return None
-    values = np.asarray(texts.astype(float), dtype=np.float64)
-    return values if not np.isinf(values).any() else None
+    values = texts.where(is_number, "nan").astype(float).to_numpy()
+    is_all = (is_number | (texts == "nan")).all() and is_number.any()
+    return values if is_all and not np.isinf(values).any() else None
 
 
 def _text(data: bytes) -> "pd.DataFrame":
@@ -90,14 +85,12 @@ def _text(data: bytes) -> "pd.DataFrame":
     rows = pd.read_csv(
         io.StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False
     ).fillna("")
-    table = rows.iloc[1:].set_axis(rows.iloc[0].str.strip().tolist(), axis=1)
-    table = table.reset_index(drop=True)
-    if separator != ",":
-        for at, (_, column) in enumerate(table.items()):  # two may have one name
-            known = column[~is_missing(column)]
-            if known.str.fullmatch(_COMMA_NUMBER, flags=re.IGNORECASE).all():
-                table.isetitem(at, column.str.replace(",", "."))
-    return table
+    table = rows.iloc[1:].reset_index(drop=True)
+    for at, column in table.items():
+        known = column[~is_missing(column)]
+        if separator != "," and known.str.fullmatch(_COMMA_NUMBER, flags=re.IGNORECASE).all():
+            table[at] = column.str.replace(",", ".")
+    return table.set_axis(rows.iloc[0].str.strip().tolist(), axis=1)
 
 
 def _parquet(data: bytes) -> "pd.DataFrame":
@@ -109,7 +102,7 @@ def _parquet(data: bytes) -> "pd.DataFrame":
     return table.astype(object).where(table.notna(), "").astype(str)
 
 
-def check_roles(columns: "dict[str, pd.Series[str] | None]") -> None:
+def check_roles(columns: "Columns") -> None:
     """Refuse a label that is age, sex or a name too: features and a baseline would say it."""
     names = {role: column.name for role, column in columns.items() if column is not None}
     label = names.pop("label")
@@ -121,15 +114,13 @@ def check_roles(columns: "dict[str, pd.Series[str] | None]") -> None:
             )
 
 
-def names_of(
-    path: Path, table: "pd.DataFrame", columns: "dict[str, pd.Series[str] | None]"
-) -> list[str]:
+def names_of(path: Path, columns: "Columns", n: int) -> list[str]:
     """Return the names of the records: their column, their files, or numbers from 1."""
-    names = [str(at + 1) for at in range(len(table))]
+    names = [str(at + 1) for at in range(n)]
     for column in (columns["path_column"], columns["record"]):
         names = names if column is None else column.tolist()
     try:
-        check_names(names, len(names))
+        check_names(names, n)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return names
@@ -166,7 +157,7 @@ def labels_of(
 
 
 def ages_and_men(
-    path: Path, columns: "dict[str, pd.Series[str] | None]", n: int
+    path: Path, columns: "Columns", n: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Return ages in years, NaN where age or sex is missing, and who is a man."""
     ages, sexes = columns["age"], columns["sex"]
@@ -193,9 +184,7 @@ def _refuse(
         )
 
 
-def other_columns(
-    table: "pd.DataFrame", columns: "dict[str, pd.Series[str] | None]"
-) -> "pd.DataFrame":
+def other_columns(table: "pd.DataFrame", columns: "Columns") -> "pd.DataFrame":
     """Return the columns without a role: numbers where all that is there is a number, or text."""
     taken = {column.name for column in columns.values() if column is not None}
     others = table[[name for name in table if name not in taken]]

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from lvh.data import cache
 from lvh.data.array_checks import signal_fault, unit_fault
 from lvh.data.lazy_array import LOADED_BYTES, Floats, Inputs, mapped
-from lvh.data.readers.arrays import open_signals
 from lvh.data.readers.leads import ReadOptions, lead_key, millivolts_per_unit, sampling_frequency
 from lvh.data.readers.record import read_leads
+from lvh.data.readers.table_record import open_signals
 from lvh.data.table_file import Texts
 from lvh.errors import InputError, excerpt
 

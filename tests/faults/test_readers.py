@@ -138,10 +138,3 @@ def test_a_faulty_file_is_refused_by_name(data_set, fault, guilty, message):
     assert refusal.value.exit_code == 2
     assert text.isprintable()  # nothing that a terminal would obey
     assert len(text) < 2 * len(str(data_set)) + 400  # what was received is cut short
-
-
-@pytest.mark.parametrize("root", ["nowhere", "~nobody-of-this-name/ludb"])
-def test_a_root_that_is_not_there_is_refused_by_name(root, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=f"{root}.*Expected in data.root the folder of LUDB"):
-        load_ludb(root)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lvh.data.array_checks import signal_fault
 from lvh.data.cohort import LEADS, MAX_AGE, Cohort, Delineation, fingerprint
-from lvh.data.readers import arrays, dicom_record, edf_record, table_record, wfdb_record, xml_record
+from lvh.data.readers import device_record, table_record, wfdb_record
 from lvh.data.readers.leads import (
     DERIVED,
     MAX_BYTES,
@@ -32,12 +32,12 @@ _READERS: dict[str, Callable[[Path, bytes, ReadOptions], Recording]] = {
     ".tsv": table_record.read_table,
     ".txt": table_record.read_table,
     ".parquet": table_record.read_parquet,
-    ".npy": arrays.read,
-    ".npz": arrays.read,
-    ".edf": edf_record.read,
-    ".bdf": edf_record.read,
-    ".dcm": dicom_record.read,
-    ".xml": xml_record.read,
+    ".npy": table_record.read_array,
+    ".npz": table_record.read_array,
+    ".edf": device_record.read_edf,
+    ".bdf": device_record.read_edf,
+    ".dcm": device_record.read_dicom,
+    ".xml": device_record.read_xml,
 }
 _NO_OPTIONS = ReadOptions()
 _MAX_RATIO = 1000
