@@ -79,7 +79,7 @@ def test_minmax_passes_over_dropped_records_and_names_flat_ones(cohort):
     signals = cohort.signals.copy()
     signals[4, :, 6] = 0.5
     assert np.isfinite(extract(broken, minmax).X).all()
-    with pytest.raises(InputError, match=r"features\.scaling: .* a flat lead in record 5$"):
+    with pytest.raises(InputError, match=r"features\.scaling=minmax: .* a flat lead in record 5$"):
         extract(replace(broken, signals=signals), minmax)
 
 

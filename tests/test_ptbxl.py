@@ -124,7 +124,7 @@ def test_flawed_records_are_left_out_and_counted_or_fail(root, caplog):
     assert cohort.records == ("00001_hr", "00004_hr")
     assert cohort.note == "4 of 6 records left out as flawed"
     assert cohort.note in caplog.text
-    with pytest.raises(InputError, match=r"=fail: .* 4 flawed, .*00002.*a flat line"):
+    with pytest.raises(InputError, match=r"=fail: .* 4 of 6 flawed, .*00002.*a flat line"):
         loaded(root, flawed="fail")
 
 

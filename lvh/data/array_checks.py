@@ -1,10 +1,12 @@
 """Checks of what a user gives: shapes, names, labels, subjects; leads and voltages of an ECG."""
 
+import logging
 import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ _LIMB_MV, _LIMB_SHARE = 0.03, 0.1  # how far limb leads may be from their laws: 
 _ROUNDING = 1.5  # steps of an ADC that three rounded leads may be off together
 _MAX_NOISE_MV = 0.25  # that is allowed for on top, rounding included
 _WHOLE = re.compile(r"^0*(\d+)(?:\.0*)?$")
+
+_log = logging.getLogger(__name__)
 
 
 def checked_signals(X: Any, leads: Sequence[str]) -> tuple[Inputs, tuple[str, ...]]:
@@ -105,6 +109,23 @@ def check_spellings(where: str, subjects: Sequence[str]) -> None:
                 f"{where}: expected one spelling of each subject. "
                 f"Received: {excerpt(first)} and {excerpt(text)}"
             )
+
+
+def checked_faults(
+    path: Path, names: Sequence[str], faults: npt.NDArray[np.str_], flawed: str
+) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Return the records of a table that have a fault, and a note; or refuse them (`fail`)."""
+    dropped = tuple((names[at], str(faults[at])) for at in np.flatnonzero(faults != "").tolist())
+    if not dropped:
+        return dropped, ""
+    if flawed == "fail" or len(dropped) == len(names):
+        raise InputError(
+            f"data.flawed={flawed}: expected no flawed record in {path}, or some that are usable. "
+            f"Received: {len(dropped)} of {len(names)} flawed, the first {': '.join(dropped[0])}"
+        )
+    note = f"{len(dropped)} of {len(names)} records left out as flawed"
+    _log.warning("%s: %s", path, note)
+    return dropped, note
 
 
 def signal_fault(mv: npt.NDArray[np.floating], leads: Sequence[str] = LEADS) -> str:

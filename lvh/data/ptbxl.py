@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data import cache
+from lvh.data.array_checks import checked_faults
 from lvh.data.cache import Arrays, load_or_build
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
@@ -125,7 +126,9 @@ def load(settings: PtbxlSettings) -> Cohort:
     states = [(folder, cache.folder_state(root / folder)) for folder in folders]
     path = cache.cohort_path("ptbxl", _FORMAT, settings.fs, table.to_csv(), states)
     arrays, digital = _signals(path, root, table=table, fs=settings.fs)
-    used, note = _used(root / TABLE, table["file"], arrays["flaws"], settings)
+    names = table["file"].str.rpartition("/")[2].tolist()
+    dropped, note = checked_faults(root / TABLE, names, arrays["flaws"], settings.flawed)
+    used = arrays["flaws"] == ""
     columns: dict[str, Any] = _columns(table[used])
     label_name, label, meaning = _label(root, table[used], settings.label)
     gains, baselines, digital = arrays["gains"][used], arrays["baselines"][used], digital[used]
@@ -141,31 +144,11 @@ def load(settings: PtbxlSettings) -> Cohort:
         fingerprint=str(arrays["digest"]),
         note=note,
         known=_rhythms(table[used]),
+        dropped=dropped,
         **columns,
     )
-    names = [file.rpartition("/")[2] for file in table["file"][~used]]
-    flaws = arrays["flaws"][~used].tolist()
-    cohort = replace(cohort, dropped=tuple(zip(names, flaws, strict=True)))
     cohort = with_fiducials(cohort) if settings.delineation == "found" else cohort
     return relabelled(cohort, label_name, label=label, meaning=meaning)
-
-
-def _used(
-    path: Path, files: "pd.Series[str]", flaws: npt.NDArray[np.str_], settings: PtbxlSettings
-) -> tuple[npt.NDArray[np.bool_], str]:
-    """Return which records have no flaw, and a note on the others, unless they fail the run."""
-    used = flaws == ""
-    n_flawed = int(np.count_nonzero(~used))
-    note = f"{n_flawed} of {len(used)} records left out as flawed" if n_flawed else ""
-    if n_flawed and (settings.flawed == "fail" or not used.any()):
-        at = np.flatnonzero(~used)[0]
-        raise InputError(
-            f"data.flawed={settings.flawed}: expected no flawed record. Received: {n_flawed} "
-            f"flawed, the first {files[at]}: {flaws[at]}"
-        )
-    if note:
-        _log.warning("%s: %s", path, note)
-    return used, note
 
 
 def _signals(path: Path, root: Path, *, table: "pd.DataFrame", fs: int) -> tuple[Arrays, Inputs]:

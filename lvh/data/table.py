@@ -1,6 +1,5 @@
 """Anyone's own records: a table with a row a record, and their signals, if there are any."""
 
-import logging
 import os
 import re
 from dataclasses import dataclass, fields, replace
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, Strict
 
+from lvh.data.array_checks import checked_faults
 from lvh.data.cache import folder_state
 from lvh.data.cohort import Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.readers.leads import ReadOptions, lead_key
 from lvh.data.table_file import (
-    Texts,
     ages_and_men,
     check_roles,
     is_missing,
@@ -43,8 +42,6 @@ LIKELY_SUBJECT = re.compile(
     re.I,
 )
 """Names of columns that look like those of subjects."""
-
-_log = logging.getLogger(__name__)
 
 _as_list = BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
 Leads = Annotated[tuple[str, ...], _as_list]
@@ -131,7 +128,8 @@ def load(settings: TableSettings) -> Cohort:
         )
     signals = _signals(path, columns["path_column"], names, settings)
     faults = np.where(faults == "", signals.faults, faults)
-    used, dropped = np.flatnonzero(faults == ""), _dropped(path, names, faults, settings)
+    dropped, note = checked_faults(path, names, faults, settings.flawed)
+    used = np.flatnonzero(faults == "")
     age, male = (part[used] for part in ages_and_men(path, columns, len(table)))
     cohort = Cohort.from_arrays(
         signals.values[used],
@@ -148,32 +146,15 @@ def load(settings: TableSettings) -> Cohort:
     )
     others = other_columns(table, columns).iloc[used].reset_index(drop=True)
     content = (*others, *(others[name].to_numpy() for name in others))
-    notes = [] if subjects is not None else [_NO_SUBJECTS]
-    if dropped:
-        notes.insert(0, f"{len(dropped)} of {len(table)} records left out as flawed")
-        _log.warning("%s: %s", path, notes[0])
+    notes = (note, _NO_SUBJECTS if subjects is None else "", cohort.note)
     cohort = replace(
         cohort,
         columns=others,
-        dropped=tuple(dropped),
-        note="; ".join(filter(None, [*notes, cohort.note])),
+        dropped=dropped,
+        note="; ".join(filter(None, notes)),
         fingerprint=fingerprint(cohort.fingerprint, settings.unit == "other", *content),
     )
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
-
-
-def _dropped(
-    path: Path, names: list[str], faults: Texts, settings: TableSettings
-) -> list[tuple[str, str]]:
-    """Return the names of flawed records with their faults; refuse them where settings say so."""
-    dropped = [(names[at], str(faults[at])) for at in np.flatnonzero(faults != "").tolist()]
-    if dropped and (settings.flawed == "fail" or len(dropped) == len(names)):
-        name, why = dropped[0]
-        raise InputError(
-            f"data.flawed={settings.flawed}: expected no flawed record in {path}, or some that are "
-            f"usable. Received: {len(dropped)} of {len(names)} flawed, the first {name}: {why}"
-        )
-    return dropped
 
 
 def state(settings: TableSettings) -> object:

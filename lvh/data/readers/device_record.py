@@ -40,7 +40,7 @@ def read_edf(path: Path, data: bytes, options: ReadOptions) -> Recording:
     if edf.bytes_in_header_record != n_bytes or edf.reserved[3:5] == "+D":
         raise InputError(
             f"{path}: expected a header of {n_bytes} bytes, and a record without gaps. Received: "
-            f"{edf.bytes_in_header_record} bytes, {edf.reserved[:5]}"
+            f"{edf.bytes_in_header_record} bytes, {excerpt(edf.reserved[:5])}"
         )
     match = _PATIENT.fullmatch(edf.local_patient_identification)
     if match is None:

@@ -55,20 +55,13 @@ def read(
 ) -> Cohort:
     """Return a cohort of one record; its label is 0 and means nothing.
 
-    The suffix says the format; without one that is known, it is WFDB.
-
     Args:
-        path: Of the file; of WFDB the header, with or without `.hea`.
+        path: Of the file; its suffix says the format, without one that is known it is WFDB.
         age: In years; None for what the file says. Unless age and sex are known, it is NaN.
         male: None for what the file says.
         fs: Sampling frequency to convert to, Hz, by a polyphase filter; None leaves it.
         leads: Of any names; four of the twelve standard ones may follow from i and ii.
         options: What the file does not say, and the part to read.
-
-    Raises:
-        InputError: A file is malformed, a lead missing, flat or not recorded, limb leads break
-            Einthoven's law, a unit is no voltage, or unit or sampling frequency are unknown.
-        EnvironmentFault: The package that reads the format is not installed.
     """
     recording, signals, _, own_fs = read_leads(path, leads, options, as_any=leads != LEADS)
     if fault := signal_fault(signals, leads):
@@ -130,10 +123,7 @@ def unlabelled_cohort(
     male: list[bool],
     leads: tuple[str, ...] = LEADS,
 ) -> Cohort:
-    """Make a cohort of records without labels, which are numbered.
-
-    Signals have the shape (n_records, n_samples, n_leads), mV; an age that is not known is NaN.
-    """
+    """Make a cohort of numbered records without labels, (n_records, n_samples, n_leads), mV."""
     n = len(signals)
     records = (Path(name).name,) if n == 1 else tuple(str(number) for number in range(1, n + 1))
     return Cohort(
@@ -178,14 +168,10 @@ def _recording(path: Path, options: ReadOptions) -> Recording:
 def read_leads(
     path: Path, leads: Sequence[str], options: ReadOptions, *, as_any: bool = True
 ) -> tuple[Recording, npt.NDArray[np.float32], tuple[str, ...], float]:
-    """Read some leads of a file, or all of its signals.
+    """Read some leads of a file, or all of its signals, or the twelve leads of an ECG.
 
-    Of any names they are as the file has them; else they are the twelve leads of an ECG, of which
-    four may follow from i and ii.
-
-    Returns:
-        The recording; signals in mV, shape (n_samples, n_leads); names of the leads, in lower
-        case; and the sampling frequency in Hz.
+    Return the recording; signals in mV, shape (n_samples, n_leads); names of the leads, in lower
+    case; and the sampling frequency in Hz.
     """
     leads = tuple(lead_key(lead) for lead in leads)
     if as_any:
