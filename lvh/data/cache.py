@@ -52,11 +52,7 @@ def folder_state(folder: Path) -> list[tuple[str, int, int]]:
 
 
 def lock_of(path: Path) -> FileLock:
-    """Return the lock next to a folder or file.
-
-    Raises:
-        EnvironmentFault: Nothing can be written there.
-    """
+    """Return the lock next to a folder or file; an EnvironmentFault if it cannot be written."""
     with suppress(OSError):  # what is wrong is said below
         path.parent.mkdir(parents=True, exist_ok=True)
     if fault := write_fault(path.parent):
@@ -89,11 +85,7 @@ def load_or_build(path: Path, build: Callable[[], Arrays]) -> Arrays:
 def signals_written(
     path: Path, shape: tuple[int, ...]
 ) -> Iterator[Callable[[npt.NDArray[np.int16]], object]]:
-    """Give a function that takes record after record of a `.npy` file, int16, of a known shape.
-
-    Raises:
-        EnvironmentFault: The cache cannot be written, or has no room.
-    """
+    """Give a function that takes record after record of a `.npy` file, int16, of a known shape."""
     with written_whole(path) as temporary, temporary.open("wb") as file:
         header = {"descr": "<i2", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)

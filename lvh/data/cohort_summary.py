@@ -64,12 +64,7 @@ class CohortSummary:
 
 @lru_cache(maxsize=1)
 def summarize_cohort(cohort: Cohort) -> CohortSummary:
-    """Count what a cohort holds, and check that its parts fit one another.
-
-    Raises:
-        InputError: A part has another number of records or leads, a name is not unique, a label is
-            neither 0 nor 1, or one of the two is missing.
-    """
+    """Count what a cohort holds; an InputError if its parts do not fit, or a label is missing."""
     _check(cohort)
     columns = () if cohort.columns is None else cohort.columns
     numbers = () if cohort.columns is None else tuple(cohort.columns.select_dtypes("number"))

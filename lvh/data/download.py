@@ -42,10 +42,6 @@ def fetch(archive: Archive, into: Path) -> Path:
 
     `into` appears by a rename once everything in it is verified, so if it exists, it is whole.
     Of several processes one downloads; the others wait for it.
-
-    Raises:
-        InputError: The archive is damaged or another one; nothing of it is kept.
-        EnvironmentFault: The network or the disk failed.
     """
     if into.is_dir():
         return into

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 def join(own: Cohort, external: Cohort) -> Cohort:
     """Append another source, whose records and subjects get the prefix `EXTERNAL`.
 
-    Raises:
-        InputError: They differ in sampling frequency, length, leads or label, or share records.
+    An InputError says that they differ, in sampling frequency or label, or share records.
     """
     for quantity, expected, received in (
         ("Hz", own.fs, external.fs),

@@ -41,9 +41,6 @@ def filtered(cohort: Cohort, where: str, group: str = "data") -> Cohort:
     """Return the records that fulfil a condition; the cohort itself without one.
 
     The others are listed in `dropped` and counted in the note. The fingerprint has the condition.
-
-    Raises:
-        InputError: The text is no condition on this cohort, or not both labels are left.
     """
     if not where.strip():
         return cohort

@@ -112,7 +112,6 @@ def load(settings: TableSettings) -> Cohort:
     Raises:
         InputError: A file is missing or malformed, a column missing, a value not of its column's
             kind, the label not one of two, or a record flawed where that fails the run.
-        EnvironmentFault: The package that reads the table or a record is not installed.
     """
     path, table = _table(settings)
     columns = {role: _column(path, table, settings, role) for role in _ROLES}

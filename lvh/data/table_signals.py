@@ -32,12 +32,7 @@ class TableSignals:
 
 
 def read_files(paths: Sequence[Path | None], options: ReadOptions) -> TableSignals:
-    """Read a file a record; what was read is in the cache until a file changes.
-
-    Raises:
-        InputError: A file is missing or malformed, or has other leads or another sampling frequency
-            than the first, or, unless `options.seconds` says how much is read, another length.
-    """
+    """Read a file a record; what was read is in the cache until a file changes."""
     folders = {file.parent for file in paths if file is not None}
     states = [(str(folder), cache.folder_state(folder)) for folder in sorted(folders)]
     path = cache.cohort_path("table", _FORMAT, options, paths, states)
@@ -47,28 +42,18 @@ def read_files(paths: Sequence[Path | None], options: ReadOptions) -> TableSigna
 
 
 def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> TableSignals:
-    """Read one array with the signals of all records; a large `.npy` file is memory-mapped.
-
-    Args:
-        path: Of a `.npy` file; or of a `.npz` file with the array `signals`, and maybe `leads`,
-            `fs`, `unit` and `records`.
-        records: Their names, in the order of the array.
-        options: What the file does not say, and the part to read.
-
-    Raises:
-        InputError: The file holds no such array, or names, sampling frequency or part do not fit.
-    """
+    """Read one array with the signals of all records; a large `.npy` file is memory-mapped."""
     stored, n = open_signals(path), len(records)
     array, own_leads = stored.signals, tuple(map(lead_key, stored.leads))
     leads = options.leads or own_leads
-    for field, expected, received in (
-        ("signals", stored.records or (*records,), (*records,)),
-        ("leads", own_leads or leads, leads),
+    for field, own, given in (
+        ("signals", stored.records, (*records,)),
+        ("leads", own_leads, leads),
     ):
-        if expected != received:
+        if own and own != given:
             raise InputError(
-                f"data.{field}: expected {excerpt(expected)}, as {path} says, in its order. "
-                f"Received: {excerpt(received)}"
+                f"data.{field}: expected {excerpt(own)}, as {path} says, in its order. "
+                f"Received: {excerpt(given)}"
             )
     shape = array.shape[1:] if array.ndim == 3 else (*array.shape[1:], 1)
     is_turned = shape[-1] != len(leads) == shape[0]  # (n_records, n_leads, n_samples)
@@ -87,7 +72,13 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
     n_samples = shape[1 if is_turned else 0]
     fs = sampling_frequency(path, stored.fs, options)
     factor = millivolts_per_unit(path, leads[0], stored.unit, options)
-    first, last = _part(path, n_samples, fs, options)
+    first = round(options.start * fs)
+    last = n_samples if options.seconds is None else first + round(options.seconds * fs)
+    if not first < last <= n_samples:
+        raise InputError(
+            f"data.start and data.seconds: expected a part of the {n_samples / fs:g} s in {path}. "
+            f"Received: {options.start:g} and {options.seconds}"
+        )
 
     def in_mv(values: npt.NDArray[Any], _: object = None) -> Floats:
         turned = np.swapaxes(values, 1, 2) if is_turned else values.reshape(len(values), *shape)
@@ -100,18 +91,6 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
         return TableSignals(values, leads, fs, _faults(values.chunks(), leads, options))
     values = in_mv(np.asarray(array))
     return TableSignals(values, leads, fs, _faults([values], leads, options))
-
-
-def _part(path: Path, n_samples: int, fs: float, options: ReadOptions) -> tuple[int, int]:
-    """Return the first sample that is read, and the one after the last."""
-    first = round(options.start * fs)
-    last = n_samples if options.seconds is None else first + round(options.seconds * fs)
-    if not first < last <= n_samples:
-        raise InputError(
-            f"data.start and data.seconds: expected a part of the {n_samples / fs:g} s in {path}. "
-            f"Received: {options.start:g} and {options.seconds}"
-        )
-    return first, last
 
 
 def _parse(paths: Sequence[Path | None], options: ReadOptions) -> cache.Arrays:

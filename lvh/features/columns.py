@@ -32,9 +32,8 @@ class ColumnsSettings:
 def extract(cohort: Cohort, settings: ColumnsSettings) -> FeatureSet:
     """Return the columns of every record, shape (n_records, n_inputs).
 
-    Raises:
-        InputError: A column is missing, repeated, or text, or none is left; or one that nobody
-            asked for by name says the label, the number or the subject of every record.
+    An InputError names a column that is missing, repeated or text; or one that nobody asked for by
+    name, and that says the label, the number or the subject of every record.
     """
     assert cohort.columns is not None
     with np.errstate(over="ignore"):

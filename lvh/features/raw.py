@@ -49,8 +49,7 @@ class RawSettings:
 def extract(cohort: Cohort, settings: RawSettings) -> FeatureSet:
     """Return the chosen leads of every record, shape (n_records, n_samples, n_leads).
 
-    Raises:
-        InputError: An unknown or repeated lead, or a flat one under min-max scaling.
+    An unknown or repeated lead is an InputError, as is a flat one under minmax.
     """
     leads = positions(cohort, settings.leads)
     columns, signals = list(leads.values()), cohort.signals

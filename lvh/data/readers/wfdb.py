@@ -134,25 +134,19 @@ def check_sums(header: Header, columns: list[npt.NDArray[np.integer]]) -> None:
 def read_record(path: Path, root: Path) -> tuple[Header, npt.NDArray[np.int16]]:
     """Read a record of twelve leads in one file of format 16.
 
-    Returns:
-        The header, its leads in the order of `lvh.data.cohort.LEADS`, and the ADC values in that
-        order, shape (n_samples, 12).
+    Return the header with its leads in the order of `LEADS`, and ADC values, (n_samples, 12).
     """
     header = read_header(path, root)
     names = [signal.name.lower() for signal in header.signals]
     storage = {(signal.file, signal.storage, signal.unit) for signal in header.signals}
     n_bytes = 2 * (header.n_samples or 0) * len(LEADS)
-    if (
-        sorted(names) != sorted(LEADS)
-        or [form[1:] for form in storage] != [("16", "mV")]
-        or not (0 < (header.fs or 0) <= _MAX_FS and 0 < n_bytes <= _MAX_SIGNAL_BYTES)
-        or header.name != path.stem  # a copy would bring a subject twice
-    ):
+    has_size = 0 < (header.fs or 0) <= _MAX_FS and 0 < n_bytes <= _MAX_SIGNAL_BYTES
+    is_usual = sorted(names) == sorted(LEADS) and [one[1:] for one in storage] == [("16", "mV")]
+    if not (has_size and is_usual and header.name == path.stem):  # a copy is a subject twice
         raise InputError(
             f"{path}: expected record {path.stem}, the leads {' '.join(LEADS)} in mV, in one file "
             f"in format 16 of at most {_MAX_SIGNAL_BYTES} bytes, at 1 to {_MAX_FS} Hz. Received: "
-            f"{excerpt(header.name)}, {excerpt(' '.join(names))}, {excerpt(sorted(storage))}, "
-            f"{n_bytes} bytes, {header.fs} Hz"
+            f"{excerpt((header.name, names, sorted(storage), n_bytes, header.fs))}"
         )
     data = read_bytes(path.parent / storage.pop()[0], root, n_bytes, exact=True)
     digital = np.frombuffer(data, dtype="<i2").reshape(-1, len(LEADS))
@@ -181,15 +175,10 @@ def digital_fault(digital: npt.NDArray[np.int16], baselines: Floats, gains: Floa
 def read_annotations(
     path: Path, root: Path, n_samples: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-    """Read one lead's delineation (MIT annotation format).
-
-    Returns:
-        ASCII codes of the symbols `( ) N p t` and their sample indices, in order of time.
-    """
+    """Return symbols, `( ) N p t` in ASCII, and samples of one lead (MIT annotation format)."""
     data = read_bytes(path, root, _MAX_ANNOTATION_BYTES)
-    if len(data) < 2 or len(data) % 2 or data[-2:] != b"\0\0":
-        raise InputError(f"{path}: expected 16-bit words that end with a zero. Received: others")
-    words = iter(np.frombuffer(data, dtype="<u2")[:-1].tolist())
+    is_whole = len(data) % 2 == 0 and data[-2:] == b"\0\0"
+    words = iter(np.frombuffer(data, dtype="<u2")[:-1].tolist() if is_whole else [0])
     symbols, samples, now = "", [], 0
     for word in words:
         code, step = word >> 10, word & 1023
@@ -199,8 +188,8 @@ def read_annotations(
         now += step
         if code not in _SYMBOLS or now >= n_samples:
             raise InputError(
-                f"{path}: expected the annotations ( ) N p t, and samples from 0 to "
-                f"{n_samples - 1}. Received: code {code} at {now}"
+                f"{path}: expected annotations ( ) N p t, of 16 bits, of {n_samples} samples, and a "
+                f"zero. Received: code {code} at {now}, in {len(data)} bytes"
             )
         symbols += _SYMBOLS[code]
         samples.append(now)
