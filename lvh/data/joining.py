@@ -1,4 +1,4 @@
-"""Records of two sources in one cohort (one is learned from, one scored), and some of a cohort."""
+"""Records of two sources in one cohort: one is learned from, one scored."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.data.lazy_array import Inputs, LazyArray
@@ -19,11 +18,7 @@ Scaling = Literal["minmax", "none"]
 
 
 def _listed(value: Any) -> Any:
-    if isinstance(value, str):
-        if value != "all":
-            raise PydanticCustomError("leads", "Input should be all, or a list such as [v1,v5]")
-        return LEADS
-    return value
+    return LEADS if value == "all" else [value] if isinstance(value, str) else value
 
 
 Leads = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lvh.data.array_checks import signal_fault
 from lvh.data.cohort import LEADS, MAX_AGE, Cohort, Delineation, fingerprint
-from lvh.data.readers import device_record, table_record, wfdb_record
+from lvh.data.readers import device_record, table_record, wfdb
 from lvh.data.readers.leads import (
     DERIVED,
     MAX_BYTES,
@@ -148,7 +148,7 @@ def _recording(path: Path, options: ReadOptions) -> Recording:
     try:
         with warnings.catch_warnings(action="ignore"):
             if reader is None:
-                return wfdb_record.read(path, options)
+                return wfdb.read(path, options)
             return reader(path, read_bytes(path, path.parent, MAX_BYTES), options)
     except LvhError:
         raise

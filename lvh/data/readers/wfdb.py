@@ -1,9 +1,10 @@
-"""WFDB's headers, and fast reading of records as LUDB and PTB-XL have them.
+"""Records of WFDB: of any format by the `wfdb` package, of LUDB and PTB-XL fast.
 
-These have twelve leads in format 16; `lvh.data.readers.wfdb_record` reads any other format.
+The package takes a gain of 0, half a number and a wrong checksum, so headers are read here.
 Source: WFDB Applications Guide, header(5), signal(5), annot(5).
 """
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.array_checks import signal_fault
-from lvh.data.cohort import LEADS
+from lvh.data.cohort import LEADS, Delineation
 from lvh.data.lazy_array import Floats
+from lvh.data.readers.leads import ReadOptions, Recording, Signal, lead_name, parse_age, parse_sex
 from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 
@@ -24,9 +26,8 @@ _MAX_FS = 100_000  # Hz
 # of bounded length, so that no line takes long to refuse; float would take 5_00 and nan
 _NUMBER = r"(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:e[+-]?[0-9]{1,2})?"
 _RECORD_LINE = re.compile(
-    r"(?P<name>[^/ ]+) (?P<signals>[0-9]{1,3})"
-    rf"(?: (?P<fs>{_NUMBER})(?:/\S+)?"
-    r"(?: (?P<samples>[1-9][0-9]{,15})(?: .*)?)?)?",
+    rf"(?P<name>[^/ ]+) (?P<signals>[0-9]{{1,3}}) (?P<fs>{_NUMBER})(?:/\S+)?"
+    r" (?P<samples>[1-9][0-9]{,15})(?: .*)?",
     re.IGNORECASE,
 )
 _SIGNAL_LINE = re.compile(
@@ -40,6 +41,12 @@ _SIGNAL_LINE = re.compile(
 _INVALID_SAMPLE = -32768
 _SYMBOLS = {39: "(", 40: ")", 1: "N", 24: "p", 27: "t"}
 _SKIP = 59
+_LUDB_GAIN = 1000.0  # units a mV
+_MAX_VALUES = 16 * 1024 * 1024  # samples of all signals that are read at once
+_PERSON = re.compile(r"\s*<?(?:age|sex|gender)>?\s*:", re.I)
+_FIELD = re.compile(  # a field of its own in a comment line: `Maternal age: 30` is none
+    r"(?:^|[,;]|\s\s|\s(?=<))\s*<?(age|sex|gender)>?\s*:\s*(.*?)\s*(?=$|[,;]|\s\s|\s<)", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +66,12 @@ class SignalLine:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The content of a `.hea` file; what is None is not there."""
+    """The content of a `.hea` file."""
 
     path: Path
     name: str
-    fs: float | None  # Hz
-    n_samples: int | None
+    fs: float  # Hz
+    n_samples: int
     signals: tuple[SignalLine, ...]
     comments: tuple[str, ...]
 
@@ -87,8 +94,8 @@ def read_header(path: Path, root: Path) -> Header:
     return Header(
         path=path,
         name=match["name"],
-        fs=float(match["fs"]) if match["fs"] else None,
-        n_samples=int(match["samples"]) if match["samples"] else None,
+        fs=float(match["fs"]),
+        n_samples=int(match["samples"]),
         signals=tuple(_signal(_matched(path, _SIGNAL_LINE, line)) for line in others),
         comments=tuple(line[1:].strip() for line in lines if line[0] == "#"),
     )
@@ -139,8 +146,8 @@ def read_record(path: Path, root: Path) -> tuple[Header, npt.NDArray[np.int16]]:
     header = read_header(path, root)
     names = [signal.name.lower() for signal in header.signals]
     storage = {(signal.file, signal.storage, signal.unit) for signal in header.signals}
-    n_bytes = 2 * (header.n_samples or 0) * len(LEADS)
-    has_size = 0 < (header.fs or 0) <= _MAX_FS and 0 < n_bytes <= _MAX_SIGNAL_BYTES
+    n_bytes = 2 * header.n_samples * len(LEADS)
+    has_size = 0 < header.fs <= _MAX_FS and n_bytes <= _MAX_SIGNAL_BYTES
     is_usual = sorted(names) == sorted(LEADS) and [one[1:] for one in storage] == [("16", "mV")]
     if not (has_size and is_usual and header.name == path.stem):  # a copy is a subject twice
         raise InputError(
@@ -188,9 +195,98 @@ def read_annotations(
         now += step
         if code not in _SYMBOLS or now >= n_samples:
             raise InputError(
-                f"{path}: expected annotations ( ) N p t, of 16 bits, of {n_samples} samples, and a "
+                f"{path}: expected annotations ( ) N p t of {n_samples} samples, in 16 bits, and a "
                 f"zero. Received: code {code} at {now}, in {len(data)} bytes"
             )
         symbols += _SYMBOLS[code]
         samples.append(now)
     return np.frombuffer(symbols.encode(), dtype=np.uint8), np.array(samples, dtype=np.int32)
+
+
+def read(path: Path, options: ReadOptions) -> Recording:
+    """Read a header and the files next to it; of a long record, the part that is asked for.
+
+    Voltages are calibrated by the header, except in the 200 records of LUDB (known by their
+    checksums), whose gain is each lead's own range: they have 1000 units a mV. Fiducials come
+    from annotation files, one a lead, as LUDB has them; without all twelve there are none.
+    """
+    base = path.with_name(path.name.removesuffix(".hea"))
+    header_path = base.with_name(f"{base.name}.hea")
+    if base == path and path.is_file() and not header_path.is_file():
+        raise InputError(
+            f"{path}: expected a WFDB record with its header {header_path.name}, or a file whose "
+            "suffix is .csv, .parquet, .npy, .npz, .edf, .bdf, .dcm or .xml. Received: no header"
+        )
+    header = read_header(header_path, path.parent)
+    start, stop = round(options.start * header.fs), header.n_samples
+    stop -= max(signal.skew for signal in header.signals)  # by which the last one is late
+    if options.seconds is not None:
+        stop = min(start + round(options.seconds * header.fs), stop)
+    n_values = (stop - start) * sum(signal.rate for signal in header.signals)
+    if not 0 < n_values <= _MAX_VALUES:
+        raise InputError(
+            f"{header.path}: expected 1 to {_MAX_VALUES} samples of all signals. --start and "
+            f"--seconds choose a part. Received: {n_values}"
+        )
+    signals = _signals(header, start, stop)
+    age, male = _age_and_sex(header.comments)
+    return Recording(
+        signals,
+        age,
+        male,
+        None if options.is_part else _delineation(base, len(signals[0].values)),
+        is_part=True,
+    )
+
+
+def _signals(header: Header, start: int, stop: int) -> list[Signal]:
+    """Read the samples from `start` to `stop` of each signal."""
+    from wfdb import rdrecord  # takes a second
+
+    for file in {header.path.with_name(signal.file) for signal in header.signals}:
+        if not (file.is_file() and file.resolve().is_relative_to(file.parent.resolve())):
+            raise InputError(f"{file}: expected a file in the same folder. Received: no such file")
+    record = rdrecord(
+        str(header.path.with_suffix("")),
+        sampfrom=start,
+        sampto=stop,
+        physical=False,
+        smooth_frames=False,
+    )
+    if (start, stop) == (0, header.n_samples):
+        check_sums(header, record.e_d_signal)
+    lines, physical, signals = header.signals, record.dac(expanded=True), []
+    if _is_ludb(header):
+        lines = tuple(replace(line, baseline=0, gain=_LUDB_GAIN, unit="mV") for line in lines)
+    for line, digital, own in zip(lines, record.e_d_signal, physical, strict=True):
+        values = (digital - line.baseline) / line.gain
+        values[np.isnan(own)] = np.nan  # invalid samples
+        signals.append(Signal(line.name, values, line.unit, header.fs * line.rate))
+    return signals
+
+
+def _is_ludb(header: Header) -> bool:
+    """Return whether the samples are those of a record of LUDB 1.0.1, by their checksums."""
+    sums = {lead_name(signal.name): signal.checksum for signal in header.signals}
+    text = repr([sums.get(lead) for lead in LEADS])
+    digests = Path(__file__).with_name("ludb_checksums.txt").read_text().split()
+    return hashlib.sha256(text.encode()).hexdigest()[:8] in digests
+
+
+def _age_and_sex(comments: tuple[str, ...]) -> tuple[float, bool | None]:
+    """Parse both from comments that say them once, and as a whole."""
+    texts: dict[str, set[str]] = {"age": set(), "sex": set()}
+    lines = [line for line in comments if _PERSON.match(line)]  # `Father died, age: 50` is none
+    for name, value in (pair for line in lines for pair in _FIELD.findall(line)):
+        texts["age" if name.lower() == "age" else "sex"].add(value.lower())
+    age, sex = (values.pop() if len(values) == 1 else "" for values in texts.values())
+    return parse_age(age), parse_sex(sex)
+
+
+def _delineation(base: Path, n_samples: int) -> Delineation | None:
+    files = [base.with_name(f"{base.name}.{lead}") for lead in LEADS]
+    if not all(file.is_file() for file in files):
+        return None
+    return Delineation.from_leads(
+        [read_annotations(file, base.parent, n_samples) for file in files]
+    )
