@@ -12,10 +12,15 @@ from hypothesis import strategies as st
 
 from lvh.data.cohort import LEADS, part_of
 from lvh.errors import InputError
-from lvh.features import morphology
 from lvh.features.criteria import CRITERIA
-from lvh.features.morphology import MorphologySettings
-from lvh.features.voltage import VoltageSettings, extract, measure, qrs_waves
+from lvh.features.voltage import (
+    MorphologySettings,
+    VoltageSettings,
+    extract,
+    extract_morphology,
+    measure,
+    qrs_waves,
+)
 
 MEAN = VoltageSettings("voltage", missing="mean")
 
@@ -183,7 +188,7 @@ def drawn(cohort, qrs, t, st=0.0, symbols="(p)(N)(t)"):
 
 
 def inputs(cohort):
-    features = morphology.extract(cohort, MorphologySettings("morphology", missing="mean"))
+    features = extract_morphology(cohort, MorphologySettings("morphology", missing="mean"))
     return dict(zip(features.names, features.X[0].astype(float).tolist(), strict=True))
 
 

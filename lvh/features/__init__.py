@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
-from lvh.features import beat, columns, morphology, ntp, raw, voltage
+from lvh.features import beat, columns, ntp, raw, voltage
 from lvh.features.base import FeatureSet, Kind, fill_missing
 
 __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "check_cohort", "fill_missing"]
@@ -40,7 +40,9 @@ FORMS = {
     "ntp": Form(ntp.NtpSettings, ntp.extract, "tabular", needs_age_and_sex=True),
     "raw": Form(raw.RawSettings, raw.extract, "signal", needs_delineation=False),
     "voltage": Form(voltage.VoltageSettings, voltage.extract, "tabular", **_clinical),
-    "morphology": Form(morphology.MorphologySettings, morphology.extract, "tabular", **_clinical),
+    "morphology": Form(
+        voltage.MorphologySettings, voltage.extract_morphology, "tabular", **_clinical
+    ),
     "beat": Form(beat.BeatSettings, beat.extract, "signal"),
     "fusion": Form(beat.FusionSettings, beat.extract_fusion, "mixed", **_clinical),
     "columns": Form(
