@@ -98,10 +98,10 @@ BAD_ARCHIVES = {
     "symlink": (packed(FILES, SUMS, (LINK, b"/etc")), "evil"),
     "half": (packed(FILES)[:9000], "zip archive"),
     "checksum": (packed(FILES).replace(FILES["RECORDS"], b"1\n3\n"), "zip archive"),
-    "unlisted": (packed(FILES, SUMS, (f"{TOP}/extra", b"x")), f"lists. Received: '{TOP}/extra'"),
+    "unlisted": (packed(FILES, SUMS, (f"{TOP}/extra", b"x")), f"'{TOP}/extra' with"),
     "missing": (packed({"RECORDS": FILES["RECORDS"]}), "'tiny-1.0/data/1.dat' with"),
     "wrong content": (packed({**FILES, "data/1.dat": b"!"}), "'tiny-1.0/data/1.dat' with"),
-    "wrong pin": (packed(FILES, SUMS + SUMS), f"SHA-256 {PIN}"),
+    "wrong pin": (packed(FILES, SUMS + SUMS), f"lists, {PIN}"),
     "web page": (b"<html>Sign in to this network</html>", "zip archive"),
 }
 
@@ -122,7 +122,7 @@ def test_a_bad_archive_is_refused_and_leaves_nothing(served, into, body, named):
 def test_malformed_sums_that_are_not_pinned_are_refused(served, into, line):
     file, archive = served
     file.write_bytes(packed(FILES, line))
-    with pytest.raises(InputError, match=r"a SHA-256 and a relative path|/\.\./\.\./evil'"):
+    with pytest.raises(InputError, match=r"RECORDS' with|/\.\./\.\./evil'"):
         fetch(replace(archive, sums_sha256=None), into)
     assert left_beside(into) == set()
 

@@ -156,7 +156,6 @@ def test_rates_and_parts_of_long_records(cohort, tmp_path):
         (lambda path: change_header(path, "r 12 500 ", "r 12 0 "), "sampling frequency"),
         (lambda path: change_header(path, "r 12 500 .*\n", "r 12\n"), "a record of one segment"),
         (lambda path: change_header(path, r" \d+ 0 V6", " 1 0 V6"), "lead 'V6': expected checksum"),
-        (lambda path: change_header(path, r"500 \d+\n", "500 2000000000\n"), "expected 1 to"),
         (lambda path: change_header(path, r"r\.dat", "../r.dat"), "same folder"),
         (lambda path: change_header(path, r"r 12", "r/2 12"), "a record of one segment"),
     ],
@@ -197,7 +196,6 @@ def test_a_micro_sign_and_an_exponent_are_read_as_they_are_meant(cohort, tmp_pat
     [
         (("Age: 60", "Sex: F"), 60, False),
         (("<age>: 65 <sex>: F <diagnoses> Acute MI",), 65, False),
-        (("Age: 45-50", "Sex: M"), None, True),
         (("Age: 60", "Sex: M/F"), None, False),
         (("Maternal age: 30", "Dosage: 50", "Sex: M"), None, True),
         (("Father died, age: 50; sex: M", "Sex: F"), None, False),

@@ -61,9 +61,13 @@ class Delineation:
 
     def lead(self, record: int, lead: int) -> tuple[str, npt.NDArray[np.int32]]:
         """Return the symbols, as text, and the sample indices of one lead."""
-        row = record * self.n_leads + lead
-        part = slice(self.offsets[row], self.offsets[row + 1])
-        return self.symbols[part].tobytes().decode("ascii"), self.samples[part]
+        symbols, samples = self.row(record * self.n_leads + lead)
+        return symbols.tobytes().decode("ascii"), samples
+
+    def row(self, number: int) -> LeadWaves:
+        """Return the symbols and samples of one lead, counted over all records."""
+        part = slice(self.offsets[number], self.offsets[number + 1])
+        return self.symbols[part], self.samples[part]
 
     @classmethod
     def from_leads(
@@ -74,35 +78,25 @@ class Delineation:
         doubtful: tuple[int, ...] = (),
     ) -> "Delineation":
         """Join the symbols and samples of each lead of each record, in that order."""
-        return cls(
-            np.concatenate([symbols for symbols, _ in leads]),
-            np.concatenate([samples for _, samples in leads]),
-            np.cumsum([0, *(len(symbols) for symbols, _ in leads)], dtype=np.int64),
-            n_leads,
-            origin,
-            doubtful,
-        )
+        none = (np.zeros(0, np.uint8), np.zeros(0, np.int32))
+        symbols, samples = (np.concatenate(parts) for parts in zip(none, *leads, strict=True))
+        offsets = np.cumsum([0, *(len(lead) for lead, _ in leads)], dtype=np.int64)
+        return cls(symbols, samples, offsets, n_leads, origin, doubtful)
 
     @classmethod
     def join(cls, parts: Sequence["Delineation"]) -> "Delineation":
         """Append the records of each part; the origin is that of the first."""
-        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+        rows = [part.row(at) for part in parts for at in range(len(part.offsets) - 1)]
         n_records = [(len(part.offsets) - 1) // max(part.n_leads, 1) for part in parts]
         starts = np.cumsum([0, *n_records]).tolist()
-        return cls(
-            np.concatenate([part.symbols for part in parts]),
-            np.concatenate([part.samples for part in parts]),
-            np.cumsum([0, *lengths], dtype=np.int64),
-            parts[0].n_leads,
-            parts[0].origin,
-            tuple(n + at for n, part in zip(starts, parts, strict=False) for at in part.doubtful),
-        )
+        doubtful = (n + at for n, part in zip(starts, parts, strict=False) for at in part.doubtful)
+        return cls.from_leads(rows, parts[0].n_leads, parts[0].origin, tuple(doubtful))
 
     @classmethod
     def empty(cls, n_records: int, n_leads: int = 12) -> "Delineation":
         """Return the delineation of records that have no fiducials."""
-        offsets = np.zeros(n_records * n_leads + 1, dtype=np.int64)
-        return cls(np.zeros(0, np.uint8), np.zeros(0, np.int32), offsets, n_leads)
+        none = (np.zeros(0, np.uint8), np.zeros(0, np.int32))
+        return cls.from_leads([none] * (n_records * n_leads), n_leads)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -290,22 +284,16 @@ def records_at(cohort: Cohort, at: npt.NDArray[np.int64], signals: Inputs | None
 
     The fingerprint stays that of all records.
     """
-    waves, ends = cohort.delineation, cohort.delineation.offsets
-    rows = (at[:, None] * waves.n_leads + np.arange(waves.n_leads)).ravel()
-    parts = [np.arange(ends[row], ends[row + 1]) for row in rows]
-    kept = np.concatenate([np.zeros(0, np.int64), *parts])
+    waves = cohort.delineation
+    numbers = (at[:, None] * waves.n_leads + np.arange(waves.n_leads)).ravel().tolist()
+    rows = [waves.row(number) for number in numbers]
+    doubtful = tuple(i for i, own in enumerate(at.tolist()) if own in waves.doubtful)
     return replace(
         cohort,
         records=tuple(cohort.records[i] for i in at),
         subjects=cohort.subjects[at],
         signals=cohort.signals[at] if signals is None else signals,
-        delineation=replace(
-            waves,
-            symbols=waves.symbols[kept],
-            samples=waves.samples[kept],
-            offsets=np.cumsum([0, *map(len, parts)], dtype=np.int64),
-            doubtful=tuple(i for i, own in enumerate(at.tolist()) if own in waves.doubtful),
-        ),
+        delineation=Delineation.from_leads(rows, waves.n_leads, waves.origin, doubtful),
         male=cohort.male[at],
         age=cohort.age[at],
         label=cohort.label[at],
@@ -314,7 +302,7 @@ def records_at(cohort: Cohort, at: npt.NDArray[np.int64], signals: Inputs | None
     )
 
 
-def fingerprint(*parts: object) -> str:
+def fingerprint(*parts: Any) -> str:
     """Hash arrays and plain values, in order, with their types and shapes.
 
     Arrays of text or objects count by their items, not by their width; lazy ones as if read.

@@ -2,9 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -14,52 +14,26 @@ from lvh.errors import InputError
 _MOST_SHOWN = 6  # leads, or columns, or reasons in a sentence
 
 
-@dataclass(frozen=True, slots=True)
-class CohortSummary:
-    """Counts of a cohort, and what its source left out.
-
-    Attributes:
-        source: Name of the cohort.
-        label: What a label of 1 says; `with_label` counts such records.
-        age_and_sex: Number of records of which both are known.
-        seconds: Length of each record; 0 without signals, as `fs` in Hz.
-        fiducials: `annotated`, `found` or `none`.
-        columns: Columns of numbers in the source's table; `text_columns` are never inputs.
-        dropped: Number of records that were left out, by reason.
-    """
-
-    source: str
-    fingerprint: str
-    label: str
-    records: int
-    with_label: int
-    subjects: int
-    age_and_sex: int
-    leads: tuple[str, ...]
-    unit: str
-    fs: float
-    seconds: float
-    fiducials: str
-    columns: tuple[str, ...]
-    text_columns: tuple[str, ...]
-    dropped: Mapping[str, int]
+class CohortSummary(dict[str, Any]):
+    """Counts of a cohort, and what its source left out, by the names of `data.json`."""
 
     def facts(self) -> dict[str, str]:
         """Return one sentence or two, by what they are about."""
-        holds = f"{_listed(self.leads)} at {self.fs:g} Hz, {self.seconds:g} s"
-        if not self.leads:
-            text = f"; text, so no input: {_listed(self.text_columns)}" * bool(self.text_columns)
-            holds = f"columns {_listed(self.columns)}{text}"
-        counts = f"{self.with_label} of {self.records} records, {self.subjects} subjects"
-        facts = {"records": f"{self.label} in {counts}; {holds}"}
-        if self.dropped:
-            reasons = [f"{n} x {why}" for why, n in self.dropped.items()]
-            facts["left out"] = f"{sum(self.dropped.values())}: {_listed(reasons, '; ')}"
+        holds = f"{_listed(self['leads'])} at {self['fs']:g} Hz, {self['seconds']:g} s"
+        if not self["leads"]:
+            texts = self["text_columns"]
+            end = f"; text, so no input: {_listed(texts)}" if texts else ""
+            holds = f"columns {_listed(self['columns'])}{end}"
+        counts = "{with_label} of {records} records, {subjects} subjects".format(**self)
+        facts = {"records": f"{self['label']} in {counts}; {holds}"}
+        if dropped := self["dropped"]:
+            reasons = [f"{n} x {why}" for why, n in dropped.items()]
+            facts["left out"] = f"{sum(dropped.values())}: {_listed(reasons, '; ')}"
         return facts
 
     def to_json(self) -> str:
         """Return JSON with one field a line."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(self, indent=1, ensure_ascii=False) + "\n"
 
 
 @lru_cache(maxsize=1)

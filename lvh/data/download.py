@@ -15,7 +15,7 @@ from lvh.errors import EnvironmentFault, InputError, excerpt
 from lvh.files import made_whole
 
 _SUMS = "SHA256SUMS.txt"
-_SUM_LINE = re.compile(r"([0-9a-fA-F]{64})  ?(?:\./)?(\S.*)")  # as `find .` names files
+_SUM_LINE = re.compile(r"^([0-9a-f]{64})  ?(?:\./)?(\S.*)$", re.I | re.M)  # as of `find .`
 _TIMEOUT = 30.0  # seconds a server may stay silent
 # all that zipfile and zlib raise on damaged input, but OSError: that one is the disk's
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
@@ -81,32 +81,26 @@ def _fetch(archive: Archive, folder: Path) -> Path:
             "Without any download: data=synthetic."
         ) from error
     except _BROKEN_ZIP as error:
-        raise _bad(archive, "a whole zip archive", excerpt(str(error))) from error
+        raise InputError(
+            f"{archive.url}: expected a whole zip archive. Received: {excerpt(str(error))}"
+        ) from error
     unpacked = folder / "unpacked"
     _verify(archive, {Path(file).relative_to(unpacked).as_posix(): Path(file) for file in files})
     return unpacked / archive.top
 
 
 def _verify(archive: Archive, files: dict[str, Path]) -> None:
-    """Check the list of SHA-256 sums, and that it lists every file, each with its sum."""
+    """Check that the list of SHA-256 sums, if pinned the pinned one, lists every file as it is."""
     import pooch
 
     listing = f"{archive.top}/{_SUMS}"
-    expected = {listing: archive.sums_sha256}
     text = files[listing].read_text("utf-8", errors="replace") if listing in files else ""
-    for line in text.splitlines():
-        match = _SUM_LINE.fullmatch(line)
-        if match is None:
-            raise _bad(archive, f"{_SUMS}: a SHA-256 and a relative path a line", excerpt(line))
-        expected[f"{archive.top}/{match[2]}"] = match[1].lower()
-    for name, sha256 in expected.items():
-        actual = pooch.file_hash(str(files[name])) if name in files else "no such file"
-        if sha256 not in (None, actual) or name not in files:
-            raise _bad(archive, f"{excerpt(name)} with the SHA-256 {sha256}", actual)
-    unlisted = sorted(set(files) - set(expected))
-    if unlisted:
-        raise _bad(archive, f"only files that {_SUMS} lists", excerpt(unlisted[0]))
-
-
-def _bad(archive: Archive, expected: str, received: str) -> InputError:
-    return InputError(f"{archive.url}: expected {expected}. Received: {received}")
+    actual = {name: pooch.file_hash(str(file)) for name, file in files.items()}
+    expected = {f"{archive.top}/{name}": sha256.lower() for sha256, name in _SUM_LINE.findall(text)}
+    expected[listing] = archive.sums_sha256 or actual.get(listing, "unknown")
+    for name in sorted({*expected, *actual}, key=lambda name: (name != listing, name)):
+        if expected.get(name) != actual.get(name):
+            raise InputError(
+                f"{archive.url}: expected {excerpt(name)} with the SHA-256 that {_SUMS} lists, "
+                f"{expected.get(name)}. Received: {actual.get(name, 'no such file')}"
+            )
