@@ -104,9 +104,7 @@ def test_any_text_is_a_condition_or_refused_in_words(people, text):
         ("age > '40'", "no field and number"),
         ("ward != 'a'", "'A', 'B', 'C d'"),
         ("score", "needs a comparison"),
-        ("40 > 30", "no field and number"),
         ("qrs_duration < 0.12", "fiducials"),
-        ("age > 200", "0 of 60"),
         ("age > 1 and " * 100 + "age > 1", "1000 letters"),
     ],
 )

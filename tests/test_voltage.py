@@ -88,23 +88,6 @@ def test_any_complex_has_the_q_r_and_s_of_the_independent_reading(qrs, fs):
     assert found == pytest.approx(independent_reading(qrs, fs))
 
 
-@pytest.mark.parametrize(
-    ("qrs", "expected"),
-    [
-        ([0, -0.25, 2, -0.5, 0], (0.25, 2, 0.5, 2)),
-        ([0, 0.5, -2, 0], (0, 0.5, 2, 1)),
-        ([0, -1, -2, -0.5], (2, 0, 2, 0)),  # QS
-        ([0, -1, -2, -1, 0, 0.25], (2, 0, 2, 0)),  # its end rises to a raised J point
-        ([0, -1, -2, -1, 0.25, 0.05], (2, 0.25, 0, 4)),  # Qr: it comes back
-        ([0, 1, 2, 1, 0, -1, -0.9], (0, 2, 0, 2)),  # and comes back by less than a quarter
-        ([0, 0.5, -1.5, 2, 0], (0, 2, 1.5, 3)),  # rSR'
-        ([0, 0.5, -1, -2], (0, 0.5, 2, 1)),  # cut short: the largest wave counts
-    ],
-)
-def test_complexes_are_measured_as_by_hand(qrs, expected):
-    assert qrs_waves(np.array(qrs, dtype=float), 100) == expected
-
-
 def test_equals_the_independent_reading_in_columns_of_their_order(cohort):
     assert_equals_the_independent_reading(part_of(cohort, 0, 10))
     features = extract(cohort, MEAN)

@@ -10,16 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Strict
 
-from lvh.data.cache import Arrays, cache_dir, cohort_path, folder_state, load_or_build
+from lvh.data import cache
 from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
-from lvh.data.download import Archive, fetch
 from lvh.data.labels import LVH, Label, find_label, relabelled
 from lvh.data.readers import wfdb
 from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 
-ARCHIVE = Archive(
+ARCHIVE = cache.Archive(
     title="LUDB 1.0.1",
     url=(
         "https://physionet.org/static/published-projects/ludb/"
@@ -94,10 +93,10 @@ def load(settings: LudbSettings) -> Cohort:
     if settings.root:
         root = Path(os.path.expanduser(settings.root))
     else:
-        root = fetch(replace(ARCHIVE, url=settings.url), cache_dir() / "ludb-1.0.1")
+        root = cache.fetch(replace(ARCHIVE, url=settings.url), cache.cache_dir() / "ludb-1.0.1")
     records = _record_names(root)
-    path = cohort_path("ludb", _FORMAT, records, folder_state(root / "data"))
-    arrays = load_or_build(path, lambda: _parse(root, records))
+    path = cache.cohort_path("ludb", _FORMAT, records, cache.folder_state(root / "data"))
+    arrays = cache.load_or_build(path, lambda: _parse(root, records))
     texts = arrays["diagnoses"].tolist()
     names = [[_names(line) for line in text.split("\n")] for text in texts]
     statements = [{name for line in lines for name in line} for lines in names]
@@ -153,7 +152,7 @@ def _record_names(root: Path) -> tuple[str, ...]:
     return tuple(line.removeprefix("data/") for line in lines)
 
 
-def _parse(root: Path, names: tuple[str, ...]) -> Arrays:
+def _parse(root: Path, names: tuple[str, ...]) -> cache.Arrays:
     parsed = [wfdb.read_record(root / "data" / f"{name}.hea", root) for name in names]
     headers, digital = zip(*parsed, strict=True)
     first = headers[0]

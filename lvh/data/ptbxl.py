@@ -20,10 +20,9 @@ import numpy.typing as npt
 
 from lvh.data import cache
 from lvh.data.array_checks import checked_faults
-from lvh.data.cache import Arrays, load_or_build
+from lvh.data.cache import Archive, Arrays, fetch, load_or_build
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
-from lvh.data.download import Archive, fetch
 from lvh.data.labels import LVH, Label, find_label, relabelled
 from lvh.data.lazy_array import LOADED_BYTES, Inputs, LazyArray, mapped
 from lvh.data.readers import wfdb

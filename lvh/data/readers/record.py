@@ -85,27 +85,20 @@ def read(
     own_waves = recording.delineation if leads == LEADS and not options.is_part else None
     cohort = replace(
         cohort,
-        note="; ".join(_notes(recording, leads, {"age": age, "male": male})),
+        note="; ".join(_notes(recording) if leads == LEADS else []),
         unit="other" if options.unit == "other" else "mV",
         delineation=own_waves or cohort.delineation,
     )
     return cohort if fs in (None, own_fs) else _resample(cohort, fs)
 
 
-def _notes(
-    recording: Recording, leads: tuple[str, ...], given: dict[str, float | None]
-) -> list[str]:
-    """Name leads that follow from others, signals that are no lead, and what the user replaces."""
-    notes = []
-    names = [signal.name for signal in recording.signals] if leads == LEADS else []
-    if names and DERIVED[0] not in map(lead_name, names):
+def _notes(recording: Recording) -> list[str]:
+    """Name leads that follow from others, and signals that are no lead."""
+    notes, names = [], [signal.name for signal in recording.signals]
+    if DERIVED[0] not in map(lead_name, names):
         notes.append(f"{' '.join(DERIVED)} follow from i and ii")
     if others := ", ".join(excerpt(name) for name in names if lead_name(name) is None):
         notes.append(f"left out, for they are none of the twelve leads: {others}")
-    for name, value in given.items():
-        own = getattr(recording, name)
-        if value not in (None, own) and own is not None and own == own:
-            notes.append(f"--{'sex' if name == 'male' else name} replaces that of the file")
     return notes
 
 

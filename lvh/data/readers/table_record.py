@@ -7,9 +7,8 @@ import math
 import re
 import zipfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -186,15 +185,14 @@ def _is_step(seconds: float, fs: float) -> bool:
     return math.isclose(seconds * fs, 1, rel_tol=1e-3)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSignals:
-    """An array of signals; what else is empty or None the file does not say."""
+class StoredSignals(NamedTuple):
+    """An array of signals, of a `.npy` file mapped; what else is empty the file does not say."""
 
-    signals: npt.NDArray[Any]  # of a `.npy` file mapped, not read
-    leads: tuple[str, ...] = ()
-    fs: float | None = None
-    unit: str = ""
-    records: tuple[str, ...] | None = None
+    signals: npt.NDArray[Any]
+    leads: tuple[str, ...]
+    fs: float | None
+    unit: str
+    records: tuple[str, ...]
 
 
 def open_signals(path: Path) -> StoredSignals:
@@ -202,17 +200,16 @@ def open_signals(path: Path) -> StoredSignals:
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            return StoredSignals(loaded)
-        with loaded:
-            stored = dict(loaded)
-        fs = stored.get("fs")
-        return StoredSignals(
-            stored["signals"],
-            tuple(np.atleast_1d(stored.get("leads", ())).astype(str).tolist()),
-            None if fs is None else float(fs.item()),
-            str(stored.get("unit", "")),
-            tuple(stored["records"].astype(str).tolist()) if "records" in stored else None,
+            stored = {"signals": loaded}
+        else:
+            with loaded:
+                stored = dict(loaded)
+        leads, records = (
+            tuple(np.atleast_1d(stored.get(name, ())).astype(str).tolist())
+            for name in ("leads", "records")
         )
+        fs = float(stored["fs"].item()) if "fs" in stored else None
+        return StoredSignals(stored["signals"], leads, fs, str(stored.get("unit", "")), records)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         reason = getattr(error, "strerror", None) or excerpt(str(error))
         raise InputError(
