@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-from lvh.data import delineation, synthetic
 from lvh.data.cohort import LEADS, Cohort, Delineation, part_of
 from lvh.data.delineation import MAX_SAMPLES, delineate, delineate_record, with_fiducials
 from lvh.errors import InputError
@@ -153,12 +152,3 @@ class TestCohort:
         assert (one.delineation.origin, few.delineation.origin) == ("found", "annotated")
         assert one.fingerprint != few.fingerprint
         assert one.note.startswith(few.note)
-
-    @pytest.mark.slow
-    def test_several_processes_find_what_one_does(self, monkeypatch):
-        given = synthetic.SyntheticSettings("synthetic", 8, 1.0, 0.02, 0, "found")
-        monkeypatch.setattr(delineation.os, "sched_getaffinity", lambda _: {0, 1})
-        together = synthetic.load(given)
-        alone = delineate(together.signals, together.fs)
-        np.testing.assert_array_equal(together.delineation.samples, alone.samples)
-        np.testing.assert_array_equal(together.delineation.offsets, alone.offsets)

@@ -121,6 +121,11 @@ class Archive:
     warning: str = ""  # what a user should know before the download
 
 
+def folder_of(archive: Archive, root: str | None, name: str) -> Path:
+    """Return the folder of a data set: the one that is given, or one of the cache."""
+    return Path(os.path.expanduser(root)) if root else fetch(archive, cache_dir() / name)
+
+
 def fetch(archive: Archive, into: Path) -> Path:
     """Return `into`, holding the verified data set; download it if it is not there.
 

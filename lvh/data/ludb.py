@@ -1,6 +1,5 @@
 """LUDB, the Lobachevsky University ECG Database (Kalyakulina 2020), as PhysioNet ships it."""
 
-import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,10 +89,7 @@ def load(settings: LudbSettings) -> Cohort:
         InputError: A file is missing or malformed, or no record has the label.
         EnvironmentFault: The data set has to be downloaded and cannot be.
     """
-    if settings.root:
-        root = Path(os.path.expanduser(settings.root))
-    else:
-        root = cache.fetch(replace(ARCHIVE, url=settings.url), cache.cache_dir() / "ludb-1.0.1")
+    root = cache.folder_of(replace(ARCHIVE, url=settings.url), settings.root, "ludb-1.0.1")
     records = _record_names(root)
     path = cache.cohort_path("ludb", _FORMAT, records, cache.folder_state(root / "data"))
     arrays = cache.load_or_build(path, lambda: _parse(root, records))

@@ -7,7 +7,6 @@ mV when a record is used.
 
 import io
 import logging
-import os
 import re
 import warnings
 from collections.abc import Iterable
@@ -20,7 +19,7 @@ import numpy.typing as npt
 
 from lvh.data import cache
 from lvh.data.array_checks import checked_faults
-from lvh.data.cache import Archive, Arrays, fetch, load_or_build
+from lvh.data.cache import Archive, Arrays, load_or_build
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.labels import LVH, Label, find_label, relabelled
@@ -116,10 +115,7 @@ def load(settings: PtbxlSettings) -> Cohort:
             where that fails the run.
         EnvironmentFault: The data set has to be downloaded, or its signals cached, and cannot be.
     """
-    if settings.root:
-        root = Path(os.path.expanduser(settings.root))
-    else:
-        root = fetch(replace(ARCHIVE, url=settings.url), cache.cache_dir() / "ptbxl-1.0.3")
+    root = cache.folder_of(replace(ARCHIVE, url=settings.url), settings.root, "ptbxl-1.0.3")
     table = _table(root / TABLE, "filename_hr" if settings.fs == 500 else "filename_lr")
     folders = sorted(set(table["file"].str.rpartition("/")[0]))
     states = [(folder, cache.folder_state(root / folder)) for folder in folders]

@@ -184,7 +184,7 @@ def _compared(left: ast.expr, op: ast.cmpop, right: ast.expr, fields: Mapping[st
     return _COMPARISONS[type(op)](one, two)
 
 
-def _operand(node: ast.expr, fields: Mapping[str, Field]) -> Field | str | float:
+def _operand(node: ast.expr, fields: Mapping[str, Field]) -> Field:
     if isinstance(node, ast.Name):
         return fields[node.id]
     value = ast.literal_eval(node)

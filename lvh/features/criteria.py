@@ -5,7 +5,7 @@ points. 1 mV is 10 mm on paper.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,11 @@ class Measurements:
     def columns(self, values: Floats, *leads: str) -> Floats:
         """Return the columns of some leads, shape (n_records, len(leads))."""
         return values[:, [self.leads.index(lead) for lead in leads]]
+
+    def at(self, records: npt.NDArray[np.int64]) -> "Measurements":
+        """Return the measurements of some records."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+        return replace(self, **{name: values[records] for name, values in arrays.items()})
 
     @property
     def net(self) -> Floats:
