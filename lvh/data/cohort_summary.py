@@ -21,9 +21,7 @@ class CohortSummary(dict[str, Any]):
         """Return one sentence or two, by what they are about."""
         holds = f"{_listed(self['leads'])} at {self['fs']:g} Hz, {self['seconds']:g} s"
         if not self["leads"]:
-            texts = self["text_columns"]
-            end = f"; text, so no input: {_listed(texts)}" if texts else ""
-            holds = f"columns {_listed(self['columns'])}{end}"
+            holds = f"columns {_listed(self['columns'])}"
         counts = "{with_label} of {records} records, {subjects} subjects".format(**self)
         facts = {"records": f"{self['label']} in {counts}; {holds}"}
         if dropped := self["dropped"]:

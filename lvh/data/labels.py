@@ -1,6 +1,5 @@
 """The label: which statement about a record is detected, by the name that a user types."""
 
-import difflib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -36,11 +35,9 @@ def find_label(
     counts = Counter(name for names in statements for name in set(names)).most_common()
     spelled, wanted = {name.casefold(): name for name, _ in reversed(counts)}, label.casefold()
     if wanted not in {*spelled, LVH.casefold()}:
-        close = difflib.get_close_matches(wanted, spelled, n=1, cutoff=0.75)
         listed = ", ".join(f"{name} {count}" for name, count in counts[:_LISTED])
         raise InputError(
-            f"data.label: expected a label that some record has, such as {listed}"
-            f"{f' (did you mean {spelled[close[0]]}?)' if close else ''}{hint}. "
+            f"data.label: expected a label that some record has, such as {listed}{hint}. "
             f"Received: {excerpt(label)}"
         )
     has = [any(name.casefold() == wanted for name in names) for names in statements]

@@ -131,7 +131,10 @@ def measure(cohort: Cohort) -> Measurements:
     fs = cohort.fs
     for record, lead, signal, symbols, samples in each_lead(cohort):
         waves[record, lead, :5] = over_beats(_complexes(signal, symbols, samples, fs), 5)
-        (waves[record, lead, 5],) = over_beats(_t_peaks(signal, symbols, samples, fs))
+        (waves[record, lead, 5],) = over_beats(
+            signal[samples[at + 4]] - level(signal, samples[at], fs)
+            for at in find_pattern(symbols, "(N)(t)")
+        )
         if cohort.leads[lead] == "v1":
             p_end[record] = over_beats(_ends_of_p(signal, symbols, samples, fs), 2)
     names = ("q", "r", "s", "qrs", "r_time", "t")
@@ -185,11 +188,6 @@ def _complexes(
         qrs = signal[onset : offset + 1] - level(signal, onset, fs)
         q, r, s, r_at = qrs_waves(qrs, fs)
         yield q, r, s, (offset - onset) / fs, r_at / fs
-
-
-def _t_peaks(signal: Floats, symbols: str, samples: Samples, fs: float) -> Iterator[float]:
-    for start in find_pattern(symbols, "(N)(t)"):
-        yield signal[samples[start + 4]] - level(signal, samples[start], fs)
 
 
 def _ends_of_p(
