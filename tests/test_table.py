@@ -12,7 +12,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from lvh.config.composition import settings_of
-from lvh.data import cohort_summary, table_signals
+from lvh.data import cohort_summary, table_file
 from lvh.data.cohort import LEADS, Cohort
 from lvh.data.joining import join
 from lvh.data.lazy_array import LazyArray
@@ -296,7 +296,7 @@ class TestSignals:
         X = drawn_signals(8, 2)
         X[2, :, 1] = 1.0
         whole = load(saved(X=X, seconds=0.2))
-        monkeypatch.setattr(table_signals, "LOADED_BYTES", 1000)
+        monkeypatch.setattr(table_file, "LOADED_BYTES", 1000)
         lazy = load(saved(X=X, seconds=0.2))
         assert isinstance(lazy.signals, LazyArray)
         np.testing.assert_array_equal(lazy.signals.read(), whole.signals)

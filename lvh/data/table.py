@@ -15,16 +15,18 @@ from lvh.data.cohort import Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.readers.leads import ReadOptions, lead_key
 from lvh.data.table_file import (
+    TableSignals,
     ages_and_men,
     check_roles,
     is_missing,
     labels_of,
     names_of,
     other_columns,
+    read_array,
+    read_files,
     read_table,
     subject_faults,
 )
-from lvh.data.table_signals import TableSignals, read_array, read_files
 from lvh.errors import InputError, LvhError, excerpt
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
-from lvh.features import beat, columns, ntp, raw, voltage
+from lvh.features import beat, columns, raw, voltage
 from lvh.features.base import FeatureSet, Kind, fill_missing
 
 __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "check_cohort", "fill_missing"]
@@ -37,7 +37,7 @@ class Form(NamedTuple):
 
 _clinical = {"needs_age_and_sex": True, "needs_twelve_leads": True}
 FORMS = {
-    "ntp": Form(ntp.NtpSettings, ntp.extract, "tabular", needs_age_and_sex=True),
+    "ntp": Form(raw.NtpSettings, raw.extract_ntp, "tabular", needs_age_and_sex=True),
     "raw": Form(raw.RawSettings, raw.extract, "signal", needs_delineation=False),
     "voltage": Form(voltage.VoltageSettings, voltage.extract, "tabular", **_clinical),
     "morphology": Form(
