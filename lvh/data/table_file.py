@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lvh.data import cache
 from lvh.data.array_checks import check_names, check_spellings, signal_fault, unit_fault
 from lvh.data.cohort import MAX_AGE
-from lvh.data.lazy_array import LOADED_BYTES, Floats, Inputs, mapped
+from lvh.data.lazy_array import LOADED_BYTES, Floats, Inputs, LazyArray, mapped
 from lvh.data.readers.leads import (
     ReadOptions,
     lead_key,
@@ -231,10 +231,8 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
     stored, n = open_signals(path), len(records)
     array, own_leads = stored.signals, tuple(map(lead_key, stored.leads))
     leads = options.leads or own_leads
-    for field, own, given in (
-        ("signals", stored.records, (*records,)),
-        ("leads", own_leads, leads),
-    ):
+    pairs = {"signals": (stored.records, (*records,)), "leads": (own_leads, leads)}
+    for field, (own, given) in pairs.items():
         if own and own != given:
             raise InputError(
                 f"data.{field}: expected {excerpt(own)}, as {path} says, in its order. "
@@ -242,13 +240,8 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
             )
     shape = array.shape[1:] if array.ndim == 3 else (*array.shape[1:], 1)
     is_turned = shape[-1] != len(leads) == shape[0]  # (n_records, n_leads, n_samples)
-    if (
-        array.dtype.kind not in "iuf"
-        or array.ndim not in (2, 3)
-        or len(array) != n
-        or not leads
-        or shape[0 if is_turned else 1] != len(leads)
-    ):
+    is_array = array.dtype.kind in "iuf" and array.ndim in (2, 3) and len(array) == n
+    if not (is_array and leads and shape[0 if is_turned else 1] == len(leads)):
         raise InputError(
             f"data.signals and data.leads: expected numbers of shape ({n}, n_samples, n_leads), or "
             f"({n}, n_samples) of one lead, and the names of the leads. Received: {array.dtype} of "
@@ -270,12 +263,11 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
         with np.errstate(over="ignore"):  # an overflow gives infinity, which is a flaw
             return (turned[:, first:last] * factor).astype(np.float32)
 
-    values: Inputs
-    if 4 * n * (last - first) * len(leads) > LOADED_BYTES and path.suffix == ".npy":
-        values = mapped(path).map(in_mv, (last - first, len(leads)))
-        return TableSignals(values, leads, fs, _faults(values.chunks(), leads, options))
-    values = in_mv(np.asarray(array))
-    return TableSignals(values, leads, fs, _faults([values], leads, options))
+    part = (last - first, len(leads))
+    is_large = 4 * n * part[0] * part[1] > LOADED_BYTES and path.suffix == ".npy"
+    values: Inputs = in_mv(np.asarray(array)) if not is_large else mapped(path).map(in_mv, part)
+    blocks = values.chunks() if isinstance(values, LazyArray) else [values]
+    return TableSignals(values, leads, fs, _faults(blocks, leads, options))
 
 
 def _parse(paths: Sequence[Path | None], options: ReadOptions) -> cache.Arrays:
