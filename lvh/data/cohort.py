@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from lvh.data import array_checks
 from lvh.data.array_checks import LEADS as LEADS  # where most look for it
-from lvh.data.array_checks import (
-    check_names,
-    check_voltages,
-    checked_labels,
-    checked_signals,
-    checked_subjects,
-    checked_values,
-)
 from lvh.data.lazy_array import Inputs, LazyArray, read
 from lvh.errors import InputError, excerpt
 
@@ -217,22 +210,22 @@ class Cohort:
         >>> cohort.signals.shape, cohort.prevalence, cohort.has_age_and_sex
         ((6, 500, 1), 0.5, False)
         """
-        signals, names = checked_signals(X, leads)
+        signals, names = array_checks.checked_signals(X, leads)
         n = len(signals)
         if not (label_name.strip() and label_name.isprintable()):
             received = excerpt(label_name)
             raise InputError(f"label_name: expected a name that can be shown. Received: {received}")
         if names and not (isinstance(fs, numbers.Real) and math.isfinite(fs) and fs > 0):
             raise InputError(f"fs: expected a sampling frequency in Hz. Received: {excerpt(fs)}")
-        label = checked_labels(y, n)
+        label = array_checks.checked_labels(y, n)
         own = tuple(str(one) for one in (records if records is not None else range(n)))
-        check_names(own, n)
+        array_checks.check_names(own, n)
         ages, is_male = _ages_and_men(age, male, n)
-        subjects = np.array(own) if groups is None else checked_subjects(groups, n)
+        subjects = np.array(own) if groups is None else array_checks.checked_subjects(groups, n)
         unknown = int(np.isnan(ages).sum())
         which = "every record" if unknown == n else f"{unknown} of {n} records"
         if unit == "mV" and names and isinstance(signals, np.ndarray):
-            check_voltages(signals, names)
+            array_checks.check_voltages(signals, names)
         content = (own, subjects, names, float(fs), signals, is_male, ages, label)
         return cls(
             name=name,
@@ -257,7 +250,10 @@ def _ages_and_men(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     if age is None or male is None:
         return np.full(n, np.nan), np.zeros(n, dtype=bool)
-    ages, men = checked_values("age", age, n, np.float64), checked_values("male", male, n)
+    ages, men = (
+        array_checks.checked_values("age", age, n, np.float64),
+        array_checks.checked_values("male", male, n),
+    )
     if ((ages < 0) | (ages > MAX_AGE)).any() or not np.isin(men, (0, 1)).all():
         raise InputError(f"age and male: expected 0 to {MAX_AGE:g} years, and 0 or 1")
     return ages, men.astype(bool) & np.isfinite(ages)

@@ -61,13 +61,9 @@ def summarize_cohort(cohort: Cohort) -> CohortSummary:
 
 def _check(cohort: Cohort) -> None:
     n, n_leads, waves = len(cohort.records), len(cohort.leads), cohort.delineation
-    sizes = {
+    fields = ("subjects", "signals", "label", "age", "male")
+    sizes = {name: len(getattr(cohort, name)) for name in fields} | {
         "names of records": len(set(cohort.records)),
-        "subjects": len(cohort.subjects),
-        "signals": len(cohort.signals),
-        "labels": len(cohort.label),
-        "ages": len(cohort.age),
-        "sexes": len(cohort.male),
         "rows of columns": n if cohort.columns is None else len(cohort.columns),
         "lists of fiducials": (len(waves.offsets) - 1) / n_leads if n_leads else n,
         "signals of each lead": n * cohort.signals.shape[2] / n_leads if n_leads else n,

@@ -26,6 +26,7 @@ Field = Any
 """Of every record: a nullable array of pandas, of numbers or of texts."""
 
 _LONGEST = 1000  # letters
+_UNREADABLE = (SyntaxError, ValueError, Warning, ArithmeticError, RecursionError, MemoryError)
 _EXPECTED = (
     "expected conditions on fields, joined by and, or, not and parentheses, such as "
     "age >= 40 and sex == 'female', or rhythm in ['SR', 'AFIB']"
@@ -51,14 +52,7 @@ def filtered(cohort: Cohort, where: str, group: str = "data") -> Cohort:
         used = sorted({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)})
         fields = {name: _values(cohort, name) for name in used}
         verdict = _judge(tree, fields)
-    except (
-        SyntaxError,
-        ValueError,
-        Warning,
-        ArithmeticError,
-        RecursionError,
-        MemoryError,
-    ) as error:
+    except _UNREADABLE as error:
         why = "" if isinstance(error, SyntaxError | Warning) else f" ({error})"
         raise InputError(f"{group}.where: {_EXPECTED}. Received: {excerpt(where)}{why}") from None
     text, unknown = ast.unparse(tree), np.asarray(verdict.isna())

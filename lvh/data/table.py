@@ -9,24 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, Strict
 
+from lvh.data import table_file
 from lvh.data.array_checks import checked_faults
 from lvh.data.cache import folder_state
 from lvh.data.cohort import Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.readers.leads import ReadOptions, lead_key
-from lvh.data.table_file import (
-    TableSignals,
-    ages_and_men,
-    check_roles,
-    is_missing,
-    labels_of,
-    names_of,
-    other_columns,
-    read_array,
-    read_files,
-    read_table,
-    subject_faults,
-)
 from lvh.errors import InputError, LvhError, excerpt
 
 if TYPE_CHECKING:
@@ -117,11 +105,11 @@ def load(settings: TableSettings) -> Cohort:
     """
     path, table = _table(settings)
     columns = {role: _column(path, table, settings, role) for role in _ROLES}
-    check_roles(columns)
-    names = names_of(path, columns, len(table))
-    label, faults = labels_of(path, columns["label"], settings.positive)
+    table_file.check_roles(columns)
+    names = table_file.names_of(path, columns, len(table))
+    label, faults = table_file.labels_of(path, columns["label"], settings.positive)
     if (subjects := columns["subject"]) is not None:
-        faults = np.where(faults == "", subject_faults(path, subjects), faults)
+        faults = np.where(faults == "", table_file.subject_faults(path, subjects), faults)
     elif settings.subject is not None and (likely := [*filter(LIKELY_SUBJECT.fullmatch, table)]):
         raise InputError(
             f"data.subject: expected the column of subjects in {path}, all of whose records are in "
@@ -131,7 +119,7 @@ def load(settings: TableSettings) -> Cohort:
     faults = np.where(faults == "", signals.faults, faults)
     dropped, note = checked_faults(path, names, faults, settings.flawed)
     used = np.flatnonzero(faults == "")
-    age, male = (part[used] for part in ages_and_men(path, columns, len(table)))
+    age, male = (part[used] for part in table_file.ages_and_men(path, columns, len(table)))
     cohort = Cohort.from_arrays(
         signals.values[used],
         label[used],
@@ -145,7 +133,7 @@ def load(settings: TableSettings) -> Cohort:
         name=path.name,
         unit="other" if settings.unit == "other" else "mV",
     )
-    others = other_columns(table, columns).iloc[used].reset_index(drop=True)
+    others = table_file.other_columns(table, columns).iloc[used].reset_index(drop=True)
     content = (*others, *(others[name].to_numpy() for name in others))
     notes = (note, _NO_SUBJECTS if subjects is None else "", cohort.note)
     cohort = replace(
@@ -173,7 +161,7 @@ def state(settings: TableSettings) -> object:
 
 def _signals(
     path: Path, files: "pd.Series[str] | None", names: list[str], settings: TableSettings
-) -> TableSignals:
+) -> table_file.TableSignals:
     """Return the signals of the records: of one array, of a file each, or none."""
     options = ReadOptions(
         unit=settings.unit,
@@ -190,20 +178,24 @@ def _signals(
                 f"the column of files in {path}. Received: a table of numbers alone"
             )
         n = len(names)
-        return TableSignals(np.zeros((n, 0, 0), np.float32), (), 0.0, np.full(n, ""))
+        return table_file.TableSignals(np.zeros((n, 0, 0), np.float32), (), 0.0, np.full(n, ""))
     try:
         if files is None or settings.signals is not None:
-            return read_array(Path(os.path.expanduser(str(settings.signals))), names, options)
-        is_there = ~is_missing(files)
+            return table_file.read_array(
+                Path(os.path.expanduser(str(settings.signals))), names, options
+            )
+        is_there = ~table_file.is_missing(files)
         paths = [path.parent / os.path.expanduser(file) for file in files]
-        return read_files([one if is_there[at] else None for at, one in enumerate(paths)], options)
+        return table_file.read_files(
+            [one if is_there[at] else None for at, one in enumerate(paths)], options
+        )
     except LvhError as error:  # readers name options of `lvh predict`
         raise type(error)(_OPTION.sub("data.", str(error))) from None
 
 
 def _table(settings: TableSettings) -> "tuple[Path, pd.DataFrame]":
     path = Path(os.path.expanduser(settings.path)).resolve()
-    return path, read_table(path)
+    return path, table_file.read_table(path)
 
 
 def _column(

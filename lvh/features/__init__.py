@@ -36,6 +36,7 @@ class Form(NamedTuple):
 
 
 _clinical = {"needs_age_and_sex": True, "needs_twelve_leads": True}
+_of_columns = {"needs_delineation": False, "needs_signals": False, "needs_columns": True}
 FORMS = {
     "ntp": Form(raw.NtpSettings, raw.extract_ntp, "tabular", needs_age_and_sex=True),
     "raw": Form(raw.RawSettings, raw.extract, "signal", needs_delineation=False),
@@ -45,14 +46,7 @@ FORMS = {
     ),
     "beat": Form(beat.BeatSettings, beat.extract, "signal"),
     "fusion": Form(beat.FusionSettings, beat.extract_fusion, "mixed", **_clinical),
-    "columns": Form(
-        columns.ColumnsSettings,
-        columns.extract,
-        "tabular",
-        needs_delineation=False,
-        needs_signals=False,
-        needs_columns=True,
-    ),
+    "columns": Form(columns.ColumnsSettings, columns.extract, "tabular", **_of_columns),
 }
 
 

@@ -10,15 +10,8 @@ from pydantic import Field, Strict
 from lvh.data.cohort import LEADS, Cohort
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
-from lvh.features import voltage
-from lvh.features.base import (
-    FeatureSet,
-    Fill,
-    Malformed,
-    feature_set,
-    find_pattern,
-    incomplete_records,
-)
+from lvh.features import base, voltage
+from lvh.features.base import FeatureSet, Fill, Malformed
 from lvh.features.raw import Leads, Scaling, positions, scale
 
 Average = Literal["mean", "median"]
@@ -81,8 +74,8 @@ def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
             beats = _complete_beats(cohort, record, lead, window)
             if len(beats):
                 X[record, :, column] = reduce(beats, axis=0)
-    dropped = incomplete_records(cohort, names, np.isnan(X[:, 0]), "beat", settings.malformed)
-    features = feature_set(cohort, "signal", X, names, dropped=dropped)
+    dropped = base.incomplete_records(cohort, names, np.isnan(X[:, 0]), "beat", settings.malformed)
+    features = base.feature_set(cohort, "signal", X, names, dropped=dropped)
     if settings.scaling == "minmax":
         return replace(features, X=scale(features.X, "minmax", features.records))
     return features  # their zero is the isoelectric level already
@@ -117,7 +110,7 @@ def _complete_beats(
     """Cut out the beats of a lead inside the recording, each less its isoelectric level, in mV."""
     signal = cohort.signals[record][:, lead]
     symbols, samples = cohort.delineation.lead(record, lead)
-    starts = find_pattern(symbols, "(N)")
+    starts = base.find_pattern(symbols, "(N)")
     onsets, peaks = samples[starts], samples[starts + 1]
     segment = np.arange(-max(1, round(_ISOELECTRIC * cohort.fs)), 0)
     inside = (peaks + window[0] >= 0) & (peaks + window[-1] < len(signal))

@@ -11,14 +11,8 @@ from pydantic import BeforeValidator, Field
 from lvh.data.cohort import LEADS, Cohort
 from lvh.data.lazy_array import Inputs, LazyArray
 from lvh.errors import InputError
-from lvh.features.base import (
-    FeatureSet,
-    Fill,
-    Malformed,
-    feature_set,
-    find_pattern,
-    incomplete_records,
-)
+from lvh.features import base
+from lvh.features.base import FeatureSet, Fill, Malformed
 
 Floats = npt.NDArray[np.float32]
 Scaling = Literal["minmax", "none"]
@@ -63,7 +57,7 @@ def extract(cohort: Cohort, settings: RawSettings) -> FeatureSet:
     else:
         signals = signals[:, :, columns]
     X = scale(signals, settings.scaling, cohort.records)
-    return feature_set(cohort, "signal", X, tuple(leads))
+    return base.feature_set(cohort, "signal", X, tuple(leads))
 
 
 def positions(cohort: Cohort, leads: tuple[str, ...]) -> dict[str, int]:
@@ -134,12 +128,14 @@ def extract_ntp(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
     """
     means = fiducial_means(cohort, scale(cohort.signals, settings.scaling, cohort.records))
     lacking = np.asarray(np.isnan(means[:, :, :6]).any(axis=2))
-    dropped = incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", settings.malformed)
+    dropped = base.incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", settings.malformed)
     columns = [cohort.male, age_decades(cohort.age), means.reshape(len(means), -1)]
     X = np.column_stack(columns).astype(np.float32)
     names = ["male", *(f"age_{decade}s" for decade in _DECADES)]
     names += [f"{lead}_{fiducial}" for lead in cohort.leads for fiducial in FIDUCIALS]
-    return feature_set(cohort, "tabular", X, (*names,), fill=settings.missing_p, dropped=dropped)
+    return base.feature_set(
+        cohort, "tabular", X, (*names,), fill=settings.missing_p, dropped=dropped
+    )
 
 
 def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -159,7 +155,7 @@ def fiducial_means(cohort: Cohort, signals: Inputs) -> npt.NDArray[np.float64]:
         for lead in range(len(cohort.leads)):
             symbols, samples = cohort.delineation.lead(record, lead)
             for pattern in ("(N)(t)(p)", "(N)(t)"):
-                starts = find_pattern(symbols, pattern)
+                starts = base.find_pattern(symbols, pattern)
                 if starts.size:
                     beats = samples[starts[:, None] + np.arange(len(pattern))]
                     values = signal[beats, lead]

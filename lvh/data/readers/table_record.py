@@ -24,6 +24,7 @@ _FEWEST_LEADS = 8
 _SEPARATORS = (",", ";", "\t", " ")
 _NAME_AND_UNIT = re.compile(r"([^()\[\]]*)[(\[]([^()\[\]]*)[)\]]")  # linear: no two ways to match
 _NAME_THEN_UNIT = re.compile(r"(.*)[ _/]([mu\xb5\u03bc]?V)", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?[0-9.]+(?:e[+-]?[0-9]+)?", re.IGNORECASE)
 _TIME = re.compile(r"(?:elapsed[ _])?(?:time|t|seconds|sec)(?:[ _](?P<unit>\w+))?", re.IGNORECASE)
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "µs": 1e-6}
 _MAX_JITTER = 0.5  # of a step: more than rounding to ms makes, less than one lost sample
@@ -97,19 +98,12 @@ def _header(path: Path, lines: list[str], options: ReadOptions) -> tuple[int, st
             for cells in [_cells(line[:_HEADER_LENGTH], mark)]
         ]
         n_leads, row, separator = max(rows, key=lambda entry: entry[0])  # the first of these
-    if n_leads < _FEWEST_LEADS or all(map(_is_number, _cells(lines[row], separator))):
+    if n_leads < _FEWEST_LEADS or all(map(_NUMBER.fullmatch, _cells(lines[row], separator))):
         raise InputError(
             f"{path}: expected a row of names, such as i to v6, with commas, semicolons, tabs or "
             f"spaces between them. Received: {excerpt(lines[0][:200])}"
         )
     return row, separator
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
 
 
 def _cells(line: str, separator: str) -> list[str]:
@@ -166,7 +160,8 @@ def _fs(path: Path, times: npt.NDArray[np.float64], unit: str, options: ReadOpti
         raise InputError(f"{path}: expected evenly spaced times that rise. Received: {worst}")
     scales = [_SECONDS[unit]] if unit in _SECONDS else []
     if not unit and options.fs:  # s, ms, or numbers of samples
-        fits = [one for one in (1.0, 1e-3, 1 / options.fs) if _is_step(one * step, options.fs)]
+        known = (1.0, 1e-3, 1 / options.fs)
+        fits = [one for one in known if math.isclose(one * step * options.fs, 1, rel_tol=1e-3)]
         scales = [*fits, 1.0]
     elif not unit and step <= _MAX_STEP_S:
         scales = [1.0]
@@ -179,10 +174,6 @@ def _fs(path: Path, times: npt.NDArray[np.float64], unit: str, options: ReadOpti
     whole = max(1, round(fs))  # times that were rounded fit a range of frequencies
     off = np.abs((times - times[0]) * scales[0] - np.arange(len(times)) / whole)
     return float(whole if off.max() <= _MAX_JITTER / whole else fs)
-
-
-def _is_step(seconds: float, fs: float) -> bool:
-    return math.isclose(seconds * fs, 1, rel_tol=1e-3)
 
 
 class StoredSignals(NamedTuple):
