@@ -120,8 +120,16 @@ def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> tuple[list[L
         )
     if len(signal) < fs:
         return [_NOTHING] * signal.shape[1], True
-    raw, usable = _usable(signal, fs)
-    clean, velocity = _clean(raw, fs), _velocity(raw, fs)
+    raw = signal.astype(np.float64)
+    usable = np.isfinite(raw).all(axis=0) & (np.ptp(raw, axis=0) > 0)
+    size = (round(_SPIKE_S * fs) | 1, 1)
+    raw = scipy.ndimage.median_filter(np.where(usable, raw, 0), size)  # without spikes
+    drift = scipy.signal.butter(5, 0.5, "highpass", fs=fs, output="sos")
+    clean = scipy.signal.sosfiltfilt(drift, raw, axis=0)
+    clean = scipy.ndimage.uniform_filter1d(clean, round(fs / 50), axis=0)  # without mains of 50 Hz
+    n_samples = round(_SMOOTH_S * fs) | 1
+    slopes = scipy.signal.savgol_filter(raw, n_samples, 2, deriv=1, delta=1 / fs, axis=0)
+    velocity = np.linalg.norm(slopes, axis=1)  # of all leads, mV/s; a baseline hardly moves
     beats = _detect_beats(velocity, np.linalg.norm(clean, axis=1), fs)
     qrs = _qrs(velocity, beats, fs)
     # a missing wave says what the library's many warnings say
@@ -165,28 +173,6 @@ def _find(block: Inputs, fs: float) -> Arrays:
     delineation = delineate(block, fs)
     doubtful = np.isin(np.arange(len(block)), delineation.doubtful)
     return {name: getattr(delineation, name) for name in _CONTENT} | {"doubtful": doubtful}
-
-
-def _usable(signal: npt.NDArray[np.float32], fs: float) -> tuple[_Float, npt.NDArray[np.bool_]]:
-    """Return the signal without spikes, and which leads say something; the others are 0."""
-    raw = signal.astype(np.float64)
-    usable = np.isfinite(raw).all(axis=0) & (np.ptp(raw, axis=0) > 0)
-    size = (round(_SPIKE_S * fs) | 1, 1)
-    return scipy.ndimage.median_filter(np.where(usable, raw, 0), size), usable
-
-
-def _clean(raw: _Float, fs: float) -> _Float:
-    """Return the signal without drift, and without mains interference of 50 Hz."""
-    drift = scipy.signal.butter(5, 0.5, "highpass", fs=fs, output="sos")
-    level = scipy.signal.sosfiltfilt(drift, raw, axis=0)
-    return np.asarray(scipy.ndimage.uniform_filter1d(level, round(fs / 50), axis=0))
-
-
-def _velocity(raw: _Float, fs: float) -> _Float:
-    """Return how fast all leads together change, mV/s; a wandering baseline hardly does."""
-    n_samples = round(_SMOOTH_S * fs) | 1
-    slopes = scipy.signal.savgol_filter(raw, n_samples, 2, deriv=1, delta=1 / fs, axis=0)
-    return np.asarray(np.linalg.norm(slopes, axis=1))
 
 
 def _detect_beats(velocity: _Float, magnitude: _Float, fs: float) -> _Int:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.data.lazy_array import read
 from lvh.errors import InputError, excerpt
 from lvh.features.base import FeatureSet, Fill, feature_set, find_pattern
 from lvh.features.criteria import CRITERIA, Measurements, qrs_axis
@@ -90,33 +89,19 @@ def measured_inputs(
         **{name: criterion.value(waves) for name, criterion in CRITERIA.items()},
         **more,
     }
-    without = np.flatnonzero(np.isnan(waves.qrs).all(axis=1)).tolist()
-    measured = feature_set(
-        cohort,
-        "tabular",
-        np.column_stack([*columns.values()]).astype(np.float32),
-        tuple(columns),
-        fill=settings.missing,
-        dropped=dict.fromkeys(without, "no complete (N) in any lead"),
-    )
-    return _chosen(measured, settings)
-
-
-def _chosen(features: FeatureSet, settings: MeasuredSettings) -> FeatureSet:
-    """Return the inputs that the settings name."""
-    names = settings.columns or (LEAN if settings.inputs == "lean" else features.names)
-    wrong = [name for name in names if name not in features.names or names.count(name) > 1]
+    names = settings.columns or (LEAN if settings.inputs == "lean" else tuple(columns))
+    wrong = [name for name in names if name not in columns or names.count(name) > 1]
     if wrong or (settings.columns and settings.inputs != "full"):
-        near = get_close_matches([*wrong, ""][0], features.names, n=3, cutoff=0.4)
+        near = get_close_matches([*wrong, ""][0], columns, n=3, cutoff=0.4) or [*columns][:4]
         raise InputError(
             "features.columns or features.inputs: expected one of them, and different inputs, such "
-            f"as {', '.join(near or features.names[:4])}; features=morphology has all of lean. "
-            f"Received: {excerpt(wrong[0] if wrong else 'both')}"
+            f"as {', '.join(near)}; features=morphology has all of lean. Received: "
+            f"{excerpt(wrong[0] if wrong else 'both')}"
         )
-    if names == features.names:
-        return features
-    at = [features.names.index(name) for name in names]
-    return replace(features, X=read(features.X)[:, at], names=names)
+    X = np.column_stack([columns[name] for name in names]).astype(np.float32)
+    without = np.flatnonzero(np.isnan(waves.qrs).all(axis=1)).tolist()
+    dropped = dict.fromkeys(without, "no complete (N) in any lead")
+    return feature_set(cohort, "tabular", X, names, fill=settings.missing, dropped=dropped)
 
 
 def measure(cohort: Cohort) -> Measurements:
