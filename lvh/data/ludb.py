@@ -3,10 +3,9 @@
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Strict
 
 from lvh.data import cache
@@ -94,6 +93,11 @@ def load(settings: LudbSettings) -> Cohort:
     path = cache.cohort_path("ludb", _FORMAT, records, cache.folder_state(root / "data"))
     arrays = cache.load_or_build(path, lambda: _parse(root, records))
     texts = arrays["diagnoses"].tolist()
+    rhythms = [_RHYTHM.findall(text.casefold()) for text in texts]
+    known = {
+        "paced": np.array(["pacing" in text.casefold() for text in texts]),
+        "rhythm": np.array([one[0] if len(one) == 1 else None for one in rhythms], object),
+    }
     names = [[_names(line) for line in text.split("\n")] for text in texts]
     statements = [{name for line in lines for name in line} for lines in names]
     _, lvh = find_label(LVH, statements)
@@ -117,21 +121,12 @@ def load(settings: LudbSettings) -> Cohort:
         label=lvh,
         fingerprint=digest,
         note="" if is_published else "differs from LUDB 1.0.1 as published",
-        known=_known([text.casefold() for text in texts]),
+        known=known,
     )
     if settings.delineation == "found":
         cohort = with_fiducials(cohort)
     meaning = "" if is_whole else f"{label_name} means any diagnosis that begins so"
     return relabelled(cohort, label_name, label=label, meaning=meaning)
-
-
-def _known(texts: list[str]) -> dict[str, npt.NDArray[Any]]:
-    """Return whether diagnoses have a pacemaker, and the rhythm, None unless there is one."""
-    rhythms = [_RHYTHM.findall(text) for text in texts]
-    return {
-        "paced": np.array(["pacing" in text for text in texts]),
-        "rhythm": np.array([one[0] if len(one) == 1 else None for one in rhythms], object),
-    }
 
 
 def _record_names(root: Path) -> tuple[str, ...]:

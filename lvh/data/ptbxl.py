@@ -126,6 +126,8 @@ def load(settings: PtbxlSettings) -> Cohort:
     used = arrays["flaws"] == ""
     columns: dict[str, Any] = _columns(table[used])
     label_name, label, meaning = _label(root, table[used], settings.label)
+    rhythms = [" ".join(sorted(own & _RHYTHMS)) or None for own in _codes(table[used])]
+    paced = [rhythm is not None and "PACE" in rhythm for rhythm in rhythms]
     gains, baselines, digital = arrays["gains"][used], arrays["baselines"][used], digital[used]
     cohort = Cohort(
         name=f"PTB-XL, {len(digital)} records at {settings.fs} Hz",
@@ -138,7 +140,7 @@ def load(settings: PtbxlSettings) -> Cohort:
         delineation=Delineation.empty(len(digital)),
         fingerprint=str(arrays["digest"]),
         note=note,
-        known=_rhythms(table[used]),
+        known={"paced": np.array(paced), "rhythm": np.array(rhythms, dtype=object)},
         dropped=dropped,
         **columns,
     )
@@ -177,13 +179,6 @@ def _columns(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
         "age": np.array([_ABOVE_89 if float(age) == 300 else float(age) for age in table["age"]]),
         "label": find_label(LVH, _codes(table))[1],
     }
-
-
-def _rhythms(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
-    """Return whether PACE is stated, and the codes of rhythms, such as `SR`, or None."""
-    rhythms = [" ".join(sorted(own & _RHYTHMS)) or None for own in _codes(table)]
-    paced = [rhythm is not None and "PACE" in rhythm for rhythm in rhythms]
-    return {"paced": np.array(paced), "rhythm": np.array(rhythms, dtype=object)}
 
 
 def _codes(table: "pd.DataFrame") -> list[set[str]]:

@@ -66,7 +66,14 @@ def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
     a malformed record where the settings say fail, and a flat lead under minmax.
     """
     leads = positions(cohort, settings.leads)
-    names, window = tuple(leads), _window(cohort, settings)
+    names, n_samples = tuple(leads), cohort.signals.shape[1]
+    n_before, n_after = round(settings.before * cohort.fs), round(settings.after * cohort.fs)
+    if not 1 <= n_before + n_after <= n_samples:
+        raise InputError(
+            f"features.before and features.after: expected a window of 1 to {n_samples} samples "
+            f"at {cohort.fs:g} Hz. Received: before={settings.before:g}, after={settings.after:g}"
+        )
+    window = np.arange(-n_before, n_after)
     reduce = np.median if settings.average == "median" else np.mean
     X = np.full((len(cohort.records), len(window), len(leads)), np.nan, dtype=np.float32)
     for record in range(len(X)):
@@ -117,17 +124,6 @@ def _complete_beats(
     inside &= onsets + segment[0] >= 0
     level = np.median(signal[onsets[inside, None] + segment], axis=1, keepdims=True)
     return np.asarray(signal[peaks[inside, None] + window] - level)
-
-
-def _window(cohort: Cohort, settings: BeatSettings) -> npt.NDArray[np.int64]:
-    n_before, n_after = round(settings.before * cohort.fs), round(settings.after * cohort.fs)
-    n_samples = cohort.signals.shape[1]
-    if not 1 <= n_before + n_after <= n_samples:
-        raise InputError(
-            f"features.before and features.after: expected a window of 1 to {n_samples} samples "
-            f"at {cohort.fs:g} Hz. Received: before={settings.before:g}, after={settings.after:g}"
-        )
-    return np.arange(-n_before, n_after)
 
 
 @dataclass(frozen=True, slots=True)

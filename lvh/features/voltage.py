@@ -32,7 +32,6 @@ _KORS = np.array(
 )
 """From eight leads to x, y and z, by regression: Kors et al., Eur Heart J 11, 1990."""
 _TIMES = ("rr", "pr", "p_duration", "qt")
-_SPATIAL = ("qrs_area", "t_area", "qrs_t_angle")
 
 WAVES = ("Q", "R", "S", "T", "QRS")
 LEAN = (*"sokolow_lyon v5_R v6_R avl_R v5_T v6_T i_T v6_ST age male".split(),)
@@ -238,7 +237,13 @@ def extract_morphology(cohort: Cohort, settings: MorphologySettings) -> FeatureS
     more |= dict(zip(_TIMES, times.T, strict=True))
     more["v1_p_terminal_force"] = waves.p_depth * waves.p_time
     more |= {"qrs_axis_sin": np.sin(axis), "qrs_axis_cos": np.cos(axis)}
-    more |= dict(zip(_SPATIAL, _spatial(cohort, areas), strict=True))
+    order = [cohort.leads.index(lead) for lead in _KORS_LEADS]
+    qrs, t = (areas[:, order, wave] @ _KORS.T for wave in (0, 1))
+    qrs_area, t_area = (np.linalg.norm(vector, axis=1) for vector in (qrs, t))
+    with np.errstate(invalid="ignore", divide="ignore"):  # no area has no direction
+        cosine = (qrs * t).sum(axis=1) / (qrs_area * t_area)
+    more |= {"qrs_area": qrs_area, "t_area": t_area}
+    more["qrs_t_angle"] = np.arccos(np.clip(cosine, -1, 1)) / np.pi
     return measured_inputs(cohort, waves, more, settings)
 
 
@@ -279,13 +284,3 @@ def _times(symbols: str, samples: Samples, fs: float) -> list[float]:
         samples[qt + 5] - samples[qt],
     )
     return [float(over_beats(span / fs)[0]) for span in spans]
-
-
-def _spatial(cohort: Cohort, areas: Floats) -> tuple[Floats, ...]:
-    """Return `_SPATIAL` of every record, from the areas of its leads."""
-    order = [cohort.leads.index(lead) for lead in _KORS_LEADS]
-    qrs, t = (areas[:, order, wave] @ _KORS.T for wave in (0, 1))
-    qrs_area, t_area = (np.linalg.norm(vector, axis=1) for vector in (qrs, t))
-    with np.errstate(invalid="ignore", divide="ignore"):  # no area has no direction
-        cosine = (qrs * t).sum(axis=1) / (qrs_area * t_area)
-    return qrs_area, t_area, np.arccos(np.clip(cosine, -1, 1)) / np.pi

@@ -230,13 +230,12 @@ def read(path: Path, options: ReadOptions) -> Recording:
         )
     signals = _signals(header, start, stop)
     age, male = _age_and_sex(header.comments)
-    return Recording(
-        signals,
-        age,
-        male,
-        None if options.is_part else _delineation(base, len(signals[0].values)),
-        is_part=True,
-    )
+    files, waves = [base.with_name(f"{base.name}.{lead}") for lead in LEADS], None
+    if not options.is_part and all(file.is_file() for file in files):
+        length = len(signals[0].values)
+        leads = [read_annotations(file, base.parent, length) for file in files]
+        waves = Delineation.from_leads(leads)
+    return Recording(signals, age, male, waves, is_part=True)
 
 
 def _signals(header: Header, start: int, stop: int) -> list[Signal]:
@@ -281,12 +280,3 @@ def _age_and_sex(comments: tuple[str, ...]) -> tuple[float, bool | None]:
         texts["age" if name.lower() == "age" else "sex"].add(value.lower())
     age, sex = (values.pop() if len(values) == 1 else "" for values in texts.values())
     return parse_age(age), parse_sex(sex)
-
-
-def _delineation(base: Path, n_samples: int) -> Delineation | None:
-    files = [base.with_name(f"{base.name}.{lead}") for lead in LEADS]
-    if not all(file.is_file() for file in files):
-        return None
-    return Delineation.from_leads(
-        [read_annotations(file, base.parent, n_samples) for file in files]
-    )
