@@ -65,10 +65,16 @@ def with_fiducials(cohort: Cohort) -> Cohort:
     key = fingerprint(cohort.fingerprint, VERSION, library())[:16]
     folder = cache_dir() / "delineations" / key
     parts = []
+
+    def build(block: Inputs) -> Arrays:
+        own = delineate(block, cohort.fs)
+        doubtful = np.isin(np.arange(len(block)), own.doubtful)
+        return {name: getattr(own, name) for name in _CONTENT} | {"doubtful": doubtful}
+
     with lock_of(folder):
         for start in shown(range(0, len(cohort.records), BLOCK), f"fiducials of {cohort.name}"):
-            find = partial(_find, cohort.signals[start : start + BLOCK], cohort.fs)
-            arrays = load_or_build(folder / f"{start:06}.npz", find)
+            block = cohort.signals[start : start + BLOCK]
+            arrays = load_or_build(folder / f"{start:06}.npz", partial(build, block))
             symbols, samples, offsets = (arrays[name] for name in _CONTENT)
             doubtful = tuple(np.flatnonzero(arrays["doubtful"]).tolist())
             part = Delineation(symbols, samples, offsets, len(cohort.leads), "found", doubtful)
@@ -166,13 +172,6 @@ def library() -> str:
             "fiducials: expected NeuroKit2, which detects them. Received: none. "
             "pip install 'lvh[ecg]'"
         ) from None
-
-
-def _find(block: Inputs, fs: float) -> Arrays:
-    """Return the waves of a block of records, and which of them are in doubt."""
-    delineation = delineate(block, fs)
-    doubtful = np.isin(np.arange(len(block)), delineation.doubtful)
-    return {name: getattr(delineation, name) for name in _CONTENT} | {"doubtful": doubtful}
 
 
 def _detect_beats(velocity: _Float, magnitude: _Float, fs: float) -> _Int:

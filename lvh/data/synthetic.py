@@ -211,7 +211,11 @@ def _draw_recording(
     rr_mean = 60 / np.clip(rng.normal(71, 11), 52, 98)
     beat, waves = _draw_beat(rng, heart, rr_mean)
     r = _draw_rhythm(rng, heart, rr_mean, waves)
-    signal = _twelve(_render(beat, r) + _background(rng, heart, noise))
+    margin = _BEFORE + _AFTER  # holds what lies outside the recording
+    beats = np.zeros((N_SAMPLES + 2 * margin, len(_DOWER)))
+    for start in r + margin - _BEFORE:
+        beats[start : start + _BEFORE + _AFTER] += beat
+    signal = _twelve(beats[margin:-margin] + _background(rng, heart, noise))
     return signal, Waves(
         kinds=np.tile(waves.kinds, len(r)),
         onsets=(r[:, None] + waves.onsets).ravel(),
@@ -298,15 +302,6 @@ def _draw_rhythm(rng: np.random.Generator, heart: Heart, rr_mean: float, waves: 
     seconds = np.cumsum(rr) - rr[0] * (1 + rng.random())
     r: _Int = np.rint(seconds * FS).astype(np.int64)
     return r[(r > -_AFTER) & (r < N_SAMPLES + _BEFORE)]
-
-
-def _render(beat: _Float, r: _Int) -> _Float:
-    """Lay the beat down at every R; shape (N_SAMPLES, 8), mV."""
-    margin = _BEFORE + _AFTER  # holds what lies outside the recording
-    signal = np.zeros((N_SAMPLES + 2 * margin, len(_DOWER)))
-    for start in r + margin - _BEFORE:
-        signal[start : start + _BEFORE + _AFTER] += beat
-    return signal[margin:-margin]
 
 
 def _background(rng: np.random.Generator, heart: Heart, noise: float) -> _Float:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, Strict
 
 from lvh.data import table_file
-from lvh.data.array_checks import checked_faults
+from lvh.data.array_checks import check_spellings, checked_faults
 from lvh.data.cache import folder_state
 from lvh.data.cohort import Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
@@ -109,7 +109,9 @@ def load(settings: TableSettings) -> Cohort:
     names = table_file.names_of(path, columns, len(table))
     label, faults = table_file.labels_of(path, columns["label"], settings.positive)
     if (subjects := columns["subject"]) is not None:
-        faults = np.where(faults == "", table_file.subject_faults(path, subjects), faults)
+        missing = table_file.is_missing(subjects)
+        check_spellings(f"{path}: column {subjects.name}", subjects[~missing].tolist())
+        faults = np.where((faults == "") & missing, "no subject", faults)
     elif settings.subject is not None and (likely := [*filter(LIKELY_SUBJECT.fullmatch, table)]):
         raise InputError(
             f"data.subject: expected the column of subjects in {path}, all of whose records are in "

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data import cache
-from lvh.data.array_checks import check_names, check_spellings, signal_fault, unit_fault
+from lvh.data.array_checks import check_names, signal_fault, unit_fault
 from lvh.data.cohort import MAX_AGE
 from lvh.data.lazy_array import LOADED_BYTES, Floats, Inputs, LazyArray, mapped
 from lvh.data.readers.leads import (
@@ -139,13 +139,6 @@ def names_of(path: Path, columns: "Columns", n: int) -> list[str]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return names
-
-
-def subject_faults(path: Path, column: "pd.Series[str]") -> Texts:
-    """Return `no subject` for each row without one, else an empty text."""
-    missing = is_missing(column)
-    check_spellings(f"{path}: column {column.name}", column[~missing].tolist())
-    return np.where(missing, "no subject", "")
 
 
 def labels_of(

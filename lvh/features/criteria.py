@@ -147,10 +147,6 @@ def _sokolow_lyon(waves: Measurements) -> Floats:
     return np.maximum(_sum(waves, "v5", "v1"), _sum(waves, "v6", "v1"))
 
 
-def _cornell_product(waves: Measurements) -> Floats:
-    return (_sum(waves, "avl", "v3") + np.where(waves.male, 0, 0.6)) * waves.qrs_duration
-
-
 _ALL = (
     Criterion(
         name="sokolow_lyon",
@@ -190,7 +186,9 @@ _ALL = (
         unit="mV s",
         men=0.244,
         women=0.244,
-        value=_cornell_product,
+        value=lambda waves: (
+            (_sum(waves, "avl", "v3") + np.where(waves.male, 0, 0.6)) * waves.qrs_duration
+        ),
     ),
     Criterion(
         name="gubner_ungerleider",

@@ -256,9 +256,8 @@ def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:
     st, areas = np.full(shape, np.nan), np.full((*shape, 2), np.nan)
     times = np.full((*shape, len(_TIMES)), np.nan)
     for record, lead, signal, symbols, samples in each_lead(cohort):
-        baseline = {
-            int(start): level(signal, samples[start], fs) for start in find_pattern(symbols, "(N)")
-        }
+        qrs = find_pattern(symbols, "(N)")
+        baseline = {start: level(signal, samples[start], fs) for start in qrs.tolist()}
         (st[record, lead],) = over_beats(
             signal[end] - base
             for start, base in baseline.items()
@@ -269,18 +268,13 @@ def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:
                 np.sum(signal[samples[at + wave] : samples[at + wave + 2] + 1] - baseline[at]) / fs
                 for at in find_pattern(symbols, pattern).tolist()
             )
-        times[record, lead] = _times(symbols, samples, fs)
+        p_qrs, p, qt = (find_pattern(symbols, waves) for waves in ("(p)(N)", "(p)", "(N)(t)"))
+        spans = (
+            np.diff(samples[qrs + 1]),
+            samples[p_qrs + 3] - samples[p_qrs],
+            samples[p + 2] - samples[p],
+            samples[qt + 5] - samples[qt],
+        )
+        times[record, lead] = [float(over_beats(span / fs)[0]) for span in spans]
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # all are NaN
         return st, np.nanmedian(times, axis=1), areas
-
-
-def _times(symbols: str, samples: Samples, fs: float) -> list[float]:
-    peaks = samples[find_pattern(symbols, "(N)") + 1]
-    p_before, p, qt = (find_pattern(symbols, pattern) for pattern in ("(p)(N)", "(p)", "(N)(t)"))
-    spans = (
-        np.diff(peaks),
-        samples[p_before + 3] - samples[p_before],
-        samples[p + 2] - samples[p],
-        samples[qt + 5] - samples[qt],
-    )
-    return [float(over_beats(span / fs)[0]) for span in spans]

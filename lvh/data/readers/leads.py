@@ -142,9 +142,7 @@ def sampling_frequency(path: Path, fs: float | None, options: ReadOptions) -> fl
 def parse_age(text: str) -> float:
     """Return years of `60`, `60 years`, `060Y` or `6 months`; NaN of any other text."""
     match = _AGE.fullmatch(text.strip())
-    if match is None:
-        return math.nan
-    return float(match[1]) / _PER_YEAR[(match[2] or "y")[0].lower()]
+    return float(match[1]) / _PER_YEAR[(match[2] or "y")[0].lower()] if match else math.nan
 
 
 def parse_sex(text: str) -> bool | None:
