@@ -5,7 +5,8 @@
 Takes the folder of each sweep, from the directory that the sweep was started in. Writes beside this
 file: leaderboard_NAME.csv and folds_NAME.csv, the sweep's own; factors.csv, the difference that a
 kernel or a stride makes on average over the other; answer.csv, the best pair beside what knows
-nothing, age + sex and a logistic regression on voltages; answer.png, a heat map a grid: the mean
+nothing, age + sex and a logistic regression on voltages, and how far the regression is ahead of the
+pair, fold by fold; answer.png, a heat map a grid: the mean
 AP of a cell, its 95 % interval and whether the folds can tell it apart from the best. The free
 search is drawn as points, without those that were stopped.
 """
@@ -120,7 +121,11 @@ def of_best(name: str, folder: Path) -> dict[str, object]:
     if isinstance(corrected, str):
         raise SystemExit(f"{name}: {corrected}")
     settings = lvh.settings(*LOGISTIC, *DATA.get(name, ()))
-    logistic = lvh.cross_validate(settings, lvh.load_data(settings)).scores
+    result = lvh.cross_validate(settings, lvh.load_data(settings))
+    logistic, ours = result.scores, folds_of(name)
+    pairs = result.to_frame().merge(ours[ours["trial"] == best.number], on=["repeat", "fold"])
+    share = float((pairs["n_test_x"] / pairs["n_train_x"]).mean())
+    gain = corrected_interval((pairs["ap_x"] - pairs["ap_y"]).to_numpy(), share)
     pair = {DIMENSIONS.get(of, of): value for of, value in best.params.items()}
     row: dict[str, object] = {"sweep": name, **pair, "mean": best.values[0]}
     row |= {"pooled": corrected.naive, "corrected": corrected.estimate.estimate}
@@ -130,7 +135,8 @@ def of_best(name: str, folder: Path) -> dict[str, object]:
         of.replace(" + ", "_").replace(" ", "_"): scores["ap"]
         for of, scores in best.baselines.items()
     }
-    return row | {"logistic": logistic.mean.ap, "logistic_pooled": logistic.pooled["ap"].estimate}
+    row |= {"logistic": logistic.mean.ap, "logistic_pooled": logistic.pooled["ap"].estimate}
+    return row | {"gain": gain.estimate, "gain_low": gain.low, "gain_high": gain.high}
 
 
 def main() -> None:

@@ -2,9 +2,11 @@
 
     python experiments/joint_kernel_stride/budgets.py [NAME ...]
 
-Reads curves_NAME.csv beside this file, by default all; writes their rows of budgets.csv. A replay
-takes the configurations in a random order, one after the other as one worker does, and the folds in
-a random order that they share; it stops them by the functions that a sweep uses.
+Reads curves_NAME.csv beside this file, by default all; writes their rows of budgets.csv and of
+leaders.csv. A replay takes the configurations in a random order, one after the other as one worker
+does, and the folds in a random order that they share; it stops them by the functions that a sweep
+uses. The leaders are those that all folds of all configurations show after some of the epochs: what
+any rule that ends trainings early can know of the end.
 """
 
 import csv
@@ -62,6 +64,27 @@ class Row:
     not_worse: float
     loss: float
     worst_loss: float
+
+
+@dataclass(frozen=True)
+class Leader:
+    """The configuration that leads after some epochs of all folds, as the last epoch judges it.
+
+    `training` is the share of the grid's epochs; `rank` is the rank that the grid's winner has
+    then; `loss` is what the leader has less than the winner in the end, `errors` the same in
+    standard errors of their difference.
+    """
+
+    curves: str
+    statistics: str
+    configurations: int
+    folds: int
+    epochs: int
+    training: float
+    same: bool
+    rank: int
+    loss: float
+    errors: float
 
 
 def read(path: Path, statistics: str) -> Curves | None:
@@ -143,18 +166,51 @@ def replay(
     return max(sweep.complete, key=lambda trial: means[trial]), sweep.trained
 
 
-def rows(path: Path) -> Iterator[Row]:
-    """Replay every budget on a table."""
+def tables(path: Path) -> Iterator[tuple[str, Curves]]:
+    """Yield the curves of a file, with either kind of statistics that it has."""
     for statistics in ("precise", "moving"):
         curves = read(path, statistics)
-        if curves is None:
-            continue
+        if curves is not None:
+            yield statistics, curves
+
+
+def behind(curves: Curves) -> tuple[int, Floats, Floats]:
+    """Return the winner, by how much each fold has it ahead of each other, and standard errors."""
+    scores = curves.scores[:, :, -1]
+    best = int(scores.mean(axis=1).argmax())
+    differences = scores[best] - scores
+    # of a mean, corrected for training records that folds share (Nadeau and Bengio)
+    scale = np.sqrt(1 / scores.shape[1] + TEST_SHARE)
+    return best, differences, differences.std(axis=1, ddof=1) * scale
+
+
+def leaders(path: Path) -> Iterator[Leader]:
+    """Say which configuration leads after each number of epochs of a file."""
+    for statistics, curves in tables(path):
+        best, differences, errors = behind(curves)
+        for stage, epochs in enumerate(curves.epochs[:-1]):
+            means = curves.scores[:, :, stage].mean(axis=1)
+            leader, loss = int(means.argmax()), float(differences[means.argmax()].mean())
+            yield Leader(
+                curves=path.stem.removeprefix("curves_"),
+                statistics=statistics,
+                configurations=len(means),
+                folds=curves.scores.shape[1],
+                epochs=epochs,
+                training=epochs / curves.epochs[-1],
+                same=leader == best,
+                rank=1 + int((means > means[best]).sum()),
+                loss=loss,
+                errors=loss / float(errors[leader]) if leader != best else 0.0,
+            )
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """Replay every budget on a table."""
+    for statistics, curves in tables(path):
         n, n_folds, _ = curves.scores.shape
         means = curves.scores[:, :, -1].mean(axis=1)
-        best = int(means.argmax())
-        differences = curves.scores[best, :, -1] - curves.scores[:, :, -1]
-        # of a difference, corrected for training records that folds share (Nadeau and Bengio)
-        errors = differences.std(axis=1, ddof=1) * np.sqrt(1 / n_folds + TEST_SHARE)
+        best, differences, errors = behind(curves)
         p_values = [corrected_t(one, TEST_SHARE)[1] for one in differences]
         worse = np.array(holm(p_values)) < 0.05
         for budget in BUDGETS:
@@ -188,19 +244,25 @@ def rows(path: Path) -> Iterator[Row]:
                 )
 
 
+def write(path: Path, name: str, rows: Iterator[Row] | Iterator[Leader]) -> None:
+    """Put the rows of the curves NAME in the place of those that the file has."""
+    table = pd.DataFrame(map(asdict, rows)).round(4)
+    print(table.to_string(), flush=True)
+    if path.exists():
+        others = pd.read_csv(path)
+        table = pd.concat([others[others["curves"] != name], table])
+    table.sort_values("curves", kind="stable").to_csv(path, index=False)
+
+
 def main() -> None:
-    """Replay the tables that are named, or all, and write and print the result."""
+    """Judge the leaders of the tables that are named, or of all, and replay the budgets."""
     names = sys.argv[1:] or [
         path.stem.removeprefix("curves_") for path in sorted(HERE.glob("curves_*.csv"))
     ]
-    path = HERE / "budgets.csv"
-    table = pd.read_csv(path) if path.exists() else pd.DataFrame()
     for name in names:
-        new = pd.DataFrame(map(asdict, rows(HERE / f"curves_{name}.csv"))).round(4)
-        print(new.to_string(), flush=True)
-        others = table[table["curves"] != name] if len(table) else table
-        table = pd.concat([others, new]).sort_values("curves", kind="stable")
-        table.to_csv(path, index=False)
+        path = HERE / f"curves_{name}.csv"
+        write(HERE / "leaders.csv", name, leaders(path))
+        write(HERE / "budgets.csv", name, rows(path))
 
 
 if __name__ == "__main__":

@@ -37,11 +37,12 @@ def of_settings() -> list[str]:
 def of_answer() -> list[str]:
     """Return the best pair of each sweep, beside what it is compared with: average precision."""
     frame = pd.read_csv(HERE / "answer.csv")
-    low, high = frame.pop("corrected_low"), frame.pop("corrected_high")
-    frame["corrected"] = [
-        f"{value:.3f} [{start:.3f}, {end:.3f}]"
-        for value, start, end in zip(frame["corrected"], low, high, strict=True)
-    ]
+    for name in ("corrected", "gain"):
+        low, high = frame.pop(f"{name}_low"), frame.pop(f"{name}_high")
+        frame[name] = [
+            f"{value:.3f} [{start:.3f}, {end:.3f}]"
+            for value, start, end in zip(frame[name], low, high, strict=True)
+        ]
     return table(frame.rename(columns=lambda name: name.replace("_", " ")))
 
 
@@ -79,6 +80,13 @@ def of_budgets() -> list[str]:
     return table(frame.drop(columns="epochs"))
 
 
+def of_leaders() -> list[str]:
+    """Return who leads after a third of the epochs or a little more, and after half of them."""
+    frame = pd.read_csv(HERE / "leaders.csv")
+    third = (frame["training"] >= 0.33) & (frame["training"] <= 0.4) & (frame["epochs"] != 35)
+    return table(frame[third | (frame["training"] == 0.5)])
+
+
 def main() -> None:
     """Write all tables in place."""
     parts = {
@@ -88,6 +96,7 @@ def main() -> None:
         "pairs": of_pairs,
         "statistics": of_statistics,
         "budgets": of_budgets,
+        "leaders": of_leaders,
     }
     for name, make in parts.items():
         _common.put(HERE / "README.md", f"<!-- {name}: made by tables.py -->", make())

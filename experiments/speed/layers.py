@@ -2,7 +2,8 @@
 
     python experiments/speed/layers.py
 
-One thread and 32 records; a figure is the least of five calls. Writes a table of README.md.
+One thread and 32 records; a figure is the least of five calls. Writes layers.csv and a table of the
+README.md here.
 """
 
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import commands
 import numpy as np
 import tensorflow as tf
-from _common import put, table
+from _common import put, table, write
 
 from lvh.models import fast_layers as fast
 from lvh.models.backends import start
@@ -95,6 +96,8 @@ def main() -> None:
     ]
     cells.append(("all of them", *(f"{total:.1f}" for total in totals)))
     cells.append(("its products at the rate of a large one", *(f"{one:.1f}" for one in least)))
+    rows = [dict(zip(("part", *STEPS), one, strict=True)) for one in cells]
+    write(commands.HERE / "layers.csv", rows)
     put(
         commands.HERE / "README.md",
         "<!-- made by layers.py -->",
