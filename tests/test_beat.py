@@ -57,7 +57,6 @@ def test_beats_equal_a_slow_implementation(cohort, average, slow):
     ("symbols", "samples"),
     [
         ("", []),
-        ("N)", [100, 110]),
         ("(N)", [9, 100, 110]),  # less than 20 ms in front of its onset
         ("(N)", [11, 1, 12]),  # its window begins in front of the recording
         ("(N)", [4990, 4998, 4999]),  # and ends behind it

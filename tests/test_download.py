@@ -100,7 +100,6 @@ BAD_ARCHIVES = {
     "missing": (packed({"RECORDS": FILES["RECORDS"]}), "'tiny-1.0/data/1.dat' with"),
     "wrong content": (packed({**FILES, "data/1.dat": b"!"}), "'tiny-1.0/data/1.dat' with"),
     "wrong pin": (packed(FILES, SUMS + SUMS), f"lists, {PIN}"),
-    "web page": (b"<html>Sign in to this network</html>", "zip archive"),
 }
 
 

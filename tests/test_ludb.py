@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from conftest import edit
 from record_files import load_ludb, read_dat, write_data_set
 
 from lvh.data import ludb as ludb_source
@@ -53,14 +52,3 @@ class TestSmallCopy:
         other = write_data_set(tmp_path / "other", cohort, 3, ("V6", *LEADS[:11]))
         assert not np.array_equal(read_dat(other / HEADER), read_dat(data_set / HEADER))
         assert load_ludb(other).fingerprint == load_ludb(data_set).fingerprint
-
-
-class TestCache:
-    def test_a_changed_data_set_is_read_again(self, data_set, own_cache):
-        before = load_ludb(data_set)
-        age = f"{before.age[0]:.0f}"
-        edit(data_set / HEADER, f"<age>: {age}", f"<age>: {int(age) + 1}")
-        after = load_ludb(data_set)
-        assert after.age[0] == before.age[0] + 1
-        assert after.fingerprint != before.fingerprint
-        assert len(list(own_cache.iterdir())) == 2

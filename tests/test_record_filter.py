@@ -102,7 +102,6 @@ def test_any_text_is_a_condition_or_refused_in_words(people, text):
         ("age = 40", "expected conditions"),
         ("agee > 40", "it has age"),
         ("age > '40'", "no field and number"),
-        ("ward != 'a'", "'A', 'B', 'C d'"),
         ("score", "needs a comparison"),
         ("qrs_duration < 0.12", "fiducials"),
         ("age > 1 and " * 100 + "age > 1", "1000 letters"),

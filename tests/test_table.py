@@ -168,7 +168,6 @@ def saved(tmp_path, rows):
 
 
 DAMAGE = {
-    "no such table": (dict(path="none.csv"), {}, "none.csv: expected a file"),
     "no such label": (dict(label="vt"), {}, "data.label: expected a column .*: record"),
     "likely subjects": ({}, {"subject": None, "Patient_ID": 1}, "Is it Patient_ID"),
     "three classes": ({}, {"af": list("01201201")}, "data.label: expected 0 and 1"),
@@ -180,7 +179,6 @@ DAMAGE = {
     "no leads": (dict(leads=()), {}, "data.leads: expected numbers .* 0 names"),
     "no fs": (dict(fs=None), {}, "data.fs says it, in Hz"),
     "too long": (dict(seconds=1.0), {}, "data.seconds: expected a part of the 0.3 s"),
-    "no array": (dict(signals="none.npy"), {}, "none.npy: expected a .npy"),
     "unit": (dict(unit="V"), {}, "or some that are usable.* Is this another unit"),
     "label is sex": (
         dict(label="sex", positive="F"),
