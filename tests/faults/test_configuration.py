@@ -33,7 +33,6 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "'data.root=${x}'": ["data.root", r"needs quotes: 'data.root=\"\${x}\"'".replace(r"\"", '"')],
     "model=svm,dnn": ["model=svm,dnn: several options are a sweep: add -m"],
     "seed=-1": ["seed: expected", "-1"],
-    "model=cnn features.leads=v1": ["features.leads", "all, or a list", "'v1'"],
     "hydra/sweeper=basic": ["hydra/sweeper=basic': lvh"],
     f"model=svm {LEAKING}": ["fitted in one go", "svm"],
     "train.augment.noise=0.1": ["train.augment: changes signals", "model=dnn"],
