@@ -8,7 +8,7 @@ kernel or a stride makes on average over the other; answer.csv, the best pair be
 nothing, age + sex and a logistic regression on voltages, and how far the regression is ahead of the
 pair, fold by fold; answer.png, a heat map a grid: the mean
 AP of a cell, its 95 % interval and whether the folds can tell it apart from the best. The free
-search is drawn as points, without those that were stopped.
+search is drawn as points, those that were stopped without a score.
 """
 
 import math
@@ -38,6 +38,7 @@ TITLES = {
     "free": "Any kernel and stride, millivolts of all leads, LUDB",
 }
 DIMENSIONS = {"model.kernel_size": "kernel", "model.strides": "stride"}  # of the free search
+STRIDES = (5, 10, 25, 50, 125, 250)  # marked on its axis
 RANGE = (0.5, 0.95)  # of AP, the same colours in all maps
 MARKS = {"best": "best", "worse": "worse", "not told apart": ""}
 LOGISTIC = ("model=logistic", "features=voltage", "cv=stratified")
@@ -50,13 +51,21 @@ def leaderboard(name: str) -> pd.DataFrame:
 
 
 def scatter(axes: Axes, table: pd.DataFrame) -> None:
-    """Draw the configurations of the free search that were trained to the end."""
-    colours = {"c": table["mean"], "cmap": "viridis", "vmin": RANGE[0], "vmax": RANGE[1]}
-    axes.scatter(table["stride"], table["kernel"], s=60, edgecolors="black", **colours)
+    """Draw the points of the free search: filled if trained to the end, else hollow."""
+    complete = table["state"] == "complete"
+    done, stopped = table[complete], table[~complete]
+    colours = {"c": done["mean"], "cmap": "viridis", "vmin": RANGE[0], "vmax": RANGE[1]}
+    hollow = {"s": 18, "facecolors": "none", "edgecolors": "grey"}
+    axes.scatter(stopped["stride"], stopped["kernel"], label="stopped early", **hollow)
+    axes.scatter(done["stride"], done["kernel"], s=60, edgecolors="black", **colours)
     axes.set_xscale("log")
-    for row in table.itertuples():
-        place = {"textcoords": "offset points", "xytext": (5, 5), "fontsize": 8}
-        axes.annotate(f"{row.mean:.3f} {MARKS[row.verdict]}", (row.stride, row.kernel), **place)
+    axes.set_xticks(STRIDES, STRIDES)
+    axes.minorticks_off()
+    axes.legend(loc="upper right", fontsize=8)
+    for row in done.itertuples():
+        place = {"textcoords": "offset points", "xytext": (7, -3), "fontsize": 8}
+        text = f"{row.mean:.3f} [{row.low:.2f}, {row.high:.2f}] {MARKS[row.verdict]}"
+        axes.annotate(text, (row.stride, row.kernel), **place)
 
 
 def draw(axes: Axes, table: pd.DataFrame) -> AxesImage:
@@ -164,14 +173,13 @@ def main() -> None:
         axes.set_axis_off()
     for axes, name in zip(all_axes.flat, names, strict=False):
         table = leaderboard(name)
-        table = table[table["state"] == "complete"]
         axes.set_title(f"{TITLES[name]}, {table['folds'].max()} folds", fontsize=10)
         axes.set_xlabel("stride, samples at 500 Hz")
         axes.set_ylabel("kernel, samples")
         if name == "free":
             scatter(axes, table)
         else:
-            image = draw(axes, table)
+            image = draw(axes, table[table["state"] == "complete"])
     figure.colorbar(image, ax=all_axes, label="mean AP over folds", shrink=0.9)
     figure.savefig(HERE / "answer.png", dpi=120)
 
