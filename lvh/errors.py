@@ -5,7 +5,7 @@ import re
 import shutil
 import textwrap
 import warnings
-from functools import cache
+from functools import cache, partial
 
 _SECRET = re.compile(
     # up to the last @: a password may have an @ that is not written as %40
@@ -18,11 +18,11 @@ _SECRET = re.compile(
 _LONGEST = 120  # characters of a value that a message shows
 
 
-def masked(text: str) -> str:
-    """Hide the password of every address in a text."""
-    return _SECRET.sub(
-        lambda match: f"{match['login']}***@" if match["login"] else f"{match['option']}***", text
-    )
+masked = partial(
+    _SECRET.sub,
+    lambda match: f"{match['login']}***@" if match["login"] else f"{match['option']}***",
+)
+"""Hides the password of every address in a text."""
 
 
 def printable(text: str) -> str:

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.stats import binomtest
-from sklearn.calibration import calibration_curve as oracle
 from sklearn.linear_model import LogisticRegression
 
-from lvh.validation.calibration import calibration_curve, line, recalibration, wilson_interval
+from lvh.validation.calibration import line, recalibration, wilson_interval
 
 
 def logits(probabilities):
@@ -26,27 +25,6 @@ def drawn(seed, n=200, intercept=0.0, slope=1.0):
     logit = generator.normal(0, 1.5, n)
     y_true = (generator.random(n) < sigmoid(intercept + slope * logit)).astype(int)
     return y_true, sigmoid(logit)
-
-
-class TestCurve:
-    @pytest.mark.parametrize(("n", "n_bins"), [(200, 10), (200, 8), (60, 1)])
-    @pytest.mark.parametrize("seed", range(2))
-    def test_equals_scikit_learns_where_bins_are_equal(self, seed, n, n_bins):
-        y_true, y_score = drawn(seed, n)
-        observed, score = oracle(y_true, y_score, n_bins=n_bins, strategy="quantile")
-        found = calibration_curve(y_true, y_score, n_bins)
-        assert [one.n_records for one in found] == [n // n_bins] * n_bins
-        assert [one.score for one in found] == pytest.approx(score.tolist(), rel=1e-12)
-        estimates = [one.observed.estimate for one in found]
-        assert estimates == pytest.approx(observed.tolist(), rel=1e-12)
-
-    def test_equal_scores_stay_together(self):
-        y_true = np.array([0, 0, 0, 1, 0, 1, 1, 1])
-        y_score = np.array([0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.8, 0.9])
-        found = calibration_curve(y_true, y_score, 4)
-        assert [one.n_records for one in found] == [6, 2]
-        assert [one.observed.estimate for one in found] == [2 / 6, 1]
-        assert [one.score for one in found] == pytest.approx([1.1 / 6, 0.85], rel=1e-12)
 
 
 class TestWilson:

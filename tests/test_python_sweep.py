@@ -129,7 +129,7 @@ def test_a_trial_fails_alone_and_a_sweep_of_failures_says_so():
     assert "C" in study.trials[1].error
     with pytest.raises(lvh.LvhError, match=r"every trial failed, the first so: .*C"):
         lvh.sweep(SVC(), X, Y, space={"C": [-2.0, -1.0]}, cv=2)
-    with pytest.raises(lvh.LvhError, match=r"every trial failed.*train\.patience: needs"):
+    with pytest.raises(lvh.LvhError, match=r"every trial failed.*train\.patience: expected"):
         lvh.sweep("dnn", X, Y, space={"train.patience": [1]}, cv=2)
     with pytest.raises(lvh.InputError, match=r"search\.objectives"):
         lvh.sweep(SVC(), X, Y, space={"C": [1.0]}, objectives="auc")

@@ -7,16 +7,13 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
 import optuna
 import pytest
-from optuna.storages._rdb.models import BaseModel
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -152,33 +149,6 @@ def test_no_sampler_repeats_a_point_of_a_small_space(storage, space, sampler):
     assert distinct(points(study)) == len(points(study)) == space.size
     assert distinct([*points(study), *space.points()]) == space.size
     assert study.finished
-
-
-@pytest.mark.parametrize("sampler", ["grid", "tpe"])
-def test_a_claim_asks_the_database_no_more_in_a_longer_study(storage, sampler):
-    space = Space({"x": Choice(tuple(map(str, range(999)))), "seed": Choice(("0", "1", "2"))})
-    study = open_study(storage, "s", planned(space, n_trials=20, sampler=sampler), again=False)
-    asked, counts = Counter(), []
-
-    def count(*_):
-        asked["rows"] += 1
-
-    event.listen(
-        storage.optuna.engine, "before_cursor_execute", lambda *_: asked.update(["queries"])
-    )
-    event.listen(BaseModel, "load", count, propagate=True)
-
-    def train(trial):
-        counts.append((asked["queries"], asked["rows"]))
-        asked.clear()
-        return trained(lambda point, fold: 0.5, n_folds=1)(trial)
-
-    try:
-        study.optimize(train)
-    finally:
-        event.remove(BaseModel, "load", count)
-    early, late = np.median(counts[10:13], axis=0), np.median(counts[-3:], axis=0)
-    assert np.all(late < early + 5)  # seven trials more; a heartbeat asks too, at times
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])

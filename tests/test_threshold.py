@@ -16,7 +16,7 @@ from lvh.evaluation.cross_validation import cross_validate
 from lvh.evaluation.cv_result import CVResult
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
-from lvh.models.classifiers import LogisticSettings, build_logistic
+from lvh.models.classifiers import LogisticSettings, build
 from lvh.models.trainers import EstimatorTrainer
 from lvh.validation.splits import CvSettings, splits
 from lvh.validation.thresholds import held_out
@@ -39,7 +39,7 @@ class Memory(Fake):
 
 def logistic() -> EstimatorTrainer:
     settings = LogisticSettings(C=1.0)
-    return EstimatorTrainer(lambda *given: build_logistic(settings, (), *given), 1)
+    return EstimatorTrainer(lambda *given: build(settings, (), *given), 1)
 
 
 def features(n: int = 120, a_subject: int = 1, effect: float = 1.0) -> FeatureSet:
@@ -92,14 +92,6 @@ def test_inner_folds_give_the_threshold_that_scikit_learn_gives_by_hand():
         assert (y_score[y == 1] > fold.threshold).mean() == pytest.approx(best)
         assert (y_score[y == 0] <= fold.threshold).mean() >= 0.9
         assert fold.threshold in y_score[y == 0]
-
-
-def test_a_model_that_knows_its_records_by_heart_keeps_its_specificity():
-    """By the records that it learned, any threshold from 0 on would do."""
-    result = run(Memory(), features(2000), cv())
-    # of 1000 negatives twice: a standard deviation of .0095 and .0095
-    assert result.scores.pooled["specificity"].estimate == pytest.approx(0.9, abs=0.04)
-    assert 0.2 < result.scores.pooled["recall"].estimate < 0.8
 
 
 @pytest.mark.parametrize(("learner", "validation"), [(Memory, 0.0), (logistic, 0.25)])

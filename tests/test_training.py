@@ -15,8 +15,8 @@ from lvh.models.cnn import CnnSettings
 from lvh.models.cnn import build as build_cnn
 from lvh.models.dnn import DnnSettings
 from lvh.models.dnn import build as build_dnn
+from lvh.models.graph_program import Program
 from lvh.models.keras_trainer import KerasTrainer, _children, new_program
-from lvh.models.network_program import Program
 from lvh.models.resnet import TwoBranchSettings, build_two_branch
 from lvh.models.training import FitJob, TrainSettings
 

@@ -1,7 +1,7 @@
 """Checkpoints: where trainings stand, so that more epochs continue from fewer.
 
-A fold of fewer epochs is a result of its own, under its own key in the fold store. Its checkpoint
-lies in a file next to it: where that file is lost, the fold is trained from its first epoch.
+A checkpoint lies next to its fold of fewer epochs in the fold store; without it, the fold is
+trained from its first epoch.
 """
 
 import io
@@ -36,19 +36,33 @@ class FoldCheckpoints:
     starts: Mapping[tuple[int, int], str]
     ends: Mapping[tuple[int, int], str]
 
-    @property
-    def keeps(self) -> bool:
-        """Whether something continues from the ends of these trainings."""
-        return bool(self.ends)
-
     def load(self, split: Split) -> Checkpoint | None:
         """Return where the training of a fold stands; None where that is not known."""
-        key = self.starts.get(split.number)
-        return None if key is None else _read(self._path(key))
+        path = self._path(self.starts.get(split.number, ""))
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+                facts = json.loads(str(stored["about"]))
+                arrays = [stored[f"arr_{number}"] for number in range(len(stored.files) - 1)]
+            n, history = facts["n_variables"], _HISTORY.validate_python(facts["history"])
+            return Checkpoint(arrays[:n], arrays[n:], facts["random"], history, facts["seconds"])
+        except FileNotFoundError:
+            return None
+        except Exception:  # a zip archive may be damaged in many ways
+            _log.warning("%s: a checkpoint is damaged; its fold is trained from the start", path)
+            return None
 
     def save(self, split: Split, checkpoint: Checkpoint) -> None:
         """Write where the training of a fold stands."""
-        _write(self._path(self.ends[split.number]), checkpoint)
+        facts = {
+            "random": checkpoint.random,
+            "history": asdict(checkpoint.history),
+            "seconds": checkpoint.seconds,
+            "n_variables": len(checkpoint.variables),
+        }
+        arrays = [*checkpoint.variables, *checkpoint.optimizer]
+        path = self._path(self.ends[split.number])
+        with written_whole(path) as partial, partial.open("wb") as file:
+            np.savez(file, *arrays, allow_pickle=False, about=np.array(json.dumps(facts)))
 
     def discard(self, keys: Mapping[tuple[int, int], str]) -> None:
         """Delete the files of some folds, from which nothing continues any more."""
@@ -57,30 +71,3 @@ class FoldCheckpoints:
 
     def _path(self, key: str) -> Path:
         return self.root / key[:2] / f"{key}.npz"
-
-
-def _write(path: Path, checkpoint: Checkpoint) -> None:
-    about = {
-        "random": checkpoint.random,
-        "history": asdict(checkpoint.history),
-        "seconds": checkpoint.seconds,
-        "n_variables": len(checkpoint.variables),
-    }
-    arrays = [*checkpoint.variables, *checkpoint.optimizer]
-    with written_whole(path) as partial, partial.open("wb") as file:
-        np.savez(file, *arrays, allow_pickle=False, about=np.array(json.dumps(about)))
-
-
-def _read(path: Path) -> Checkpoint | None:
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-            about = json.loads(str(stored["about"]))
-            arrays = [stored[f"arr_{number}"] for number in range(len(stored.files) - 1)]
-        n = about["n_variables"]
-        history = _HISTORY.validate_python(about["history"])
-        return Checkpoint(arrays[:n], arrays[n:], about["random"], history, about["seconds"])
-    except FileNotFoundError:
-        return None
-    except Exception:  # a zip archive may be damaged in many ways
-        _log.warning("%s: a checkpoint is damaged; its fold is trained from the start", path)
-        return None

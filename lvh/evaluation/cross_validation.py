@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 
 from lvh.evaluation.checkpoints import FoldCheckpoints
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries, summarize
@@ -26,10 +27,9 @@ class Callback:
         """Called after each epoch of a fold; `epoch` counts from 1."""
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
-        """Called after each fold, in the order of the folds; a known one was trained earlier.
+        """Called after each fold, in their order; a known one was trained earlier.
 
-        Raises:
-            StopCrossValidation: No further fold is to be trained.
+        It raises StopCrossValidation where no further fold is to be trained.
         """
 
     def on_end(self, result: CVResult) -> None:
@@ -53,36 +53,36 @@ def cross_validate(
     """Train and score every fold that is not known yet, and summarize all of them.
 
     `splits` are those of `lvh.validation.splits.splits` on the same records, in any order; `known`
-    are the folds that an earlier run has trained, by repeat and fold. Where weights are carried,
-    all folds of a repeat are known or none. `trainer` is called only if a fold has to be trained.
-    `protocol` says what a model may know of the records that it scores, `threshold` how that of
-    each fold is chosen. A callback may stop the run after `check_after` folds, after which folds
-    are trained one by one; None: no callback stops it. `baselines` returns `baseline_summaries` on
-    the same folds; None computes them. Trainings continue from, and their ends are kept in,
-    `checkpoints`.
+    are the folds that an earlier run has trained, by repeat and fold: where weights are carried,
+    all of a repeat or none. `trainer` is called only if a fold has to be trained. A callback may
+    stop the run after `check_after` folds, which are then trained one by one; None: no callback
+    does. `baselines` returns `baseline_summaries` on the same folds; None computes them. Trainings
+    continue from `checkpoints`, and store their ends there.
 
     Raises:
         StopCrossValidation: A callback stopped the run.
         LvhError: A training failed.
     """
     known, done = known or {}, list[FoldResult]()
-    of_epochs = [one.on_epoch for one in callbacks]  # but those that do nothing
-    of_epochs = [one for one in of_epochs if getattr(one, "__func__", 0) is not Callback.on_epoch]
+    does_nothing = Callback.on_epoch
+    on_epoch = [one.on_epoch for one in callbacks if type(one).on_epoch is not does_nothing]
+    are_known = [split.number in known for split in splits]
     for callback in callbacks:
-        callback.on_start(splits, sum(split.number in known for split in splits))
-    for is_known, group in groupby(splits, key=lambda split: split.number in known):
+        callback.on_start(splits, sum(are_known))
+    for is_known, group in groupby(zip(are_known, splits, strict=True), key=itemgetter(0)):
         folds: Iterable[FoldResult]
+        _, own = zip(*group, strict=True)
         if is_known:
-            folds = [known[split.number] for split in group]
+            folds = [known[split.number] for split in own]
         else:
             folds = train_folds(
                 features,
-                tuple(group),
+                own,
                 trainer(),
                 seed=seed,
                 protocol=protocol,
                 threshold=threshold,
-                on_epoch=of_epochs,
+                on_epoch=on_epoch,
                 first_group=None if check_after is None else max(check_after - len(done), 1),
                 checkpoints=checkpoints,
             )

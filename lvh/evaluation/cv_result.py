@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.features import FeatureSet
-from lvh.models.classifiers import BASELINES, Baseline
 from lvh.models.training import History
 from lvh.validation.metrics import (
     THRESHOLD,
@@ -33,10 +32,9 @@ class FoldResult:
 
     Attributes:
         y_score: Scores of `split.test`, in its order, shape (n_test,).
-        seconds: Wall time of training and scoring, without `setup_seconds`; an equal part of it
-            where folds were trained side by side.
+        seconds: Of training and scoring; an equal part of it where folds were trained at once.
         threshold: Above which a score is predicted positive.
-        setup_seconds: Wall time of imports, building and tracing, in the same way.
+        setup_seconds: Of imports, building and tracing, in the same way.
     """
 
     split: Split
@@ -59,8 +57,7 @@ class Summary:
 
     Attributes:
         std: Sample standard deviation over folds (divisor n - 1; in the original study n).
-        pooled: Score of all out-of-fold predictions together, with its 95 % interval. It ranks
-            scores of different models together, which the mean over folds does not.
+        pooled: Score of all out-of-fold predictions together, with its 95 % interval.
     """
 
     mean: Metrics
@@ -82,15 +79,13 @@ class CVResult:
         folds: In order of repeat and fold.
         scores: Of all folds.
         baselines: Summary of each baseline on the same folds, by name.
-        null: Mean scores under shuffled labels, one mapping for each shuffle; empty without a
-            permutation test.
-        p_values: Of the scores in it, by name.
         records: Names of all records; positions in a split count in them.
         subjects: Subject of each of them, shape (n_records,).
         y_true: Labels of the test records, in the order of `test`.
-        test: Positions of the test records, fold after fold.
-        y_score: Out-of-fold scores in the order of `test`.
-        y_pred: Out-of-fold predictions in the order of `test`, each by its fold's threshold.
+        null: Mean scores under shuffled labels, one mapping for each shuffle; empty without a
+            permutation test.
+        p_values: Of the scores in it, by name.
+        test: Positions of the test records, fold after fold; `y_score` and `y_pred` are of these.
     """
 
     folds: tuple[FoldResult, ...]
@@ -107,8 +102,7 @@ class CVResult:
 
     def __post_init__(self) -> None:
         """Put the folds one behind the other."""
-        test = np.concatenate([fold.split.test for fold in self.folds])
-        object.__setattr__(self, "test", test)
+        object.__setattr__(self, "test", np.concatenate([fold.split.test for fold in self.folds]))
         for name in ("y_score", "y_pred"):
             values = np.concatenate([getattr(fold, name) for fold in self.folds])
             object.__setattr__(self, name, values)
@@ -124,8 +118,8 @@ def summarize(
         scores=_summary(
             features,
             [fold.split for fold in ordered],
-            y_scores=[fold.y_score for fold in ordered],
-            thresholds=[fold.threshold for fold in ordered],
+            [fold.y_score for fold in ordered],
+            [fold.threshold for fold in ordered],
         ),
         baselines=baselines,
         records=features.records,
@@ -135,40 +129,39 @@ def summarize(
 
 
 def baseline_summaries(
-    features: FeatureSet,
-    splits: Sequence[Split],
-    threshold: Threshold = "fixed",
+    features: FeatureSet, splits: Sequence[Split], threshold: Threshold = "fixed"
 ) -> dict[str, Summary]:
     """Score baselines, which know age and sex, on the folds of a cross-validation.
 
-    Their thresholds are chosen as the model's are, by the same records. Where age or sex of a
-    record is unknown, `AGE_AND_SEX` is left out.
-
-    `NO_SKILL` predicts by the prevalence of the training records: the class that is more frequent
-    there. Its accuracy, precision, recall, specificity, f1, ap_thresholded, brier and loss are of
-    these predictions. They give no order, so that `ap`, `roc_auc` and `recall_at_90` are the
-    expectations over random orders of the test records, and their pooled intervals hold the middle
-    95 % of these: what a model without skill reaches by chance.
+    Their thresholds are chosen as the model's are. Where age or sex of a record is unknown,
+    `AGE_AND_SEX` is left out. `NO_SKILL` predicts by the prevalence of the training records. Its
+    `ap`, `roc_auc` and `recall_at_90` are the expectations over random orders of the test records,
+    and their pooled intervals hold the middle 95 % of these.
     """
     X, y = features.age_and_sex, features.y
     summaries = {}
-    for name, baseline in BASELINES.items():
-        if name == AGE_AND_SEX and not features.has_age_and_sex:
-            continue
+    for name in (NO_SKILL, AGE_AND_SEX) if np.isfinite(X).all() else (NO_SKILL,):
 
-        def scores(parts: Sequence[Split], baseline: Baseline = baseline) -> list[Floats]:
-            return [baseline(X[part.train], y[part.train], X[part.test]) for part in parts]
+        def scores(parts: Sequence[Split], name: str = name) -> list[Floats]:
+            if name == NO_SKILL:
+                return [np.full(len(part.test), np.mean(y[part.train])) for part in parts]
+            from sklearn.linear_model import LogisticRegression
+            from sklearn.pipeline import make_pipeline
+            from sklearn.preprocessing import StandardScaler
+
+            model = make_pipeline(StandardScaler(), LogisticRegression())
+            return [
+                model.fit(X[part.train], y[part.train]).predict_proba(X[part.test])[:, 1]
+                for part in parts
+            ]
 
         thresholds = [THRESHOLD] * len(splits)
         if threshold != "fixed":
             parts_of_folds = [held_out(split, y, features.subjects) for split in splits]
             thresholds = [choose(parts, y, scores(parts)) for parts in parts_of_folds]
+        is_random = name == NO_SKILL
         summaries[name] = _summary(
-            features,
-            splits,
-            y_scores=scores(splits),
-            thresholds=thresholds,
-            at_random=name == NO_SKILL,
+            features, splits, scores(splits), thresholds, at_random=is_random
         )
     return summaries
 
@@ -176,9 +169,9 @@ def baseline_summaries(
 def _summary(
     features: FeatureSet,
     splits: Sequence[Split],
-    *,
     y_scores: list[Floats],
     thresholds: list[float],
+    *,
     at_random: bool = False,
 ) -> Summary:
     labels = [features.y[split.test] for split in splits]
@@ -187,16 +180,16 @@ def _summary(
     subjects = features.subjects[test]
     of_records = np.repeat(thresholds, list(map(len, labels)))
     of_folds = list(map(score, labels, y_scores, thresholds))
-    if at_random:
-        expected = map(expected_at_random, labels)
-        of_folds = [replace(one, **own) for one, own in zip(of_folds, expected, strict=True)]
-    mean, std = mean_and_std(of_folds)
     pooled = bootstrap_intervals(y_true, y_score, subjects, of_records)
     if at_random:
+        expected = list(map(expected_at_random, labels))
         pooled |= intervals_at_random(y_true, test)
+        for number, own in enumerate(expected):
+            of_folds[number] = replace(of_folds[number], **own)
     elif max(map(np.ptp, y_scores)) == 0:
         # A constant score in each fold ranks nothing. Pooled, the constants of different folds
         # would rank, and wrongly: a fold with more positives leaves fewer to train on.
         constant = bootstrap_intervals(y_true, np.zeros(len(y_true)), subjects)
         pooled |= {name: constant[name] for name in ("ap", "roc_auc", "recall_at_90")}
+    mean, std = mean_and_std(of_folds)
     return Summary(mean, std, pooled)

@@ -19,6 +19,7 @@ from lvh.validation.thresholds import choose, held_out
 
 OnEpoch = Callable[[Split, int], None]
 """Takes a fold and how many epochs of it are done."""
+_NOT_FINITE = "expected finite scores. Received: others. A lower train.learning_rate may help"
 
 
 def train_folds(
@@ -35,27 +36,22 @@ def train_folds(
 ) -> Iterator[FoldResult]:
     """Train and score folds in their order, side by side as far as the trainer can.
 
-    The test records of a fold decide nothing in it: missing values are filled, the model is
-    trained and, where asked, stopped without them. Under another protocol than the honest one
-    they decide what the protocol says. Each fold starts from a seed that is made of `seed`, repeat
-    and fold. What is not named here is as in `cross_validate`.
-
-    Where weights are carried, `splits` are the folds of a repeat in their own order. `on_epoch` is
-    called with 0 for models that only choose a threshold. `first_group` folds may be trained before
-    the caller has seen the first; after these, folds are trained one by one. None: as many at once
-    as the trainer can.
+    The test records of a fold decide nothing in it, unless `protocol` says so: missing values are
+    filled, the model is trained and, where asked, stopped without them. Each fold starts from a
+    seed that is made of `seed`, repeat and fold. `on_epoch` is called with 0 for models that only
+    choose a threshold. `first_group` folds may be trained before the caller has seen the first;
+    after these, folds are trained one by one. What is not named here is as in `cross_validate`.
     """
+    is_carried = protocol.weights == "carried"
+    for before, split in zip([None, *splits], splits, strict=False):
+        expected = (split.repeat, split.fold - 1)
+        if is_carried and split.fold and (before is None or before.number != expected):
+            raise ValueError(f"expected the fold before {split.number} to be trained first")
     way = _Way(features, trainer, seed, protocol, threshold, tuple(on_epoch), checkpoints)
-    if protocol.weights == "carried":
-        previous = [None, *(split.number for split in splits)]
-        for split, before in zip(splits, previous, strict=False):
-            if split.fold and before != (split.repeat, split.fold - 1):
-                raise ValueError(f"expected the fold before {split.number} to be trained first")
     sizes, ends = [len(split.train) for split in splits], [0]
     while (done := ends[-1]) < len(splits):
         limit = None if first_group is None else max(first_group - done, 1)
-        rest = sizes[done:][: 1 if protocol.weights == "carried" else limit]
-        ends.append(done + trainer.max_parallel(rest))
+        ends.append(done + trainer.max_parallel(sizes[done:][: 1 if is_carried else limit]))
     for start, end in pairwise(ends):
         yield from way.train(splits[start:end])
 
@@ -72,16 +68,15 @@ class _Way:
 
     def train(self, splits: Sequence[Split]) -> list[FoldResult]:
         """Train and score a group of folds side by side."""
-        trainer, y, subjects = self.trainer, self.features.y, self.features.subjects
+        trainer, y = self.trainer, self.features.y
         started, setup_before = time.perf_counter(), trainer.setup_seconds
-        prepared = [
+        pairs = [
             fit_job(self.features, split, fold_seed(self.seed, split), self.protocol)
             for split in splits
         ]
-        tests = [test for _, test in prepared]
-        jobs, spent = self._with_starts([job for job, _ in prepared], splits)
-        thresholds = [THRESHOLD] * len(splits)
-        validates = len(splits[0].validation) > 0
+        tests = [test for _, test in pairs]
+        jobs, spent = self._with_starts([job for job, _ in pairs], splits)
+        thresholds, validates = [THRESHOLD] * len(splits), len(splits[0].validation) > 0
         if self.threshold != "fixed" and not validates:
             # before the folds' own trainings: after these the trainer scores with their models
             thresholds = [self._inner_threshold(split) for split in splits]
@@ -89,30 +84,29 @@ class _Way:
         y_scores = trainer.predict(tests)
         if self.threshold != "fixed" and validates:
             of_validation = trainer.predict([job.X_validation for job in jobs])
-            parts = [held_out(split, y, subjects) for split in splits]
-            thresholds = [
-                choose(part, y, [own]) for part, own in zip(parts, of_validation, strict=True)
-            ]
-        _check_finite(splits, y_scores)
+            for number, split in enumerate(splits):
+                parts = held_out(split, y, self.features.subjects)
+                thresholds[number] = choose(parts, y, of_validation[number : number + 1])
+        if not np.isfinite(np.concatenate(y_scores)).all():
+            raise LvhError(_NOT_FINITE)
         setup = trainer.setup_seconds - setup_before
         seconds = (time.perf_counter() - started - setup + spent) / len(splits)
-        if self.checkpoints is not None and self.checkpoints.keeps:
+        if self.checkpoints is not None and self.checkpoints.ends:
             for split, end in zip(splits, trainer.checkpoints(), strict=True):
                 self.checkpoints.save(split, replace(end, seconds=seconds))
-        return [
-            FoldResult(
+        results = []
+        for number, split in enumerate(splits):
+            fold = FoldResult(
                 split=split,
-                y_score=y_score,
-                metrics=score(y[split.test], y_score, threshold),
-                history=history,
+                y_score=y_scores[number],
+                metrics=score(y[split.test], y_scores[number], thresholds[number]),
+                history=histories[number],
                 seconds=seconds,
-                threshold=threshold,
+                threshold=thresholds[number],
                 setup_seconds=setup / len(splits),
             )
-            for split, y_score, history, threshold in zip(
-                splits, y_scores, histories, thresholds, strict=True
-            )
-        ]
+            results.append(fold)
+        return results
 
     def _report(self, split: Split, epoch: int) -> None:
         for call in self.on_epoch:
@@ -124,7 +118,7 @@ class _Way:
         """Let jobs continue where all of them can; return also the seconds of before."""
         if self.checkpoints is None:
             return jobs, 0.0
-        jobs = [replace(job, keep_checkpoint=self.checkpoints.keeps) for job in jobs]
+        jobs = [replace(job, keep_checkpoint=bool(self.checkpoints.ends)) for job in jobs]
         starts = [start for split in splits if (start := self.checkpoints.load(split))]
         if len(starts) < len(jobs):  # networks side by side have the same number of epochs
             return jobs, 0.0
@@ -135,25 +129,23 @@ class _Way:
         """Choose a threshold by folds inside the training part of a fold."""
         y, trainer = self.features.y, self.trainer
         parts = held_out(split, y, self.features.subjects)
-        prepared = [
+        pairs = [
             fit_job(self.features, part, fold_seed(self.seed, split, number))
             for number, part in enumerate(parts, start=1)
         ]
         y_scores: list[Floats] = []
-        while len(y_scores) < len(prepared):
-            rest = prepared[len(y_scores) :]
+        while len(y_scores) < len(pairs):
+            rest = pairs[len(y_scores) :]
             group = rest[: trainer.max_parallel([len(job.y) for job, _ in rest])]
             trainer.fit([job for job, _ in group], lambda at, epoch: self._report(split, 0))
             y_scores += trainer.predict([test for _, test in group])
-        _check_finite(parts, y_scores)
+        if not np.isfinite(np.concatenate(y_scores)).all():
+            raise LvhError(_NOT_FINITE)
         return choose(parts, y, y_scores)
 
 
 def fit_job(
-    features: FeatureSet,
-    split: Split,
-    seed: np.random.SeedSequence,
-    protocol: Protocol = HONEST,
+    features: FeatureSet, split: Split, seed: np.random.SeedSequence, protocol: Protocol = HONEST
 ) -> tuple[FitJob, Inputs]:
     """Return what a fold is trained with, and the inputs of the records that it scores."""
     X, y = features.X, features.y
@@ -178,13 +170,3 @@ def fit_job(
 def fold_seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
     """Return the seed of a fold's model, or of one inside its training part, from 1."""
     return np.random.SeedSequence([seed, split.repeat, split.fold, *inner])
-
-
-def _check_finite(splits: Sequence[Split], y_scores: Sequence[Floats]) -> None:
-    for split, y_score in zip(splits, y_scores, strict=True):
-        n_bad = int((~np.isfinite(y_score)).sum())
-        if n_bad:
-            raise LvhError(
-                f"fold {split.fold + 1}: expected finite scores. Received: {n_bad} of "
-                f"{len(y_score)} that are not. A lower train.learning_rate may help"
-            )

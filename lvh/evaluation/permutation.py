@@ -1,15 +1,13 @@
 """Permutation test: how often do shuffled labels score as well as the real ones?
 
-Labels are shuffled, the folds are made of the shuffled labels by the same settings, and everything
-is trained and scored on them. Folds of the real labels would help the shuffles less than the
-result: `stratified` spreads the labels evenly, and p would be too small. With b of n shuffles that
-score as well or better, p = (b + 1) / (n + 1): Ojala and Garriga, Permutation Tests for Studying
-Classifier Performance, JMLR 11, 2010, test 1.
+Labels are shuffled, folds are made of them by the same settings, and everything is trained and
+scored on these. With b of n shuffles that score as well or better, p = (b + 1) / (n + 1): Ojala and
+Garriga, Permutation Tests for Studying Classifier Performance, JMLR 11, 2010, test 1.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,28 +35,19 @@ WAY = "folds of the shuffled labels"
 
 _DRAWS = 1000  # of one shuffle, before its folds are given up
 _FORMAT = TypeAdapter(list[dict[str, float]])
-_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class NullStore:
-    """A file with the scores of finished shuffles, from which a later process continues."""
+def load_null(path: Path) -> list[Scores]:
+    """Return the scores of finished shuffles in a file; none if it is damaged."""
+    try:
+        return list(_FORMAT.validate_json(path.read_bytes()))
+    except (OSError, ValueError):
+        return []
 
-    path: Path
 
-    def load(self) -> list[Scores]:
-        """Return the stored scores; none, with a warning, if the file is damaged."""
-        try:
-            return list(_FORMAT.validate_json(self.path.read_bytes()))
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError):
-            _log.warning("%s: finished shuffles are damaged; they are trained again", self.path)
-            return []
-
-    def save(self, scores: Sequence[Scores]) -> None:
-        """Write all scores."""
-        write_text(self.path, _FORMAT.dump_json([dict(means) for means in scores]).decode())
+def save_null(path: Path, scores: Sequence[Scores]) -> None:
+    """Write the scores of finished shuffles, from which a later process continues."""
+    write_text(path, _FORMAT.dump_json([dict(means) for means in scores]).decode())
 
 
 def null_scores(
@@ -73,21 +62,18 @@ def null_scores(
 ) -> Scores:
     """Cross-validate on the shuffled labels of a number; return the mean of each of `SCORES`.
 
-    With an external source, labels stay in their own source. A shuffle that has no folds (one class
-    in a training part) is drawn again; InputError if no draw has folds. All else is as in
-    `lvh.evaluation.fold_training.train_folds`.
+    Labels stay in their own source. A shuffle without folds (one class in a training part) is
+    drawn again; InputError if no draw has any.
     """
     sources = np.array([record.startswith(EXTERNAL) for record in features.records])
     for draw in range(_DRAWS):
         seeds = [seed, number, draw] if draw else [seed, number]
         y = shuffled(features.y, features.subjects, seeds, sources)
-        try:
+        with suppress(InputError):
             splits = make_folds(y)
-        except InputError:
-            if draw + 1 == _DRAWS:
-                raise
-        else:
             break
+    else:
+        splits = make_folds(y)  # raises
     shuffle = replace(features, y=y)
     folds = train_folds(shuffle, splits, trainer, seed=seed, protocol=protocol, threshold=threshold)
     mean, _ = mean_and_std([fold.metrics for fold in folds])

@@ -10,15 +10,11 @@ Plain = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class OutOfFold:
-    """Predictions of one trial, one row for each test record and repeat.
+    """Predictions of one trial, shape (n_rows,): a row for each test record and repeat.
 
     Attributes:
-        record: Names, shape (n_rows,), str.
-        repeat: Shape (n_rows,), int64.
-        subject: Shape (n_rows,), str.
-        y_true: Labels 0 and 1, shape (n_rows,).
-        y_score: P(label = 1), shape (n_rows,).
-        threshold: Above which it is predicted positive, that of its fold, shape (n_rows,).
+        y_score: P(label = 1).
+        threshold: Above which it is predicted positive, that of its fold.
         losses: Of each fold, the training and the validation loss by epoch.
     """
 

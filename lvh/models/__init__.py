@@ -34,15 +34,14 @@ class Architecture(NamedTuple):
     inputs: Kind | None
     """None for any."""
     is_own: bool = True
-    """Whether its layers are known, so that a seed draws their weights, and l2 is a penalty that
-    networks of one shape may differ in; a plugin's network is built again for each training."""
+    """Whether a seed draws the weights of its known layers; a plugin's is built again each time."""
 
 
 class Classifier(Protocol):
     """What an estimator builds: scikit-learn's interface, as far as it is used."""
 
     def fit(self, X: Floats, y: Labels) -> object:
-        """Learn from inputs of shape (n_records, n_inputs), without a missing one."""
+        """Learn from inputs of shape (n_records, n_inputs)."""
 
     def predict_proba(self, X: Floats) -> Floats:
         """Return the probabilities of the labels 0 and 1, shape (n_records, 2)."""
@@ -62,17 +61,17 @@ class Estimator(NamedTuple):
 
 
 MODELS: dict[str, Architecture | Estimator] = {
-    "boosting": Estimator(classifiers.BoostingSettings, classifiers.build_boosting),
+    "boosting": Estimator(classifiers.BoostingSettings, classifiers.build),
     "cnn": Architecture(cnn.CnnSettings, cnn.build, cnn.check, "signal"),
     "criteria": Estimator(criteria_rule.CriteriaSettings, criteria_rule.build, form="voltage"),
     "dnn": Architecture(dnn.DnnSettings, dnn.build, dnn.check, "tabular"),
-    "extra_trees": Estimator(classifiers.ExtraTreesSettings, classifiers.build_extra_trees),
-    "logistic": Estimator(classifiers.LogisticSettings, classifiers.build_logistic),
+    "extra_trees": Estimator(classifiers.ExtraTreesSettings, classifiers.build),
+    "logistic": Estimator(classifiers.LogisticSettings, classifiers.build),
     "nested_selection": Estimator(
         ensembles.NestedSelectionSettings, ensembles.build_nested_selection
     ),
     "resnet": Architecture(resnet.ResnetSettings, resnet.build, resnet.check, "signal"),
-    "svm": Estimator(classifiers.SvmSettings, classifiers.build_svm),
+    "svm": Estimator(classifiers.SvmSettings, classifiers.build),
     "two_branch": Architecture(
         resnet.TwoBranchSettings, resnet.build_two_branch, resnet.check_two_branch, "mixed"
     ),
@@ -82,6 +81,6 @@ MODELS: dict[str, Architecture | Estimator] = {
 
 def forms_of(entry: Architecture | Estimator) -> list[str]:
     """Return the feature forms that a model takes."""
-    only = entry.form if isinstance(entry, Estimator) else None
-    fitting = [form for form, of in FORMS.items() if of.kind == entry.inputs]
-    return [only] if only is not None else fitting
+    if isinstance(entry, Estimator) and entry.form is not None:
+        return [entry.form]
+    return [name for name, form in FORMS.items() if form.kind == entry.inputs]

@@ -1,7 +1,6 @@
 """Changes of signals that leave their label as it was, for training records only.
 
-Amplitude jitter spoils the voltages that the clinical criteria measure. Noise and wander are drawn
-for every lead on its own, so that Einthoven's law (I + III = II) no longer holds.
+Noise and wander are drawn for every lead: Einthoven's law (I + III = II) no longer holds.
 """
 
 from dataclasses import dataclass
@@ -52,43 +51,25 @@ class AugmentSettings:
 def augmented(
     X: Batch, settings: AugmentSettings, fs: float, generator: np.random.Generator
 ) -> Batch:
-    """Return changed signals: what is measured is moved and enlarged before anything is added.
-
-    Signals are in mV, shape (n_records, n_samples, n_leads), fs in Hz. What is off draws nothing.
-    """
+    """Return changed signals, in mV, shape (n_records, n_samples, n_leads); fs is in Hz."""
+    n_records, n_samples, n_leads = X.shape
     most = round(settings.shift * fs)
-    if most:
-        X = _shifted(X, most, generator)
+    if most:  # the first or last sample of a record fills the gap
+        steps = generator.integers(-most, most, (n_records, 1), endpoint=True)
+        source = np.clip(np.arange(n_samples) - steps, 0, n_samples - 1)
+        X = np.take_along_axis(X, source[:, :, None], axis=1)
     if settings.amplitude:
         low, high = 1 - settings.amplitude, 1 + settings.amplitude
-        X = X * generator.uniform(low, high, (len(X), 1, 1)).astype(np.float32)
-    if settings.wander:
-        X = X + _wander(X.shape, settings.wander, settings.wander_frequency / fs, generator)
+        X = X * generator.uniform(low, high, (n_records, 1, 1)).astype(np.float32)
+    if settings.wander:  # slow sinusoids, of other amplitudes in each lead
+        shape = n_records, 1, _SINUSOIDS
+        cycles = generator.uniform(0, settings.wander_frequency / fs, shape)
+        phases = generator.uniform(0, 2 * np.pi, shape)
+        # a sinusoid of a random phase has the variance 1/2
+        size = settings.wander * np.sqrt(2 / _SINUSOIDS)
+        amplitudes = generator.normal(0, size, (n_records, _SINUSOIDS, n_leads))
+        waves = np.sin(2 * np.pi * cycles * np.arange(n_samples)[:, None] + phases)
+        X = X + (waves @ amplitudes).astype(np.float32)
     if settings.noise:
         X = X + np.float32(settings.noise) * generator.standard_normal(X.shape, dtype=np.float32)
     return X
-
-
-def _shifted(X: Batch, most: int, generator: np.random.Generator) -> Batch:
-    """Move each record by up to `most` samples; its first or last sample fills the gap."""
-    n_records, n_samples, _ = X.shape
-    steps = generator.integers(-most, most, (n_records, 1), endpoint=True)
-    source = np.clip(np.arange(n_samples) - steps, 0, n_samples - 1)
-    return np.take_along_axis(X, source[:, :, None], axis=1)
-
-
-def _wander(
-    shape: tuple[int, ...], deviation: float, frequency: float, generator: np.random.Generator
-) -> Batch:
-    """Return slow sinusoids up to a frequency (cycles a sample), of other amplitudes in each lead.
-
-    Their standard deviation, over records, is `deviation` at every sample.
-    """
-    n_records, n_samples, n_leads = shape
-    cycles = generator.uniform(0, frequency, (n_records, 1, _SINUSOIDS))
-    phases = generator.uniform(0, 2 * np.pi, (n_records, 1, _SINUSOIDS))
-    # a sinusoid of a random phase has the variance 1/2
-    size = deviation * np.sqrt(2 / _SINUSOIDS)
-    amplitudes = generator.normal(0, size, (n_records, _SINUSOIDS, n_leads))
-    waves = np.sin(2 * np.pi * cycles * np.arange(n_samples)[:, None] + phases)
-    return (waves @ amplitudes).astype(np.float32)

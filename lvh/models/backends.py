@@ -3,7 +3,6 @@
 A process has one backend, with one number of threads: both are fixed when the library starts.
 """
 
-import gc
 import importlib.metadata
 import importlib.util
 import os
@@ -52,45 +51,35 @@ def check_installed(name: str) -> None:
 def threads_of(name: str, threads: int | None, automatic: int) -> int:
     """Return how many threads trainings have: those of this process, once a backend has started.
 
-    Before, it is `threads`, or `automatic` for None. InputError if this process has started with
-    another backend, or another number than asked for.
+    InputError if it has started with another backend, or another number than asked for.
     """
     if _started is None:
         return threads or automatic
-    _check_same("backend", name, _started[0])
-    if threads is not None:
-        _check_same("train.threads", threads, _started[1])
+    asked = {"backend": name, "train.threads": threads or _started[1]}
+    for (field, value), first in zip(asked.items(), _started, strict=True):
+        if value != first:
+            raise InputError(
+                f"{field}: expected one for all runs of a process. Received: {value} after {first}"
+            )
     return _started[1]
 
 
 def start(name: str, threads: int | None, automatic: int) -> None:
-    """Import a backend, repeatable to the bit and without its messages; once in a process.
-
-    See `threads_of`; the environment's KERAS_BACKEND does not count.
-    """
+    """Import a backend, repeatable to the bit and without its messages; see `threads_of`."""
     global _started
     wanted = threads_of(name, threads, automatic)
     if _started is not None:
         return
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with uncollected(), _native_stderr_held():
+    with _native_stderr_held():
         n_threads = BACKENDS[name](wanted)
         import keras
 
         with suppress(ImportError):
             import tensorflow  # noqa: F401  # Keras's own fit does, on every backend
-    _check_same("backend", name, keras.backend.backend())
-    if threads is not None:
-        _check_same("train.threads", threads, n_threads)
-    _started = name, n_threads
-
-
-def _check_same(field: str, value: object, first: object) -> None:
-    if value != first:
-        raise InputError(
-            f"{field}: expected one for all runs of a process. Received: {value} after {first}"
-        )
+    _started = keras.backend.backend(), n_threads
+    threads_of(name, threads, automatic)  # of a library that a user has started
 
 
 def _start_tensorflow(threads: int) -> int:
@@ -134,17 +123,6 @@ def _start_torch(threads: int) -> int:
 
 BACKENDS = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_torch}
 """Functions that start a backend with a number of threads, and return the number it has."""
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Look for no garbage in what large libraries make when they are imported: it stays."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 @contextmanager

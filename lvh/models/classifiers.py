@@ -1,21 +1,12 @@
-"""Classifiers of scikit-learn on tabular inputs, by their settings, and baselines for a score."""
+"""Classifiers of scikit-learn on tabular inputs, by their settings."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field, Strict
 
 from lvh.validation.bounds import Count, NotNegative, Part, Positive
 from lvh.validation.inner_splits import InnerFolds, Subjects
-from lvh.validation.metrics import Floats, Labels
-from lvh.validation.random_ranking import NO_SKILL
-
-Baseline = Callable[[Floats, Labels, Floats], Floats]
-
-_ITERATIONS = 10_000  # of a logistic regression; a weak penalty needs more than scikit-learn's 100
-_CALIBRATION_FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +15,6 @@ class LogisticSettings:
 
     name: Literal["logistic"] = "logistic"
     C: Positive = 1.0
-
-
-def build_logistic(
-    settings: LogisticSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
-) -> Any:
-    """Build the classifier; it needs no random state."""
-    from sklearn.linear_model import LogisticRegression
-
-    return _standardized(LogisticRegression(C=settings.C, max_iter=_ITERATIONS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,36 +32,11 @@ class SvmSettings:
     gamma: Positive | None = None
 
 
-def build_svm(
-    settings: SvmSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
-) -> Any:
-    """Build the classifier, whose margins become probabilities as in Platt (1999).
-
-    A sigmoid is fitted to the margins of training records in five stratified folds that keep
-    subjects whole: a machine is surer of subjects that it knows than of new ones.
-    """
-    from sklearn.calibration import CalibratedClassifierCV
-    from sklearn.svm import SVC
-
-    machine = _standardized(SVC(C=settings.C, gamma=settings.gamma or "scale"))
-    folds = InnerFolds(
-        _CALIBRATION_FOLDS,
-        random_state,
-        subjects,
-        field="model=svm",
-        remedy="Choose another model",
-    )
-    return CalibratedClassifierCV(machine, method="sigmoid", cv=folds, ensemble=False)
-
-
 @dataclass(frozen=True, slots=True)
 class BoostingSettings:
     """Settings of `boosting`, gradient boosted trees on binned inputs; none stops them early.
 
-    Attributes:
-        learning_rate: What each tree counts.
-        l2: Penalty on the values of the leaves.
-        max_features: Share of the inputs that each split may choose from.
+    `max_features` is the share of the inputs that each split may choose from.
     """
 
     name: Literal["boosting"] = "boosting"
@@ -91,31 +48,11 @@ class BoostingSettings:
     max_features: Part = 1.0
 
 
-def build_boosting(
-    settings: BoostingSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
-) -> Any:
-    """Build the classifier; the random state draws the inputs that a split may choose from."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return HistGradientBoostingClassifier(
-        max_iter=settings.trees,
-        learning_rate=settings.learning_rate,
-        max_leaf_nodes=settings.max_leaf_nodes,
-        min_samples_leaf=settings.min_samples_leaf,
-        l2_regularization=settings.l2,
-        max_features=settings.max_features,
-        early_stopping=False,
-        random_state=random_state,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class ExtraTreesSettings:
     """Settings of `extra_trees`, extremely randomized trees (Geurts et al., 2006).
 
-    Attributes:
-        max_features: Share of the inputs that each split may choose from; None for their square
-            root.
+    `max_features` is that of `boosting`; None for the square root of the number of inputs.
     """
 
     name: Literal["extra_trees"] = "extra_trees"
@@ -124,39 +61,44 @@ class ExtraTreesSettings:
     max_features: Part | None = None
 
 
-def build_extra_trees(
-    settings: ExtraTreesSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
-) -> Any:
-    """Build the classifier; the random state draws inputs and thresholds of every split."""
-    from sklearn.ensemble import ExtraTreesClassifier
+CLASSIFIERS = {
+    "boosting": BoostingSettings,
+    "logistic": LogisticSettings,
+    "svm": SvmSettings,
+    "extra_trees": ExtraTreesSettings,
+}
 
-    return ExtraTreesClassifier(
+
+def build(settings: Any, names: tuple[str, ...], random_state: int, subjects: Subjects) -> Any:
+    """Build a classifier; the random state draws what a split of a tree may choose from."""
+    from sklearn import calibration, ensemble, linear_model, pipeline, preprocessing, svm
+
+    scaler = preprocessing.StandardScaler()
+    if isinstance(settings, LogisticSettings):
+        model = linear_model.LogisticRegression(C=settings.C, max_iter=10_000)
+        return pipeline.make_pipeline(scaler, model)
+    if isinstance(settings, SvmSettings):
+        # margins become probabilities as in Platt (1999), in folds that keep subjects whole
+        machine = pipeline.make_pipeline(
+            scaler, svm.SVC(C=settings.C, gamma=settings.gamma or "scale")
+        )
+        remedy = "Choose another model"
+        folds = InnerFolds(5, random_state, subjects, field="model=svm", remedy=remedy)
+        return calibration.CalibratedClassifierCV(machine, cv=folds, ensemble=False)
+    if isinstance(settings, BoostingSettings):
+        return ensemble.HistGradientBoostingClassifier(
+            max_iter=settings.trees,
+            learning_rate=settings.learning_rate,
+            max_leaf_nodes=settings.max_leaf_nodes,
+            min_samples_leaf=settings.min_samples_leaf,
+            l2_regularization=settings.l2,
+            max_features=settings.max_features,
+            early_stopping=False,
+            random_state=random_state,
+        )
+    return ensemble.ExtraTreesClassifier(
         n_estimators=settings.trees,
         min_samples_leaf=settings.min_samples_leaf,
         max_features=settings.max_features or "sqrt",
         random_state=random_state,
     )
-
-
-def no_skill(X: Floats, y: Labels, X_scored: Floats) -> Floats:
-    """Give every record the prevalence of the training records."""
-    return np.full(len(X_scored), np.mean(y))
-
-
-def age_and_sex(X: Floats, y: Labels, X_scored: Floats) -> Floats:
-    """Score by a logistic regression on age in years and 1 for male, shape (n_records, 2)."""
-    from sklearn.linear_model import LogisticRegression
-
-    model = _standardized(LogisticRegression()).fit(X, y)
-    return np.asarray(model.predict_proba(X_scored)[:, 1])
-
-
-def _standardized(model: Any) -> Any:
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return make_pipeline(StandardScaler(), model)
-
-
-BASELINES: dict[str, Baseline] = {NO_SKILL: no_skill, "age + sex": age_and_sex}
-"""What a score has to beat: knowing nothing, and knowing age and sex alone."""

@@ -29,8 +29,7 @@ class CriteriaSettings:
 class Judge:
     """Scores records by criteria, above .5 exactly where `Criterion.positive` says yes.
 
-    The scores rank records and are no probabilities: do not compare their loss or Brier score.
-    The inputs are `male` and the values of the criteria, by `names`.
+    The scores are no probabilities. The inputs are `male` and values of the criteria, by `names`.
     """
 
     criteria: tuple[Criterion, ...]

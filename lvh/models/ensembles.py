@@ -1,20 +1,20 @@
 """Several classifiers as one: `voting` averages them, `nested_selection` chooses the best.
 
-The configuration lists each as a model with its settings. Selection happens inside every training
-fold, so a cross-validation of it is nested: its outer folds estimate what the whole way of choosing
-is worth (Varma and Simon, BMC Bioinformatics 7, 91, 2006).
+Selection happens inside every training fold, so a cross-validation of it is nested (Varma and
+Simon, BMC Bioinformatics 7, 91, 2006).
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
 from lvh.errors import InputError, warn_renamed
-from lvh.models import classifiers
+from lvh.models.classifiers import CLASSIFIERS, build
 from lvh.validation.inner_splits import InnerFolds, Subjects
 from lvh.validation.metrics import Floats, Labels, mean_and_std, score
 
@@ -29,66 +29,38 @@ def current_name(name: str) -> str:
     return MODEL_ALIASES.get(name, name)
 
 
-_Build = Callable[[Any, tuple[str, ...], int, Subjects], Any]
-_KNOWN: dict[str, tuple[Any, _Build]] = {
-    "boosting": (classifiers.BoostingSettings, classifiers.build_boosting),
-    "logistic": (classifiers.LogisticSettings, classifiers.build_logistic),
-    "svm": (classifiers.SvmSettings, classifiers.build_svm),
-    "extra_trees": (classifiers.ExtraTreesSettings, classifiers.build_extra_trees),
-}
-_WORDS = {"null": None, "true": True, "false": False}
+def parse_candidates(field: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of candidates, by texts such as `logistic C:0.1`.
 
-
-class Candidate(NamedTuple):
-    """A model with its settings, and the text that names them."""
-
-    text: str
-    settings: Any
-    build: _Build
-
-
-def parse_candidates(field: str, texts: Sequence[str]) -> tuple[Candidate, ...]:
-    """Read candidates, each a model with all its settings, such as `logistic C:0.1`.
-
-    Raises:
-        InputError: One is no model with all its settings, or stands there twice.
+    InputError where one is no model with all its settings, or stands there twice.
     """
-    candidates = tuple(_parsed(field, text) for text in texts)
-    for at, one in enumerate(candidates):
-        if any(one.settings == other.settings for other in candidates[:at]):
-            raise InputError(f"{field}: expected different ones. Received: {one.text!r} twice")
+    candidates = {text: _parsed(field, text) for text in texts}
+    if len({*candidates.values()}) < len(texts):
+        raise InputError(f"{field}: expected different ones. Received: {', '.join(texts)}")
     return candidates
 
 
-def _parsed(field: str, text: str) -> Candidate:
-    name, *texts = text.split() or [""]
+def _parsed(field: str, text: str) -> Any:
+    name, *pairs = text.split() or [""]
     name = MODEL_ALIASES.get(name, name)
-    if name not in _KNOWN:
-        raise InputError(
-            f"{field}: expected one of {', '.join(_KNOWN)}, and its settings. Received: {text!r}"
-        )
-    settings, build = _KNOWN[name]
-    pairs = dict(pair.split(":", 1) for pair in texts if ":" in pair)
-    expected = [setting.name for setting in fields(settings) if setting.name != "name"]
-    if sorted(pairs) != sorted(expected) or len(pairs) < len(texts):
-        wanted = " ".join(f"{setting}:..." for setting in expected)
-        raise InputError(f"{field}: expected {name} {wanted}. Received: {text!r}")
-    values = {key: _value(value) for key, value in pairs.items()}
-    try:
-        checked = TypeAdapter(settings).validate_python({"name": name, **values})
-    except ValidationError as error:
-        first = error.errors()[0]
-        expectation = first["msg"].replace("Input should be", "expected")
-        place = f"{name} {first['loc'][-1]}"
-        raise InputError(f"{field}: {place}: {expectation}. Received: {text!r}") from None
-    return Candidate(text, checked, build)
-
-
-def _value(text: str) -> object:
-    for number in (_WORDS.__getitem__, int, float):
-        with suppress(KeyError, ValueError):
-            return number(text)
-    return text
+    expected = f"one of {', '.join(CLASSIFIERS)}, and its settings"
+    if name in CLASSIFIERS:
+        settings = CLASSIFIERS[name]
+        values: dict[str, Any] = {"name": name}
+        for pair in pairs:
+            key, _, value = pair.partition(":")
+            with suppress(ValueError):
+                value = json.loads(value)
+            values[key] = value
+        names = [setting.name for setting in fields(settings)]
+        expected = " ".join([name, *(f"{one}:..." for one in names if one != "name")])
+        if sorted(values) == sorted(names):
+            try:
+                return TypeAdapter(settings).validate_python(values)
+            except ValidationError as error:
+                first = error.errors()[0]
+                expected = f"{first['msg'].replace('Input should be ', '')} for {first['loc'][-1]}"
+    raise InputError(f"{field}: expected {expected}. Received: {text!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +87,17 @@ def build_voting(
 
     candidates = parse_candidates("model.members", settings.members)
     members = [
-        (f"{at} {member.text}", member.build(member.settings, names, random_state, subjects))
-        for at, member in enumerate(candidates, start=1)
+        (f"{number} {text}", build(member, names, random_state, subjects))
+        for number, (text, member) in enumerate(candidates.items(), start=1)
     ]
     return VotingClassifier(members, voting="soft")
 
 
 @dataclass(frozen=True, slots=True)
 class NestedSelectionSettings:
-    """Settings of the choice.
+    """Settings of the choice among candidates, such as `svm C:1 gamma:null`.
 
-    Attributes:
-        candidates: Each a model with all its settings, such as `svm C:1 gamma:null`.
-        folds: Inside the training records.
-        choose_by: Score of which the mean over these folds decides; the first of equals wins.
+    The mean of a score (`choose_by`) over folds inside the training records decides.
     """
 
     name: Literal["nested_selection"] = "nested_selection"
@@ -157,16 +126,10 @@ class NestedSelectionSettings:
 class NestedSelection:
     """Compares candidates on folds of the training records, and fits the best to all of them.
 
-    These folds keep subjects whole: else the choice would favour what recognizes subjects.
-
-    Attributes:
-        random_state: Of the folds, and of every candidate.
-        subjects: Of the training records.
-        chosen: The text of the candidate that was fitted; empty before.
-        fitted: Its classifier; None before.
+    These folds keep subjects whole: else the choice would favour what recognizes subjects. `chosen`
+    is the text of the candidate that was fitted.
     """
 
-    candidates: tuple[Candidate, ...]
     settings: NestedSelectionSettings
     names: tuple[str, ...]
     random_state: int
@@ -174,37 +137,39 @@ class NestedSelection:
     chosen: str = ""
     fitted: Any = None
 
+    @property
+    def folds(self) -> InnerFolds:
+        """The folds on which it compares."""
+        n_folds, state = self.settings.folds, self.random_state
+        return InnerFolds(n_folds, state, self.subjects, field="model.folds", remedy="Choose fewer")
+
     def fit(self, X: Floats, y: Labels) -> "NestedSelection":
         """Choose, and fit the chosen one to all records."""
-        n_folds, state = self.settings.folds, self.random_state
-        folds = InnerFolds(
-            n_folds, state, self.subjects, field="model.folds", remedy="Choose fewer"
-        )
-        splits = list(folds.split(X, y))
+        splits = list(self.folds.split(X, y))
+
+        def fitted(candidate: Any, train: Labels) -> Any:
+            model = build(candidate, self.names, self.random_state, self.subjects[train])
+            return model.fit(X[train], y[train])
+
         values = []
-        for candidate in self.candidates:
+        candidates = parse_candidates("model.candidates", self.settings.candidates)
+        for candidate in candidates.values():
             scores = [
-                score(y[test], self._fitted(candidate, X, y, train).predict_proba(X[test])[:, 1])
+                score(y[test], fitted(candidate, train).predict_proba(X[test])[:, 1])
                 for train, test in splits
             ]
             values.append(getattr(mean_and_std(scores)[0], self.settings.choose_by))
-        best = self.candidates[int(np.argmax(values))]
-        self.chosen, self.fitted = best.text, self._fitted(best, X, y, np.arange(len(y)))
+        self.chosen = [*candidates][int(np.argmax(values))]
+        self.fitted = fitted(candidates[self.chosen], np.arange(len(y)))
         return self
 
     def predict_proba(self, X: Floats) -> Floats:
         """Return the probabilities of the labels 0 and 1, shape (n_records, 2)."""
         return np.asarray(self.fitted.predict_proba(X))
 
-    def _fitted(self, candidate: Candidate, X: Floats, y: Labels, train: Labels) -> Any:
-        subjects = self.subjects[train]
-        model = candidate.build(candidate.settings, self.names, self.random_state, subjects)
-        return model.fit(X[train], y[train])
-
 
 def build_nested_selection(
     settings: NestedSelectionSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
 ) -> NestedSelection:
     """Build the selection; the random state draws its folds and is that of every candidate."""
-    candidates = parse_candidates("model.candidates", settings.candidates)
-    return NestedSelection(candidates, settings, names, random_state, subjects)
+    return NestedSelection(settings, names, random_state, subjects)

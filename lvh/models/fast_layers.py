@@ -3,10 +3,9 @@
 Weights, configuration and results are Keras's, up to the last digits (and, of dropout, the draws).
 Everything but float32 on TensorFlow, and settings that no network here has, are left to Keras.
 
-Four outputs of a convolution of five taps are the coefficients of a product of polynomials, which
-eight products decide, not twenty (Winograd, "Arithmetic Complexity of Computations", 1980). With
-many channels each is a product of matrices (Lavin and Gray, "Fast Algorithms for Convolutional
-Neural Networks", 2016): outputs = A' [(G filter) * (B' inputs)] at 0, 1, -1, 2, -2, 1/2, -1/2, inf.
+Eight products decide four outputs of a convolution of five taps, not twenty (Winograd, "Arithmetic
+Complexity of Computations", 1980; Lavin and Gray, "Fast Algorithms for Convolutional Neural
+Networks", 2016): outputs = A' [(G filter) * (B' inputs)] at 0, 1, -1, 2, -2, 1/2, -1/2, inf.
 """
 
 from collections.abc import Callable
@@ -28,11 +27,7 @@ _WINDOW = _TILE + _TAPS - 1  # inputs of one product, and its multiplications
 
 
 def _transforms() -> tuple[_Floats, _Floats, _Floats]:
-    """Return A' of shape (4, 8), G of shape (8, 5) and B' of shape (8, 8).
-
-    Powers of 2 move between the rows of G and B', so that the latter are near 1 and no
-    evaluation drowns another in float32. All entries but some of G are exact.
-    """
+    """Return A' of shape (4, 8), G of shape (8, 5) and B' of shape (8, 8), with rows near 1."""
     points = np.array([0, 1, -1, 2, -2, 0.5, -0.5])
     of_outputs = np.zeros((_TILE, _WINDOW))
     of_filter = np.zeros((_WINDOW, _TAPS))
@@ -57,13 +52,9 @@ class Conv1D(keras.layers.Conv1D):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """Convolve inputs of shape (n_records, n_steps, n_channels)."""
-        shape = (self.kernel_size, self.strides, self.dilation_rate)
-        others = (self.groups, self.padding, self.data_format)
-        if not (
-            _is_plain(self, inputs)
-            and shape == ((_TAPS,), (1,), (1,))
-            and others == (1, "valid", "channels_last")
-        ):
+        shape = (self.kernel_size, self.strides, self.dilation_rate, self.groups)
+        is_usual = shape == ((_TAPS,), (1,), (1,), 1) and self.padding == "valid"
+        if not (is_usual and self.data_format == "channels_last" and _is_plain(self, inputs)):
             return super().call(inputs)
         outputs = _convolve(inputs, self.kernel)
         if self.use_bias:
@@ -106,8 +97,8 @@ def _convolve(inputs: Any, kernel: Any) -> Any:
 def _tiled(values: Any, matrix: _Floats, n_before: int, n_outputs: int) -> list[Any]:
     """Multiply every window of `values`, four steps apart, by each row of a matrix.
 
-    `n_before` zeros precede `values`, of shape (n_records, n_steps, n_channels); zeros fill up the
-    last window. The result of a row has the shape (n_records, 1, n_windows, n_channels).
+    `n_before` zeros precede `values`, of shape (n_records, n_steps, n_channels). The result of a
+    row has the shape (n_records, 1, n_windows, n_channels).
     """
     width = matrix.shape[1]
     n_windows = -(-n_outputs // _TILE)
@@ -158,10 +149,7 @@ def _rows(values: Any) -> Any:
 
 
 class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
-    """Keras's `BatchNormalization` (Ioffe and Szegedy, 2015), faster over the last axis.
-
-    Sums over records and steps are products with a row of ones, faster than TensorFlow's sums.
-    """
+    """Keras's `BatchNormalization`, whose sums are products with a row of ones, which is faster."""
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """Normalize inputs of shape (n_records, ..., n_channels)."""

@@ -1,41 +1,130 @@
-"""TensorFlow: all steps of some epochs in one graph, whose operations Python does not start.
+"""Programs: what trains and scores a Keras model, built once for all folds.
 
-Dense networks of one shape are trained side by side: the operations of a small network take longer
-to start than to compute, and a stack computes each once for all of its networks. No number goes
-from one network to another.
+Here on TensorFlow: all steps of some epochs in one graph, and dense networks of one shape side by
+side, for the operations of a small network take longer to start than to compute. No number goes
+from one network to another. `lvh.models.fit_program` is for the other backends.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+import numpy.typing as npt
 from keras import layers
 
 from lvh.data.lazy_array import Inputs, read
+from lvh.errors import InputError
 from lvh.models.fast_layers import BatchNormalization
-from lvh.models.network_program import Floats, Labels, Program, Scores
 from lvh.validation.metrics import EPSILON, THRESHOLD
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float64]
+Weights = list[npt.NDArray[Any]]
+"""The value of each variable of a model, in the order of `model.variables`."""
 
 _ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7}  # Keras's
 
 
-class GraphProgram(Program):
-    """Networks and the graphs that train and score them; of this class, one network.
+class Program:
+    """A Keras model with what trains and scores it, for all folds and settings of its shape.
 
-    The first axis of all arrays in a graph is that of the networks.
+    It may hold several networks side by side; lists that go in and out have a part for each.
     """
+
+    rebuild: Callable[[], keras.Model] | None = None
+    """Builds the model again, with new weights, where its layers are not known."""
+
+    def __init__(self, model: keras.Model, batch_size: int) -> None:
+        """Take a new model with one sigmoid output, and the records a step."""
+        self._model, self._batch_size = model, batch_size
+        self._variables = list(model.variables)  # compiled, a model has others behind them
+        self._blank = copies(self._variables)
+        self._penalized = [one for one in model.layers if getattr(one, "kernel_regularizer", None)]
+        self._built_l2 = float(self._penalized[0].kernel_regularizer.l2) if self._penalized else 0.0
+        self.n_parameters = int(model.count_params())
+        self.setup_seconds = 0.0
+
+    def max_parallel(self, sizes: Sequence[int]) -> int:
+        """Return how many of the next trainings, on so many records each, it holds at once."""
+        return 1
+
+    def network(self, at: int) -> Sequence[Any]:
+        """Return the variables of one network, in the order of its model."""
+        return self._variables
+
+    def optimizer(self, at: int) -> Sequence[Any]:
+        """Return the variables of the optimizer of one network; here of Keras's Adam."""
+        return list(self._model.optimizer.variables)
+
+    def values(self, at: int) -> Weights:
+        """Return copies of all variables of one network."""
+        return copies(self.network(at))
+
+    def initial_weights(self, seed: np.random.SeedSequence) -> Weights:
+        """Draw the weights that a new network begins with; each layer has draws of its own."""
+        if self.rebuild is not None:
+            keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
+            new = self.rebuild()
+            known = {id(one) for one in self._model.trainable_variables}
+            if known & {id(one) for one in new.trainable_variables}:  # they know test records
+                raise InputError(
+                    "expected a new network, with new layers, at each call of the function that "
+                    "builds it. Received: trainable weights of the one before"
+                )
+            return copies(new.variables)
+        values = list(self._blank)
+        number_of = {id(variable): number for number, variable in enumerate(self._variables)}
+        draws = iter(seed.generate_state(2 * len(self._model.layers)))
+        for layer in self._model.layers:
+            of_kernel, of_dropout = int(next(draws)), next(draws)
+            if initializer := getattr(layer, "kernel_initializer", None):
+                config = {**initializer.get_config(), "seed": of_kernel}
+                kernel = type(initializer).from_config(config)(layer.kernel.shape)
+                values[number_of[id(layer.kernel)]] = np.array(kernel)
+            if generator := getattr(layer, "seed_generator", None):
+                number = number_of[id(generator.state)]
+                values[number] = np.array([of_dropout, 0], np.uint32).astype(values[number].dtype)
+        return values
+
+    def estimate_statistics(self, parts: Sequence[Inputs], at_once: int | None = None) -> None:
+        """Take the statistics of batch normalization from all records, not moving averages.
+
+        They are means over batches (`at_once`), without dropout: Wu and Johnson, `Rethinking
+        "Batch" in BatchNorm`, 2021, arXiv:2105.07576.
+        """
+        layers = self._model.layers
+        normalizations = [one for one in layers if hasattr(one, "moving_variance")]
+        before = [(one, "momentum", one.momentum) for one in normalizations]
+        before += [(one, "rate", one.rate) for one in layers if hasattr(one, "rate")]
+        for layer, name, _ in before:
+            setattr(layer, name, 0.0)
+        for at, X in enumerate(parts):
+            assign(self._variables, self.values(at))
+            n = at_once or self._batch_size
+            for start in range(0, len(X) if normalizations else 0, n):
+                batch = read(X[start : start + n])
+                for layer in normalizations:  # so that it averages all batches so far
+                    layer.momentum = start / (start + len(batch))
+                self._model(batch, training=True)
+            assign(self.network(at), copies(self._variables))
+        for layer, name, value in before:
+            setattr(layer, name, value)
+
+
+class GraphProgram(Program):
+    """One network and the graphs that train and score it; their first axis is that of networks."""
 
     n_networks = 0
 
     def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
-        """Draw weights by a seed a network, and clear the optimizer.
-
-        A weight penalty of None is that of the build.
-        """
+        """Draw weights by a seed a network, clear the optimizer; an l2 of None is the build's."""
         if self.n_networks < len(seeds):
             started = time.perf_counter()
             self.n_networks = len(seeds)
@@ -43,7 +132,7 @@ class GraphProgram(Program):
             self.setup_seconds += time.perf_counter() - started
         for at in range(self.n_networks):
             seed = seeds[min(at, len(seeds) - 1)]  # of a network without a training, the last
-            self.assign(at, self.initial_weights(seed))
+            assign(self.network(at), self.initial_weights(seed))
         for variable in self._adam:
             variable.assign(tf.zeros_like(variable))
         self._l2 = self._built_l2 if l2 is None else l2
@@ -58,9 +147,8 @@ class GraphProgram(Program):
         return X, np.concatenate([y for _, y in parts]), [len(y) for _, y in parts]
 
     def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs on `data` from `place`, by Adam.
+        """Train some epochs on `data` from `place`, in orders of (n_epochs, n_records) a network.
 
-        `orders` of the records in each epoch have the shape (n_epochs, n_records), one a network.
         Return sums over the records of losses (with penalties) and right answers in training mode,
         shape (n_networks, n_epochs, 2).
         """
@@ -83,9 +171,9 @@ class GraphProgram(Program):
         return [y_score[at, : len(part)] for at, part in enumerate(parts)]
 
     def _steps(self, sizes: Sequence[int], orders: Sequence[Labels]) -> tuple[Labels, Floats]:
-        """Return the rows of each step, and 1 for those that are records, 0 for those that fill up.
+        """Return the rows of each step, shape (n_epochs * n_steps, n_networks, batch_size).
 
-        Both have the shape (n_epochs * n_steps, n_networks, batch_size). A network without a
+        Return also 1 for those that are records, 0 for those that fill up. A network without a
         training is trained as the last one.
         """
         n_epochs, n_steps = len(orders[0]), -(-max(sizes) // self._batch_size)
@@ -98,7 +186,7 @@ class GraphProgram(Program):
         return np.maximum(by_step, 0), (by_step >= 0).astype(np.float32)
 
     def _trace(self) -> None:
-        """Trace training and scoring for so many networks as there are."""
+        """Trace training and scoring for as many networks as there are."""
         shape, n, batch_size = self._model.input_shape[1:], self.n_networks, self._batch_size
         self._held = {id(one): self._make_variable(one) for one in self._variables}
         self._trained = [self._held[id(one)] for one in self._model.trainable_variables]
@@ -118,10 +206,7 @@ class GraphProgram(Program):
         self._score(X)
 
     def _run_steps(self, X: Any, y: Any, rows: Any, shares: Any, rate: Any, l2: Any) -> Any:
-        """Take all steps, and return the losses and scores of each.
-
-        It is written with while_loop: to convert Python's `for` takes longer than tracing the rest.
-        """
+        """Take all steps, and return the losses and scores of each."""
 
         def body(at: Any, losses: Any, scores: Any) -> Any:
             own = rows[at], shares[at]
@@ -141,7 +226,7 @@ class GraphProgram(Program):
         return losses.stack(), scores.stack()
 
     def _move(self, gradients: Sequence[Any], rate: Any) -> None:
-        """Move what is trained by TensorFlow's own Adam: one operation, where Keras has a dozen."""
+        """Move what is trained by TensorFlow's Adam: one operation, where Keras has a dozen."""
         step = self._adam[0].assign_add(1.0)
         powers = {f"{name}_power": tf.pow(_ADAM[name], step) for name in ("beta1", "beta2")}
         n = len(self._trained)
@@ -159,8 +244,7 @@ class GraphProgram(Program):
     def _forward(self, X: Any, shares: Any = None) -> tuple[Any, Any]:
         """Return scores, shape (n_networks, n_rows), and sums of squares of what has a penalty.
 
-        In training mode with the shares of each row in a mean, shape (n_networks, 1, batch_size);
-        a row that only fills up the batch has the share 0. Else in inference mode.
+        In training mode with `shares` of the rows in a mean, shape (n_networks, 1, batch_size).
         """
         if shares is None:
             return self._model(X[0], training=False)[None, :, 0], None
@@ -189,23 +273,9 @@ class StackProgram(GraphProgram):
         """Return the number of steps, which all have, and the moments of one network."""
         return [self._adam[0], *(variable[at] for variable in self._adam[1:])]
 
-    def estimate_statistics(self, parts: Sequence[Inputs]) -> None:
-        """Take the statistics of batch normalization from all records of each network at once."""
-        X = np.zeros((self.n_networks, max(map(len, parts)), *parts[0].shape[1:]), np.float32)
-        shares = np.zeros((self.n_networks, 1, X.shape[1]), np.float32)
-        for at in range(self.n_networks):
-            part = read(parts[min(at, len(parts) - 1)])
-            X[at, : len(part)], shares[at, 0, : len(part)] = part, 1 / len(part)
-        moving = [
-            (self._held[id(variable)], np.float32(1 - layer.momentum))
-            for layer in self._model.layers
-            for variable in layer.non_trainable_weights
-        ]
-        for variable, _ in moving:
-            variable.assign(tf.zeros_like(variable))
-        self._forward(tf.constant(X), tf.constant(shares))
-        for variable, share in moving:
-            variable.assign(variable / share)
+    def estimate_statistics(self, parts: Sequence[Inputs], at_once: int | None = None) -> None:
+        """Take them from all records of each network at once."""
+        super().estimate_statistics(parts, max(map(len, parts)))
 
     def _make_variable(self, variable: Any) -> Any:
         return tf.Variable(tf.zeros([self.n_networks, *variable.shape]))
@@ -241,3 +311,14 @@ def is_dense(model: keras.Model) -> bool:
         and len(layer.weights) == n_weights.get(type(layer))  # a layer of a plugin has its own type
         for layer in model.layers
     )
+
+
+def copies(variables: Sequence[Any]) -> Weights:
+    """Return the values of variables, which may share memory with what changes in place."""
+    return [np.asarray(variable).copy() for variable in variables]
+
+
+def assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    """Give variables their values."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

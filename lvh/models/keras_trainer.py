@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +12,17 @@ import numpy as np
 from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
 from lvh.models.augment import augmented
-from lvh.models.network_program import FitProgram, Floats, Labels, Scores, Weights
+from lvh.models.graph_program import (
+    Floats,
+    GraphProgram,
+    Labels,
+    Scores,
+    StackProgram,
+    Weights,
+    assign,
+    copies,
+    is_dense,
+)
 from lvh.models.training import (
     Checkpoint,
     FitJob,
@@ -21,11 +31,6 @@ from lvh.models.training import (
     TrainSettings,
     loss_and_accuracy,
 )
-
-if TYPE_CHECKING:
-    from lvh.models.graph_program import GraphProgram
-
-    AnyProgram = GraphProgram | FitProgram
 
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
 _SCORED_AT_ONCE = 32  # records; bounds the activations of the widest convolution
@@ -38,32 +43,27 @@ class KerasTrainer:
 
     def __init__(
         self,
-        program: "AnyProgram",
+        program: Any,
         settings: TrainSettings,
         *,
         l2: float | None = None,
         fs: float = 1.0,
         setup_seconds: float = 0.0,
     ) -> None:
-        """Take a program, which may be shared, and how it is trained.
-
-        A penalty of None is that of the build; fs, in Hz, is that of signals that are augmented;
-        the seconds were spent on the program before.
-        """
+        """Take a program, which may be shared; an l2 of None is the build's, fs is in Hz."""
         self._program, self._settings, self._l2, self._fs = program, settings, l2, fs
         self._augments, self.setup_seconds = settings.augment.is_on, setup_seconds
         self.n_parameters, self.max_parallel = program.n_parameters, program.max_parallel
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
-        """Train from new weights; a warm job, alone, continues from those of the last job.
-
-        There are at most `max_parallel` jobs. LvhError is raised if a loss is no longer finite.
-        """
+        """Train at most `max_parallel` jobs, or a warm one; LvhError if a loss is not finite."""
         settings, program = self._settings, self._program
         trainings = [_Training(job, settings, self._fs) for job in jobs]
-        seeds = [one.seed for one in trainings]
+        seeds = [training.seed for training in trainings]
+        done, n_epochs = min(len(one.epochs) for one in trainings), 1
+        orders = [one.orders(n_epochs) for one in trainings] if done < settings.epochs else []
         in_parts = self._augments or isinstance(jobs[0].X, LazyArray)
-        is_watched = in_parts or any(one.validates for one in trainings)
+        is_watched = in_parts or any(len(job.y_validation) for job in jobs)
         data = None if in_parts else program.place([(np.asarray(job.X), job.y) for job in jobs])
         if not jobs[0].warm_start:
             before = program.setup_seconds
@@ -71,29 +71,32 @@ class KerasTrainer:
             self.setup_seconds += program.setup_seconds - before
         for at, job in enumerate(jobs):
             if job.start is not None:
-                program.restore(at, job.start.variables, job.start.optimizer)
+                assign(program.network(at), job.start.variables)
+                assign(program.optimizer(at), job.start.optimizer)
         self._n_jobs = len(jobs)
-        done, at_once = min(len(one.epochs) for one in trainings), 1
-        while done < settings.epochs and not all(one.has_stopped for one in trainings):
+        while orders:
             started = time.perf_counter()
-            n_epochs = min(at_once, settings.epochs - done)
-            orders = [one.orders(n_epochs) for one in trainings]
             if in_parts:
                 sums = self._train_in_parts(trainings, orders)
             else:
                 sums = program.train(data, orders, settings.learning_rate)
             done += n_epochs
             self._log(trainings, sums, on_epoch)
+            if done >= settings.epochs or all(one.has_stopped for one in trainings):
+                break
             if not is_watched:  # nothing is looked at between epochs
                 seconds = (time.perf_counter() - started) / n_epochs
-                at_once = max(1, min(2 * at_once, int(_BETWEEN_REPORTS / seconds)))
-        self._checkpoints = []
+                n_epochs = max(1, min(2 * n_epochs, int(_BETWEEN_REPORTS / seconds)))
+            n_epochs = min(n_epochs, settings.epochs - done)
+            orders = [one.orders(n_epochs) for one in trainings]
+        self._checkpoints = [
+            one.checkpoint(program.values(at), copies(program.optimizer(at)))
+            for at, one in enumerate(trainings)
+            if one.job.keep_checkpoint
+        ]
         for at, training in enumerate(trainings):
-            if training.job.keep_checkpoint:
-                state = program.values(at), program.moments(at)
-                self._checkpoints.append(training.checkpoint(state[0], state[1]))
             if training.weights is not None:
-                program.assign(at, training.weights)
+                assign(program.network(at), training.weights)
         if settings.precise_bn:
             program.estimate_statistics([job.X for job in jobs])
         return [training.history() for training in trainings]
@@ -105,8 +108,8 @@ class KerasTrainer:
         batches: Iterable[Any] = [[part[cut] for part in inputs] for cut in cuts]
         if isinstance(inputs[0], LazyArray):  # the next ones are read while these are scored
             batches = prefetch(batches, lambda parts: list(map(read, parts)))
-        chunks = [self._program.scores(batch) for batch in batches]
-        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+        chunks = map(self._program.scores, batches)
+        return list(map(np.concatenate, zip(*chunks, strict=True)))
 
     def state(self) -> list[Weights]:
         """Return copies of the variables of each job's network, in the order of the model."""
@@ -126,9 +129,8 @@ class KerasTrainer:
             pairs = zip(trainings, orders, strict=True)
             return [one.records(order[0, start : start + n_at_once]) for one, order in pairs]
 
-        parts = prefetch(range(0, max(order.shape[1] for order in orders), n_at_once), part)
         sums = []
-        for records in parts:
+        for records in prefetch(range(0, max(order.shape[1] for order in orders), n_at_once), part):
             shown = [np.arange(len(y))[None] for _, y in records]
             data = self._program.place(records)
             sums.append(self._program.train(data, shown, self._settings.learning_rate))
@@ -137,7 +139,7 @@ class KerasTrainer:
     def _log(self, trainings: "Sequence[_Training]", sums: Floats, on_epoch: OnEpoch) -> None:
         """Log some epochs, shape (n_jobs, n_epochs, 2); of several, none has validation records."""
         y_scores: list[Scores] = [np.zeros(0)] * len(trainings)
-        if any(one.validates for one in trainings):
+        if any(len(one.job.y_validation) for one in trainings):
             y_scores = self.predict([one.job.X_validation for one in trainings])
         for epoch in range(sums.shape[1]):
             for at, training in enumerate(trainings):
@@ -156,7 +158,6 @@ class _Training:
         self.seed, of_order, of_changes = _children(job.seed)
         # Keras's `fit` under a seed would show the same batches in every epoch
         self._order, self._changes = map(np.random.default_rng, (of_order, of_changes))
-        self.validates = len(job.y_validation) > 0
         self.epochs: list[tuple[float, ...]] = []  # loss, accuracy; of validation records too
         self._best, self._best_value = 0, math.inf
         if job.start is not None:
@@ -172,27 +173,25 @@ class _Training:
         return np.stack([self._order.permutation(len(self.job.y)) for _ in range(n_epochs)])
 
     def records(self, rows: Labels) -> tuple[Floats, Labels]:
-        """Read some records, and change them where the settings ask for it."""
+        """Read some records, and change them."""
         X = read(self.job.X[rows])
-        if self._settings.augment.is_on:
-            X = augmented(X, self._settings.augment, self._fs, self._changes)
-        return X, self.job.y[rows]
+        return augmented(X, self._settings.augment, self._fs, self._changes), self.job.y[rows]
 
     def add(self, sums: Floats, y_score: Scores) -> bool:
         """Take an epoch, and its scores of the validation records; return whether to keep it."""
         job, settings = self.job, self._settings
-        loss, accuracy = (sums / np.float32(len(job.y))).tolist()
-        self.epochs.append((loss, accuracy))
-        if not math.isfinite(loss):
+        values = (sums / np.float32(len(job.y))).tolist()
+        if len(job.y_validation):
+            values += loss_and_accuracy(job.y_validation, y_score)
+        self.epochs.append(tuple(values))
+        if not math.isfinite(values[0]):
             raise LvhError(
-                f"the loss became {loss} in epoch {len(self.epochs)}. "
+                f"the loss became {values[0]} in epoch {len(self.epochs)}. "
                 f"A lower train.learning_rate than {settings.learning_rate:g} may help"
             )
-        if not self.validates:
+        if not len(job.y_validation):
             return False
-        validation_loss, validation_accuracy = loss_and_accuracy(job.y_validation, y_score)
-        self.epochs[-1] += validation_loss, validation_accuracy
-        value = -validation_accuracy if job.keep_most_accurate else validation_loss
+        value = -values[3] if job.keep_most_accurate else values[2]
         is_best = value < self._best_value
         if is_best:
             self._best, self._best_value = len(self.epochs), value
@@ -211,9 +210,8 @@ class _Training:
         """Return what happened."""
         restores = self._settings.restore_best or self.job.keep_most_accurate
         kept = self._best if self.weights is not None and restores else len(self.epochs)
-        curves = dict(zip(_CURVES, zip(*self.epochs, strict=True), strict=False))
-        of_epochs: dict[str, Any] = {name: curves.get(name, ()) for name in _CURVES}
-        return History(**of_epochs, kept_epoch=kept)
+        curves = [*zip(*self.epochs, strict=True), (), (), (), ()]
+        return History(curves[0], curves[1], curves[2], curves[3], kept)
 
 
 def _children(seed: np.random.SeedSequence) -> list[np.random.SeedSequence]:
@@ -226,11 +224,8 @@ def new_program(
     batch_size: int,
     precision: str,
     side_by_side: int | None = None,
-) -> "AnyProgram":
-    """Build a model with one sigmoid output, and what trains it on the backend that was started.
-
-    The other arguments are fields of `lvh.models.training.TrainSettings`.
-    """
+) -> Any:
+    """Build a model with one sigmoid output, and what trains it on the backend that was started."""
     policy = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
@@ -239,9 +234,9 @@ def new_program(
         keras.config.set_dtype_policy(policy)
     model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
     if keras.backend.backend() != "tensorflow":
-        return FitProgram(model, batch_size)
-    from lvh.models.graph_program import GraphProgram, StackProgram, is_dense
+        from lvh.models.fit_program import FitProgram
 
+        return FitProgram(model, batch_size)
     if not is_dense(model):
         return GraphProgram(model, batch_size)
     program = StackProgram(model, batch_size)

@@ -1,8 +1,7 @@
 """`resnet`: a small residual network on waveforms; `two_branch`: with a dense layer in parallel.
 
-Blocks of two convolutions with a shortcut (He et al., "Deep Residual Learning for Image
-Recognition", 2016), in one dimension over the leads as channels (Wang, Yan and Oates, "Time Series
-Classification from Scratch with Deep Neural Networks", 2017).
+He et al., "Deep Residual Learning for Image Recognition", 2016; Wang, Yan and Oates, "Time Series
+Classification from Scratch with Deep Neural Networks", 2017.
 """
 
 from dataclasses import dataclass
@@ -14,8 +13,7 @@ from lvh.errors import InputError
 from lvh.validation.bounds import NotNegative, Samples, Share, Width, Widths
 
 _LONG, _FEWEST = 1000, 16
-"""TensorFlow 2.21 on a processor (oneDNN) writes where it may not, and aborts, when fewer filters
-than these move over 5000 samples in strides of 2; over some hundreds it was not seen to."""
+"""Fewer filters than these over longer inputs abort TensorFlow 2.21 on a processor (oneDNN)."""
 
 if TYPE_CHECKING:
     import keras
@@ -26,8 +24,7 @@ class ResnetSettings:
     """Settings of the residual network.
 
     Attributes:
-        filters: Filters of each stage; the first also of the stem. The stem and every stage halve
-            the number of steps.
+        filters: Of each stage; the first also of the stem. Each halves the number of steps.
         blocks: Residual blocks a stage.
         kernel: Steps that a convolution spans.
         dropout: Share of activations dropped inside each block.
@@ -43,22 +40,13 @@ class ResnetSettings:
 
 
 def check(settings: "ResnetSettings | TwoBranchSettings", input_shape: tuple[int, ...]) -> None:
-    """Raise InputError unless the first stage is wide, and inputs of this shape are long enough.
-
-    A kernel that is longer than what it moves over would see padding for the most part.
-    """
+    """Raise InputError unless the first stage is wide, and inputs of this shape are long enough."""
     n_samples, n_stages = input_shape[0], len(settings.filters)
-    if settings.kernel > n_samples:
-        raise InputError(
-            f"model.kernel: expected at most the {n_samples} samples of a record. "
-            f"Received: {settings.kernel}"
-        )
     left = -(-n_samples // 2 ** (1 + n_stages))  # the stem and every stage halve it
     if left < settings.kernel:
         raise InputError(
-            f"model.filters: expected so few stages that the last leaves a kernel its "
-            f"{settings.kernel} steps. Received: {n_stages} stages, which leave "
-            f"{left} of {n_samples} samples"
+            f"model.kernel: expected at most the {left} of {n_samples} samples that {n_stages} "
+            f"stages (model.filters) leave. Received: {settings.kernel}"
         )
     if n_samples > _LONG and settings.filters[0] < _FEWEST:
         raise InputError(
@@ -71,65 +59,45 @@ def build(settings: ResnetSettings, input_shape: tuple[int, ...]) -> "keras.Mode
     """Build the network for inputs of shape (n_samples, n_leads); its output is P(label = 1)."""
     check(settings, input_shape)
     import keras
-    from keras import layers
 
     inputs = keras.Input(input_shape)
-    outputs = layers.Dense(1, activation="sigmoid")(pooled(settings, inputs))
+    outputs = keras.layers.Dense(1, activation="sigmoid")(_pooled(settings, inputs))
     return keras.Model(inputs, outputs, name="resnet")
 
 
-def pooled(settings: "ResnetSettings | TwoBranchSettings", inputs: Any) -> Any:
+def _pooled(settings: Any, inputs: Any) -> Any:
     """Return the mean over time of the last stage's outputs, shape (n_records, n_filters)."""
     from keras import layers
 
-    steps = layers.ReLU()(_convolved(settings, inputs, settings.filters[0], strides=2))
+    from lvh.models.fast_layers import BatchNormalization, Dropout
+
+    def convolved(inputs: Any, filters: int, strides: int = 1, kernel: int | None = None) -> Any:
+        """Convolve and normalize; the normalization has the bias."""
+        width = kernel or settings.kernel
+        convolution = layers.Conv1D(filters, width, strides, padding="same", use_bias=False)
+        return BatchNormalization(momentum=settings.bn_momentum)(convolution(inputs))
+
+    def residual(inputs: Any, filters: int, strides: int) -> Any:
+        """Add two convolutions to a shortcut, itself a convolution where the shape changes."""
+        branch = layers.ReLU()(convolved(inputs, filters, strides))
+        branch = convolved(Dropout(settings.dropout)(branch), filters)
+        if strides > 1 or inputs.shape[-1] != filters:
+            inputs = convolved(inputs, filters, strides, kernel=1)
+        return layers.ReLU()(layers.Add()([branch, inputs]))
+
+    steps = layers.ReLU()(convolved(inputs, settings.filters[0], strides=2))
     for filters in settings.filters:
         for block in range(settings.blocks):
-            steps = _residual(settings, steps, filters, strides=2 if block == 0 else 1)
+            steps = residual(steps, filters, strides=2 if block == 0 else 1)
     return layers.GlobalAveragePooling1D()(steps)
-
-
-def _residual(settings: Any, inputs: Any, filters: int, strides: int) -> Any:
-    """Add two convolutions to a shortcut, itself a convolution where the shape changes."""
-    from keras import layers
-
-    from lvh.models.fast_layers import Dropout
-
-    branch = layers.ReLU()(_convolved(settings, inputs, filters, strides))
-    branch = Dropout(settings.dropout)(branch)
-    branch = _convolved(settings, branch, filters)
-    if strides > 1 or inputs.shape[-1] != filters:
-        inputs = _convolved(settings, inputs, filters, strides, kernel=1)
-    return layers.ReLU()(layers.Add()([branch, inputs]))
-
-
-def _convolved(
-    settings: Any, inputs: Any, filters: int, strides: int = 1, kernel: int | None = None
-) -> Any:
-    """Convolve and normalize; the normalization has the bias."""
-    from keras import layers
-
-    from lvh.models.fast_layers import BatchNormalization
-
-    convolution = layers.Conv1D(
-        filters, kernel or settings.kernel, strides=strides, padding="same", use_bias=False
-    )
-    return BatchNormalization(momentum=settings.bn_momentum)(convolution(inputs))
 
 
 @dataclass(frozen=True, slots=True)
 class TwoBranchSettings:
-    """Settings of the network of two branches.
+    """Settings of the network of two branches, whose outputs a single unit weighs together.
 
-    Each half becomes a few numbers on its own, and a single unit weighs them together.
-
-    Attributes:
-        filters: Filters of each stage of the convolutional branch, a `resnet` of one block a stage.
-        kernel: Steps that its convolutions span.
-        units: Width of the dense branch.
-        l2: Weight penalty of the dense branch.
-        dropout: Share of activations dropped inside each block, and of what both branches give.
-        bn_momentum: Of the moving statistics of batch normalization.
+    `units` and `l2`, a weight penalty, are of the dense branch; the others are those of a `resnet`
+    of one block a stage. `dropout` is also that of what both branches give.
     """
 
     name: Literal["two_branch"] = "two_branch"
@@ -148,10 +116,7 @@ def check_two_branch(settings: TwoBranchSettings, input_shape: tuple[int, ...]) 
 
 
 def build_two_branch(settings: TwoBranchSettings, input_shape: tuple[int, ...]) -> "keras.Model":
-    """Build the network for inputs of shape (n_measured, n_samples, n_leads).
-
-    A record is one row of all of them, what is measured first: it is cut inside.
-    """
+    """Build the network for rows of n_measured values, then n_samples of n_leads each."""
     check_two_branch(settings, input_shape)
     import keras
     from keras import layers
@@ -166,6 +131,6 @@ def build_two_branch(settings: TwoBranchSettings, input_shape: tuple[int, ...]) 
         settings.units, activation="relu", kernel_regularizer=keras.regularizers.L2(settings.l2)
     )(measured)
     beats = layers.Reshape((n_samples, n_leads))(inputs[:, n_measured:])
-    joined = layers.Concatenate()([measured, pooled(settings, beats)])
+    joined = layers.Concatenate()([measured, _pooled(settings, beats)])
     outputs = layers.Dense(1, activation="sigmoid")(Dropout(settings.dropout)(joined))
     return keras.Model(inputs, outputs, name="two_branch")

@@ -1,5 +1,6 @@
 """Trainers from settings: of a network, on the backend that it starts, or of a classifier."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,9 +14,8 @@ from lvh.data.lazy_array import Inputs, read
 from lvh.errors import LvhError
 from lvh.features import FeatureSet
 from lvh.models import Architecture, Classifier, Estimator
-from lvh.models.backends import NO_BACKEND, cores, start, threads_of
+from lvh.models.backends import NO_BACKEND, start, threads_of
 from lvh.models.training import (
-    Checkpoint,
     FitJob,
     History,
     OnEpoch,
@@ -31,7 +31,7 @@ _PROGRAMS = 16  # for trials that take turns
 
 def automatic_threads(entry: Architecture | Estimator) -> int:
     """Return the number of threads by default; steps on tabular inputs are too small to share."""
-    return 1 if entry.inputs == "tabular" else cores()
+    return 1 if entry.inputs == "tabular" else len(os.sched_getaffinity(0))
 
 
 def threads(entry: Architecture | Estimator, train: TrainSettings, backend: str) -> int:
@@ -51,10 +51,9 @@ def make_trainer(
     features: FeatureSet,
     fs: float,
 ) -> Trainer:
-    """Return the trainer of a model; a network of a known shape is built and traced once.
+    """Return the trainer of a model, by its entry in a registry such as `lvh.models.MODELS`.
 
-    The entry is that of a registry, such as `lvh.models.MODELS`, the model its settings, and fs is
-    in Hz.
+    A network of a known shape is built and traced once. `model` has its settings; fs is in Hz.
     """
     if isinstance(entry, Estimator):
         build = partial(entry.build, model, features.names)
@@ -90,11 +89,8 @@ def _program(
     return program
 
 
-class EstimatorTrainer:
+class EstimatorTrainer(Trainer):
     """Fits a new classifier to each job, alone; its one epoch is the whole fit."""
-
-    n_parameters = None
-    setup_seconds = 0.0
 
     def __init__(
         self,
@@ -103,26 +99,27 @@ class EstimatorTrainer:
         *,
         is_given: bool = False,
     ) -> None:
-        """Take what makes a classifier from a random state and the training records' subjects.
-
-        It gets numbers in double precision, or inputs as they are (`is_given`).
-        """
+        """Take what makes a classifier; it gets float64, or inputs as they are (`is_given`)."""
         self._build, self._threads, self._is_given = build, threads, is_given
-
-    def max_parallel(self, sizes: Sequence[int]) -> int:
-        """Return 1."""
-        return 1
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Fit a classifier to one job; raise LvhError if it refuses the training records."""
         (job,) = jobs
-        self._fitted = self._fit(job)
-        parts = [(job.X, job.y), (job.X_validation, job.y_validation)]
-        of_parts = [loss_and_accuracy(y, self._scores(X)) for X, y in parts if len(y)]
-        curves = [*(((loss,), (accuracy,)) for loss, accuracy in of_parts), ((), ())]
-        (loss, accuracy), (validation_loss, validation_accuracy) = curves[:2]
-        chosen = str(getattr(self._fitted, "chosen", ""))
+        started = time.perf_counter()
+        self._fitted = self._build(int(job.seed.generate_state(1)[0]), job.subjects)
+        self.setup_seconds += time.perf_counter() - started  # of imports, at first
+        try:
+            with threadpool_limits(self._threads):
+                self._fitted.fit(self._inputs(job.X), job.y)
+        except ValueError as error:
+            raise LvhError(f"the model refuses the training records of a fold: {error}") from error
+        curves: list[tuple[float, ...]] = []
+        for X, y in ((job.X, job.y), (job.X_validation, job.y_validation)):
+            scores = loss_and_accuracy(y, self._scores(X)) if len(y) else ()
+            curves += [scores[:1], scores[1:]]
         on_epoch(0, 1)
+        loss, accuracy, validation_loss, validation_accuracy = curves
+        chosen = str(getattr(self._fitted, "chosen", ""))
         return [History(loss, accuracy, validation_loss, validation_accuracy, 1, chosen)]
 
     def predict(self, inputs: Sequence[Inputs]) -> list[Floats]:
@@ -133,23 +130,8 @@ class EstimatorTrainer:
         """Return the classifier."""
         return [self._fitted]
 
-    def checkpoints(self) -> list[Checkpoint]:
-        """Return none: a fit cannot be continued."""
-        return []
-
     def _inputs(self, X: Inputs) -> Any:
         return read(X) if self._is_given else read(X).astype(np.float64)
-
-    def _fit(self, job: FitJob) -> Classifier:
-        started = time.perf_counter()
-        model = self._build(int(job.seed.generate_state(1)[0]), job.subjects)  # imports, at first
-        self.setup_seconds += time.perf_counter() - started
-        try:
-            with threadpool_limits(self._threads):
-                model.fit(self._inputs(job.X), job.y)
-        except ValueError as error:
-            raise LvhError(f"the model refuses the training records of a fold: {error}") from error
-        return model
 
     def _scores(self, X: Inputs) -> Floats:
         with threadpool_limits(self._threads):

@@ -13,7 +13,7 @@ from lvh.errors import InputError
 from lvh.models.augment import AugmentSettings
 from lvh.models.backends import Precision
 from lvh.validation.bounds import Count, Positive, Processes
-from lvh.validation.metrics import THRESHOLD, Floats, Labels, binary_cross_entropy
+from lvh.validation.metrics import THRESHOLD, Floats, Labels, cross_entropies
 
 OnEpoch = Callable[[int, int], None]
 """Takes the number of the job, from 0, and how many of its epochs are done."""
@@ -27,17 +27,12 @@ class TrainSettings:
         epochs: Passes over the training records, at most.
         batch_size: Records a step.
         learning_rate: Of Adam.
-        patience: Stop after so many epochs without a lower validation loss; None trains all
-            epochs. Needs `cv.validation` above 0: the test fold never stops a training.
+        patience: Stop after so many epochs without a lower validation loss (`cv.validation`).
         restore_best: With patience, use the weights of the lowest validation loss.
-        threads: Processor threads; None for one on tabular inputs, and all cores, shared among
-            parallel runs, on signals.
-        side_by_side: Largest number of folds that are trained at once; None for the fastest: up to
-            16 dense networks, others one by one. On TensorFlow only.
+        threads: Processor threads; None for one on tabular inputs, and all cores on signals.
+        side_by_side: Largest number of dense networks that are trained at once; None for 16.
         augment: How training records are changed in every epoch; by default not at all.
-        precise_bn: After the last epoch, take the statistics of batch normalization from all
-            training records, without dropout, in place of moving averages, which lag behind the
-            weights: `Rethinking "Batch" in BatchNorm`, Wu and Johnson, 2021, arXiv:2105.07576.
+        precise_bn: Take the statistics of batch normalization from all training records at the end.
         precision: Of what the layers compute; weights, output and loss are float32 always.
     """
 
@@ -59,9 +54,7 @@ class History:
 
     Attributes:
         loss: Mean training loss (with penalties), in training mode.
-        accuracy: Training accuracy.
         validation_loss: Binary cross-entropy on the validation records, or empty.
-        validation_accuracy: Accuracy on them, or empty.
         kept_epoch: The epoch, from 1, whose weights are used.
         chosen: What the model selected by the training records, if it selects anything.
     """
@@ -78,12 +71,7 @@ class History:
 class Checkpoint:
     """Where a training stands: from here it continues as if it had not stopped.
 
-    Attributes:
-        variables: Of the network, in the order of its model.
-        optimizer: Its number of steps and its moments.
-        random: States of the generators of order and of changes of the records, as JSON.
-        history: Of the epochs so far.
-        seconds: That they took.
+    `random` has the states of the generators of order and of changes of the records, as JSON.
     """
 
     variables: Sequence[npt.NDArray[Any]]
@@ -98,16 +86,14 @@ class FitJob:
     """One training.
 
     Attributes:
-        subjects: Of the training records; folds inside of them keep subjects whole.
-        X_validation: Records that only stop the training; may be empty.
+        subjects: Of the training records.
+        X_validation: Records that only stop the training; may have none.
         seed: Decides the weights, the dropout and the order of the records.
-        warm_start: Go on from the weights and the optimizer of the trainer's last job; such a job
-            is fitted alone.
+        warm_start: Go on, alone, from the weights and optimizer of the trainer's last job.
         keep_most_accurate: Train all epochs, and use the weights of the one that is most accurate
             on the validation records, the first of equals.
-        start: Continue from here, to the epochs of the settings; for networks that no patience
-            stops.
-        keep_checkpoint: Keep where the training stands at its end, for `Trainer.checkpoints`.
+        start: Continue from here, to the epochs of the settings; without patience.
+        keep_checkpoint: For `Trainer.checkpoints`.
     """
 
     X: Inputs
@@ -125,16 +111,14 @@ class FitJob:
 class Trainer(Protocol):
     """Fits a model to the records of some jobs, and scores records by what it fitted."""
 
-    @property
-    def n_parameters(self) -> int | None:
-        """Number of parameters, trainable or not; None where the records decide it."""
-
-    @property
-    def setup_seconds(self) -> float:
-        """Seconds spent so far on importing, building, tracing and compiling."""
+    n_parameters: int | None = None
+    """Number of parameters, trainable or not; None where the records decide it."""
+    setup_seconds: float = 0.0
+    """Seconds spent so far on importing, building, tracing and compiling."""
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
         """Return how many of the next jobs, with so many records each, may be fitted at once."""
+        return 1
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Fit each job on its own, from a state that its seed decides unless it is warm."""
@@ -147,22 +131,18 @@ class Trainer(Protocol):
 
     def checkpoints(self) -> list[Checkpoint]:
         """Return where the training of each job stands that asked for it."""
+        return []
 
 
 def loss_and_accuracy(y: Labels, y_score: Floats) -> tuple[float, float]:
     """Return the mean cross-entropy and the accuracy at .5."""
-    return binary_cross_entropy(y, y_score), float(np.mean((y_score > THRESHOLD) == y))
+    return float(cross_entropies(y, y_score).mean()), float(np.mean((y_score > THRESHOLD) == y))
 
 
 def check_train(settings: TrainSettings, validation: float, has_epochs: bool) -> None:
     """Raise InputError where `patience` is set, but no epochs or no validation records are."""
-    if settings.patience is not None and not has_epochs:
-        raise InputError(
-            "train.patience: this model is fitted in one go, there is nothing to stop early. "
-            f"Choose train=fixed, or model=dnn. Received: patience={settings.patience}"
+    if settings.patience is not None and not (has_epochs and validation):
+        needed = (
+            "cv.validation above 0, to stop on" if has_epochs else "null: this model has no epochs"
         )
-    if settings.patience is not None and validation == 0:
-        raise InputError(
-            "train.patience: needs validation records to stop on, cv.validation above 0 (for "
-            f"example cv.validation=0.2). Received: patience={settings.patience}, cv.validation=0"
-        )
+        raise InputError(f"train.patience: expected {needed}. Received: {settings.patience}")

@@ -19,7 +19,6 @@ from lvh.reports.leaderboard import (
 from lvh.reports.page import COLOURS, GREY, ORANGE, clipped
 from lvh.search.results import StudyResult
 from lvh.tracking.run_names import short_names, value_text
-from lvh.validation.calibration import calibration_curve
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -164,6 +163,7 @@ def _errors(middle: Sequence[float], bounds: Sequence[tuple[float, float]]) -> d
 
 def _curves(of: OutOfFold) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each curve of a trial: the figure that it belongs to, and its points."""
+    from sklearn.calibration import calibration_curve
     from sklearn.metrics import precision_recall_curve, roc_curve
 
     if len(np.unique(of.y_true)) == 2:
@@ -175,10 +175,8 @@ def _curves(of: OutOfFold) -> Iterator[tuple[str, dict[str, Any]]]:
         ):
             at = np.linspace(0, len(x) - 1, min(len(x), _MOST_POINTS)).astype(int)
             yield key, {"x": x[at], "y": y[at], "mode": "lines", "line_shape": shape}
-    bins = calibration_curve(of.y_true, of.y_score)
-    shares = [group.observed.estimate for group in bins]
-    errors = _errors(shares, [(group.observed.low, group.observed.high) for group in bins])
-    yield "calibration", {"x": [group.score for group in bins], "y": shares, "error_y": errors}
+    shares, means = calibration_curve(of.y_true, of.y_score, n_bins=10, strategy="quantile")
+    yield "calibration", {"x": means, "y": shares}
     for dash, losses in zip(("dot", "solid"), zip(*of.losses, strict=True), strict=False):
         means = pd.DataFrame(losses).mean()
         if len(means) > 1:

@@ -11,7 +11,7 @@ from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
 from lvh.evaluation.permutation import WAY
 from lvh.features.voltage import MeasuredSettings
-from lvh.validation.splits import Protocol, Split, before
+from lvh.validation.splits import Split
 
 RESULTS_VERSION = 3
 """Raised by hand when a change of the code changes the scores that equal settings give.
@@ -66,8 +66,12 @@ def fold_keys(
     A key does not contain how many folds or repeats there are: a fold is the same in a longer
     cross-validation. Where weights are carried, those before it `among` all folds decide it too.
     """
-    protocol, among = Protocol(**decisions["protocol"]), splits if among is None else among
-    chains = {split.number: [split, *before(split, among, protocol)] for split in splits}
+    is_carried = decisions["protocol"]["weights"] == "carried"
+    among = sorted(splits if among is None else among, key=lambda split: split.number)
+    chains = {split.number: [split] for split in splits}
+    for split in splits if is_carried else ():
+        number = split.number
+        chains[number] += [one for one in among if (split.repeat, -1) < one.number < number]
     records = {
         number: [part for one in chain for part in (one.train, one.validation, one.test)]
         for number, chain in chains.items()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, astuple, replace
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ from lvh.errors import InputError, as_lvh_error
 from lvh.evaluation.checkpoints import FoldCheckpoints
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult
-from lvh.evaluation.permutation import WAY, NullStore, null_scores, p_values
+from lvh.evaluation.permutation import WAY, load_null, null_scores, p_values, save_null
 from lvh.evaluation.results import Plain
 from lvh.features import FeatureSet
 from lvh.files import write_text
@@ -141,7 +142,8 @@ class _Stage(Callback):
             checkpoints.discard(checkpoints.ends)
             checkpoints.discard(checkpoints.starts)
             raise
-        checkpoints.discard(checkpoints.starts)
+        if checkpoints.starts:
+            checkpoints.discard(checkpoints.starts)
         return result
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
@@ -175,9 +177,9 @@ class _Run:
             if epochs != settings.train.epochs:
                 own = replace(settings, train=replace(settings.train, epochs=epochs))
             self.stages.append(_Stage(own, data, store))
-        keys = [{}, *(stage.keys for stage in self.stages[:-1]), {}]
-        for stage, starts, ends in zip(self.stages, keys, keys[1:], strict=False):
-            stage.checkpoints = replace(stage.checkpoints, starts=starts, ends=ends)
+        for stage, following in pairwise(self.stages):
+            stage.checkpoints = replace(stage.checkpoints, ends=stage.keys)
+            following.checkpoints = replace(following.checkpoints, starts=stage.keys)
         self.last = self.stages[-1]
         self._previous: RunRecord | None = None
         self.result: CVResult | None = None
@@ -244,8 +246,8 @@ class _Run:
         if not wanted:
             return result
         key = run_key_of([*self.last.keys.values(), WAY], permutations=0)  # more extend fewer
-        store = NullStore(Path(settings.store) / "permutations" / f"{key}.json")
-        null = store.load()[:wanted] if settings.resume else []
+        path = Path(settings.store) / "permutations" / f"{key}.json"
+        null = load_null(path)[:wanted] if settings.resume else []
         while len(null) < wanted:
             follow(len(null), wanted)
             scores = null_scores(
@@ -258,7 +260,7 @@ class _Run:
                 threshold=settings.cv.threshold,
             )
             null.append(scores)
-            store.save(null)
+            save_null(path, null)
         follow(wanted, wanted)
         return replace(result, null=tuple(null), p_values=p_values(result.scores.mean, null))
 

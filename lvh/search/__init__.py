@@ -18,25 +18,20 @@ class SearchSettings:
         objectives: Scores to rank by, the first one first; see `lvh.search.results.Objective`.
             Several make a Pareto front.
         sampler: `grid` takes every point once; `tpe` and `random` propose points. `auto` takes
-            `grid` if all dimensions are lists or ranges and `n_trials` is None or at least the
-            number of points; else `tpe`.
+            `grid` if all dimensions are lists or ranges and `n_trials` is enough; else `tpe`.
         n_trials: How many trials the study is to have in the end, with those it has; None for
             every point of a grid, or 50.
         seed: Of the proposals, and of the order in which folds are run where trials may stop.
         budget: `full` trains every fold of every trial; `race` stops trials that are credibly
-            worse than the leader on the folds both have run; `halving` trains all folds for a few
-            epochs first, and only the best 1/`reduction` of the trials so far continue, from where
-            they stopped; `both` does both.
+            worse than the leader; `halving` trains all folds for a few epochs first, and only the
+            best 1/`reduction` of the trials so far continue; `both` does both.
         race: The old name of `budget=race`.
-        reduction: How many times fewer epochs each earlier stage of halving has, and how many
-            times fewer trials each later one.
+        reduction: How many times fewer epochs, and more trials, each earlier stage has.
         min_epochs: Epochs of the first stage; None for a ninth (at a reduction of 3) of all.
         pruner: Stops trials by one of Optuna's rules.
         burn_in: Folds that every trial gets before racing or `pruner` may stop it.
         storage: Database that holds the study; None for `studies.db` in the working directory.
-            `postgresql://...` serves several machines.
-        workers: Processes to start through a launcher that has no number of its own, such as
-            submitit's or ray's; None for one.
+        workers: Processes to start through a launcher that has no number of its own; None for one.
     """
 
     objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("ap",)

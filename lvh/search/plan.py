@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from pydantic import TypeAdapter
 
 from lvh.errors import InputError
@@ -38,10 +38,7 @@ class StudyPlan:
         return int(min(self.search.n_trials or _DEFAULT_TRIALS, self.space.size))
 
     def fold_order(self, n_folds: int) -> list[int]:
-        """Return the order in which folds are run: the same for all trials.
-
-        Shuffled where trials may stop, so that the first folds stand for all of them.
-        """
+        """Return the order in which all trials run folds, shuffled where trials may stop."""
         if not self.search.may_stop:
             return list(range(n_folds))
         return [int(fold) for fold in np.random.default_rng(self.search.seed).permutation(n_folds)]
@@ -51,10 +48,7 @@ PLAN_FORMAT = TypeAdapter(StudyPlan)
 
 
 def decided(search: SearchSettings, space: Space) -> SearchSettings:
-    """Return settings with the sampler that `auto` means for a space, and its number of trials.
-
-    It leaves out what only one process needs, such as an address with a password.
-    """
+    """Return settings with the sampler that `auto` means, the number of trials, and no address."""
     sampler = search.sampler
     if sampler == "auto":
         n_trials = search.n_trials
@@ -62,8 +56,8 @@ def decided(search: SearchSettings, space: Space) -> SearchSettings:
         sampler = "grid" if all_fit else "tpe"
     if sampler == "grid" and space.size == float("inf"):
         raise InputError(
-            "search.sampler: grid needs choices, ranges or whole numbers; an interval of others "
-            "cannot be listed"
+            "search.sampler: expected tpe or random: an interval of real numbers cannot be listed. "
+            "Received: grid"
         )
     most = int(space.size) if sampler == "grid" else _DEFAULT_TRIALS
     n_trials = search.n_trials or most
@@ -71,11 +65,7 @@ def decided(search: SearchSettings, space: Space) -> SearchSettings:
 
 
 def make_sampler(plan: StudyPlan, *draw: int, before: BaseSampler) -> BaseSampler:
-    """Return the sampler of a study, with a seed for one trial.
-
-    So a study that was interrupted gets the same proposals as one that was not. What the sampler
-    of the trial `before` knows of the space, it would else find again in all trials.
-    """
+    """Return the sampler of a study, with a seed for one trial, so that a resumed study agrees."""
     seed = int(np.random.SeedSequence([plan.search.seed, *draw]).generate_state(1)[0])
     if plan.search.sampler != "tpe":
         return RandomSampler(seed=seed)
@@ -83,16 +73,6 @@ def make_sampler(plan: StudyPlan, *draw: int, before: BaseSampler) -> BaseSample
         sampler = TPESampler(
             seed=seed, multivariate=True, group=bool(plan.space.conditions), constant_liar=True
         )
-    if isinstance(before, TPESampler):
+    if isinstance(before, TPESampler):  # else it would look for the space in all trials
         sampler._search_space = before._search_space
     return sampler
-
-
-def grid_sampler(plan: StudyPlan, place: int) -> BaseSampler:
-    """Return what gives a trial the point of its place, which no other trial has.
-
-    Optuna's own samplers of grids look at what other trials have: two processes that ask at once
-    get the same point, and the price grows with the study (experiments/speed/claims.csv).
-    """
-    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-        return PartialFixedSampler(plan.space.at(place), RandomSampler())

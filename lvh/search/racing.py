@@ -12,7 +12,6 @@ from optuna.pruners import BasePruner, NopPruner, PercentilePruner, WilcoxonPrun
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import stdtrit  # type: ignore[import-untyped]
 
-from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
 
 Floats = npt.NDArray[np.float64]
@@ -21,8 +20,6 @@ Flags = npt.NDArray[np.bool_]
 LEVEL = 0.05
 """Error level of one check. Over 35 folds of identical trials the total error is about .1."""
 _ROUNDING = 1e-9  # of a singular value, relative to the largest one
-_RACED = {7: 0.8, 10: 0.75, 21: 0.64, 35: 0.52}
-"""Share of the training that racing leaves, by folds."""
 RECORDS = "records"
 """Attribute of a trial: digest of the records that its folds score, in their order."""
 
@@ -30,15 +27,12 @@ RECORDS = "records"
 class BudgetPruner(BasePruner):
     """Races trials over the folds of a stage, and lets the best of a stage into the next one.
 
-    The values of a trial are the scores of its folds: those of the first stage, which has the
-    fewest epochs, then those of the next. Trials that were scored on other records do not count.
+    The values of a trial are the scores of its folds, stage after stage. Trials that were scored on
+    other records do not count.
     """
 
     def __init__(self, n_folds: int, *, burn_in: int | None, reduction: int) -> None:
-        """Take how many folds a stage has, how many every trial gets, and the share that stays.
-
-        A `burn_in` of None: there is no racing.
-        """
+        """Take the folds of a stage; a `burn_in` of None: there is no racing."""
         self._n_folds, self._burn_in, self._reduction = n_folds, burn_in, reduction
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -76,33 +70,12 @@ def is_out(scores: Floats, others: Sequence[Floats], reduction: int) -> bool:
     """Return whether a trial is not among the best 1 / reduction of those that ended a stage.
 
     That is successive halving without waiting for the slowest (Li et al., A System for Massively
-    Parallel Hyperparameter Tuning, 2020, algorithm 2). More is better. Others with fewer scores
-    were stopped in the stage, or are still in it: they count, as worse ones.
+    Parallel Hyperparameter Tuning, 2020, algorithm 2). Others with fewer scores count as worse.
     """
     mean = np.nanmean(scores)
     whole = [other for other in others if len(other) == len(scores)]
     n_better = sum(bool(np.nanmean(other) > mean) for other in whole)
     return n_better >= max(1, (len(others) + 1) // reduction)
-
-
-def usual_shares(
-    search: SearchSettings, rungs: Sequence[int], n_folds: int, n_trials: int
-) -> Floats:
-    """Return the share of its whole training that each of `n_trials` usually has, in their order.
-
-    Halving lets the k-th trial that ends a stage pass with a chance of max(1, k // reduction) / k,
-    where the order of trials says nothing about them. What racing leaves is the mean of
-    experiments/racing/results.csv.
-    """
-    shares, reach = np.zeros(n_trials), np.ones(n_trials)
-    for start, end in pairwise((0, *rungs)):
-        shares += reach * (end - start) / rungs[-1]
-        k = np.cumsum(reach)
-        reach = reach * np.maximum(1, (k + _ROUNDING) // search.reduction) / k
-    if search.races:
-        usual = np.interp(n_folds, [*_RACED], [*_RACED.values()])
-        shares[1:] *= max(usual, min(1, search.burn_in / n_folds))
-    return shares
 
 
 def share_trained(trial: FrozenTrial, rungs: Sequence[int], n_folds: int) -> float:
@@ -135,7 +108,7 @@ def make_pruner(plan: StudyPlan) -> BasePruner:
 
 
 def beaten(scores: Floats, *, maximize: bool, burn_in: int, level: float = LEVEL) -> Flags:
-    """Tell which trials are credibly worse than the leader, so that they can stop.
+    """Return which trials are credibly worse than the leader, so that they can stop.
 
     With s_ij the score of trial i in fold j, trials and folds have additive effects,
     s_ij = a_i + b_j + e_ij, fitted by least squares; the leader has the best a_i. A trial that
@@ -144,18 +117,14 @@ def beaten(scores: Floats, *, maximize: bool, burn_in: int, level: float = LEVEL
         d / sqrt(2 s^2 (1 / k - 1 / n)) > t(1 - level / (m - 1); v)
 
     s^2 is the residual variance and v its degrees of freedom, pooled over the m trials with
-    burn_in folds or more. Pooling is Kuhn's repeated-measures analysis of variance (Futility
-    Analysis in the Cross-Validation of Machine Learning Models, 2014, arXiv:1405.6974), which
-    has enough degrees of freedom after two or three folds. The -1 / n is ours: what is
-    predicted is the mean over the n folds of this cross-validation, of which k are known (the
-    correction for a finite population), so that all that the folds have in common, such as
-    overlapping training sets, cancels. m - 1 is Bonferroni's correction for many rivals; the
-    folds at which one looks again are not corrected for.
+    burn_in folds or more (Kuhn, Futility Analysis in the Cross-Validation of Machine Learning
+    Models, 2014, arXiv:1405.6974). The -1 / n is ours, the correction for a finite population:
+    what is predicted is the mean over these n folds, of which k are known. m - 1 is Bonferroni's
+    correction for many rivals; the folds at which one looks again are not corrected for.
 
     Args:
-        scores: Shape (n_trials, n_folds), columns in the order in which folds are run; NaN
-            where a trial has not run a fold or its score is not defined. Leave out trials that
-            were stopped: they could lead, and then nothing would be left to win.
+        scores: Shape (n_trials, n_folds), in the order in which folds are run; NaN where there is
+            none. Leave out trials that were stopped: they could lead.
         maximize: Whether higher scores are better.
         burn_in: Folds that a trial must have done to be beaten, or to lead.
         level: Chance that one look stops a trial that all folds would have put first, where
@@ -187,14 +156,11 @@ def beaten(scores: Floats, *, maximize: bool, burn_in: int, level: float = LEVEL
 
 
 def _two_way(values: Floats, done: Flags) -> tuple[Floats, float, int]:
-    """Return the effect of each trial by least squares, residual variance, degrees of freedom.
-
-    The effect is -inf where nothing is known, the variance 0 where there is none but rounding.
-    """
+    """Return the effect of each trial by least squares, residual variance, degrees of freedom."""
     used = done.any(axis=0)
     values, done = values[:, used], done[:, used]
     counts = done.sum(axis=1)
-    weights = 1 / np.maximum(counts, 1)
+    weights = 1 / counts
     filled = np.where(done, values, 0)
     means = filled.sum(axis=1) * weights
     # trial effects eliminated: what is left is one small system in the fold effects
@@ -205,8 +171,8 @@ def _two_way(values: Floats, done: Flags) -> tuple[Floats, float, int]:
     of_folds = inverse @ (filled.sum(axis=0) - present.T @ means)
     effects = means - (present @ of_folds) * weights
     residuals = np.where(done, filled - effects[:, None] - of_folds, 0)
-    freedom = int(counts.sum() - (counts > 0).sum() - rank)
+    freedom = int(counts.sum()) - len(counts) - rank
     squares = float((residuals**2).sum())
     rounding = counts.sum() * (10 * np.finfo(np.float64).eps * np.abs(filled).max(initial=0)) ** 2
     variance = squares / freedom if freedom > 0 and squares > rounding else 0.0
-    return np.where(counts > 0, effects, -np.inf), variance, freedom
+    return effects, variance, freedom

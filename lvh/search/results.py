@@ -16,12 +16,10 @@ State = Literal["complete", "leaking", "stopped", "failed", "open"]
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A score that a sweep ranks by.
+    """A score that a sweep ranks by: one of `lvh.validation.metrics.NAMES`, its mean over folds.
 
-    Attributes:
-        name: One of `lvh.validation.metrics.NAMES`, its mean over folds; with `pooled_` before
-            it, its value over all folds together; with `std_`, its deviation between folds; or
-            `seconds`, of all folds.
+    With `pooled_` before it, its value over all folds together; with `std_`, its deviation between
+    folds. `seconds` are those of all folds.
     """
 
     name: str
@@ -53,14 +51,11 @@ class Outcome:
     """The result of training one configuration, which is written once, into its study.
 
     Attributes:
-        state: `complete`; `leaking`, trained to the end under a protocol that leaks, or `stopped`
-            early by racing or a pruner, so never on a leaderboard; `failed`; or `open`, which is
-            being trained or was interrupted.
+        state: `complete`; never on a leaderboard: `leaking`, by its protocol, `stopped` early, or
+            `failed`; or `open`, which is being trained or was interrupted.
         values: Of the objectives; empty unless complete.
-        folds: Those that are done, in the order in which they were.
-        fold_keys: Of these folds in the fold store.
-        baselines: Mean of each score of each baseline on the same folds, by baseline and score;
-            empty unless complete.
+        folds: Those that are done, in the order in which they were, and `fold_keys` of the store.
+        baselines: Mean scores on the same folds, by baseline and score; empty unless complete.
         run_key: Of its run, in the fold store and in the tracking store, or empty.
         error: Why it failed or was stopped, or what leaks; or empty.
     """
@@ -104,8 +99,7 @@ class StudyResult:
         """Complete trials, best by the first objective first; an undefined score last."""
         sign = -1.0 if self.objectives[0].maximize else 1.0
         done = [trial for trial in self.trials if trial.state == "complete"]
-        ranks = [float(np.nan_to_num(sign * one.values[0], nan=np.inf)) for one in done]
-        return tuple(one for _, one in sorted(zip(ranks, done, strict=True), key=lambda at: at[0]))
+        return tuple(sorted(done, key=lambda one: np.nan_to_num(sign * one.values[0], nan=np.inf)))
 
 
 def objective_values(
@@ -116,10 +110,7 @@ def objective_values(
     pooled: Mapping[str, float],
     seconds: float,
 ) -> tuple[float, ...]:
-    """Return the value of each objective of a complete trial, NaN where it is undefined.
-
-    `mean`, `std` and `pooled` are of each score over the folds, by its name.
-    """
+    """Return the value of each objective, NaN where it is undefined, from scores by their names."""
     values = {**mean, "seconds": seconds}
     values |= {f"std_{name}": value for name, value in std.items()}
     values |= {f"pooled_{name}": value for name, value in pooled.items()}

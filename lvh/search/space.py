@@ -43,14 +43,9 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Numbers from `low` to `high`, both included.
+    """Numbers from `low` to `high`, both included, whole ones with a `step`; `log`: ratios count.
 
-    Attributes:
-        low: The lowest.
-        high: The highest; of whole numbers `low` plus a multiple of `step`.
-        step: Between whole numbers; None for real numbers.
-        log: Whether ratios count, not differences.
-        is_listed: Whether a user listed them (`range`), and so means all to be tried.
+    `is_listed`: a user listed them (`range`), and so means all to be tried.
     """
 
     low: int | float
@@ -124,12 +119,8 @@ class Space:
 
     def probes(self) -> Iterator[Point]:
         """Yield points to look at first: all that are listed, and of intervals the ends."""
-        return self._combined(
-            [
-                (dimension.values() if dimension.is_listed else None) or dimension.ends()
-                for dimension in self.dimensions.values()
-            ]
-        )
+        each = self.dimensions.values()
+        return self._combined([(one.is_listed and one.values()) or one.ends() for one in each])
 
     def _combined(self, values: Sequence[Sequence[Plain]]) -> Iterator[Point]:
         seen = set()

@@ -1,20 +1,18 @@
 """The database of the studies: its address, its schema and its faults."""
 
-import importlib.util
 import os
 import sqlite3
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import event, text
-from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from lvh.errors import EnvironmentFault, InputError, masked
@@ -33,14 +31,13 @@ HEARTBEAT, GRACE = 10, 90
 """Seconds between two heartbeats of a trial, and after the last one until it is retried."""
 
 _WAIT = 120  # s; another process holds an SQLite file for milliseconds
-_ATTEMPTS = 50  # to make a schema while other processes make the same one
-_FAULTS = (SQLAlchemyError, sqlite3.Error, StorageInternalError, OSError)
-# s; so that a machine that loses its power or network is noticed, and a process that is paused
-# within a transaction, which holds up all others, loses its connection
-_LIMITS = {"tcp_keepalives_idle": "30", "idle_in_transaction_session_timeout": "30s"}
-_KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 30, "keepalives_interval": 10}
-_KEEP_ALIVE |= {"keepalives_count": 3}
-_KEEP_ALIVE |= {"options": " ".join(f"-c {name}={value}" for name, value in _LIMITS.items())}
+_FAULTS = (SQLAlchemyError, sqlite3.Error, StorageInternalError, OSError, ImportError)
+_KEEP_ALIVE = {  # so that a lost machine, or one paused within a transaction, is noticed
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "options": "-c tcp_keepalives_idle=30 -c idle_in_transaction_session_timeout=30s",
+}
 _PUT_BACK = """
     update trials set state = 'WAITING'
     where trial_id = :trial and state = 'RUNNING' and :owner = coalesce(
@@ -51,10 +48,7 @@ _DISOWN = "delete from trial_user_attributes where trial_id = :trial and key = '
 
 
 class Database(RDBStorage):
-    """Optuna's storage, in which a trial whose process died continues under its number.
-
-    Optuna would fail it and make another one, which is then to be counted with it.
-    """
+    """Optuna's storage, in which a trial whose process died continues under its number."""
 
     def put_back(self, trial_id: int, owner: str) -> bool:
         """Let another process take up a trial, unless one has done so already."""
@@ -75,7 +69,7 @@ class Database(RDBStorage):
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        """Change the state; a trial that starts again has a heartbeat of its new process."""
+        """Change the state; a trial that starts again has a new heartbeat."""
         if state == TrialState.RUNNING:
             self.record_heartbeat(trial_id)
         return super().set_trial_state_values(trial_id, state, values)
@@ -90,10 +84,7 @@ class Storage:
     """A database of studies."""
 
     def __init__(self, url: str | None, *, to_read: bool = False) -> None:
-        """Open a PostgreSQL or SQLite database; None is `studies.db` in the working directory.
-
-        Its schema is made if it is new; one `to_read` must be there already.
-        """
+        """Open a database, made if it is new; None is `studies.db` in the working directory."""
         self._url = _url(url)
         with self.faults():
             if self._url.drivername == "sqlite":
@@ -105,7 +96,7 @@ class Storage:
 
     @property
     def address(self) -> str:
-        """Complete address, with its password: for other processes, never for a user."""
+        """Address with its password: for other processes, never for a user."""
         return self._url.render_as_string(hide_password=False)
 
     @property
@@ -134,10 +125,7 @@ class Storage:
 
 
 def process_name(process: int) -> str:
-    """Return a name that no other process has on any machine; empty if it is not alive.
-
-    Numbers of processes are used again, but not with the same start; a container has its own.
-    """
+    """Return a name that no other process has on any machine; empty if it is not alive."""
     try:
         booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         container = Path("/proc/self/ns/pid").stat().st_ino
@@ -155,41 +143,33 @@ def is_dead(name: str) -> bool:
     return process_name(int(rest.split()[0])) != name
 
 
-def _made(url: URL) -> Database:
+def _made(url: URL, attempts: int = 50) -> Database:
     """Open the database, making what of its schema is missing."""
     is_file = url.drivername == "sqlite"
     address = url.render_as_string(hide_password=False)
-    for attempt in range(_ATTEMPTS):
-        try:
-            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-                database = Database(
-                    address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
-                    engine_kwargs={
-                        "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
-                        "pool_pre_ping": not is_file,
-                    },
-                    heartbeat_interval=HEARTBEAT,
-                    grace_period=GRACE,
-                )
-            if is_file:
-                _lock_before_reading(database.engine)
-            return database
-        except DBAPIError as error:
-            is_made_twice = isinstance(error, IntegrityError) or "already exists" in str(error)
-            if attempt == _ATTEMPTS - 1 or not is_made_twice:
-                raise
-    raise AssertionError("unreachable")
-
-
-def _lock_before_reading(engine: Engine) -> None:
-    """Lock the file before a transaction reads, so that no other one writes before it does.
-
-    Optuna asks for this by SELECT FOR UPDATE, which SQLite does not know: two processes would
-    take the same trial from the queue. Only a transaction that begins IMMEDIATE is alone.
-    """
-    engine.dispose()
-    event.listen(engine, "connect", lambda conn, _: setattr(conn, "isolation_level", None))
-    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
+    try:
+        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+            database = Database(
+                address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
+                engine_kwargs={
+                    "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
+                    "pool_pre_ping": not is_file,
+                },
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE,
+            )
+    except DBAPIError as error:  # another process makes the same schema
+        if attempts and (isinstance(error, IntegrityError) or "already exists" in str(error)):
+            return _made(url, attempts - 1)
+        raise
+    if is_file:
+        # Optuna asks for a lock by SELECT FOR UPDATE, which SQLite does not know: without one, two
+        # processes would take the same trial
+        engine = database.engine
+        engine.dispose()
+        event.listen(engine, "connect", lambda conn, _: setattr(conn, "isolation_level", None))
+        event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
+    return database
 
 
 def _check_file(file: Path, to_read: bool) -> None:
@@ -207,10 +187,9 @@ def _check_file(file: Path, to_read: bool) -> None:
             "tables"
         )
     if to_read:
-        state = "is empty" if file.is_file() else "does not exist"
         raise InputError(
-            f"search.storage: there is no sweep here: {file} {state}. Go to the folder where you "
-            "typed lvh sweep, or name the folder of a run"
+            f"search.storage: there is no sweep in {file}. Go to the folder where you typed lvh "
+            "sweep, or name the folder of a run"
         )
 
 
@@ -222,11 +201,6 @@ def _url(address: str | None) -> URL:
             return url.set(database=str(Path(url.database or "").absolute()))
         is_postgresql = url.drivername in ("postgresql", "postgres", "postgresql+psycopg")
         if is_postgresql and not {"[", "]"} & set(url.host or ""):
-            if importlib.util.find_spec("psycopg") is None:
-                raise EnvironmentFault(
-                    "search.storage: expected psycopg, which reaches PostgreSQL. Received: none. "
-                    "pip install 'lvh[postgresql]'"
-                )
             return url.set(drivername="postgresql+psycopg")
     except (ArgumentError, ValueError):  # a bad port, or a bracket
         pass

@@ -1,8 +1,7 @@
 """A study: which trial a process trains next, and what happens to interrupted trials.
 
-A trial keeps its number from its first fold to its last: one whose process is killed or stopped
-goes back into Optuna's queue. A trial that Optuna has pruned without an outcome of ours is void:
-it was one too many, or another trial has its point.
+A trial whose process is killed or stopped goes back into Optuna's queue, under its number. One that
+Optuna has pruned without an outcome of ours is void.
 """
 
 import json
@@ -12,20 +11,21 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna import TrialPruned
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.samplers import PartialFixedSampler, RandomSampler
+from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.trial import FrozenTrial, TrialState
 
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
-from lvh.search.plan import PLAN_FORMAT, StudyPlan, grid_sampler, make_sampler
+from lvh.search.plan import PLAN_FORMAT, StudyPlan, make_sampler
 from lvh.search.racing import RECORDS, make_pruner
 from lvh.search.results import OUTCOME_FORMAT, Outcome, StudyResult, Trial
 from lvh.search.storage import GRACE, OWNER, PLAN, WHEN, Storage, is_dead, process_name
@@ -63,10 +63,7 @@ class OpenTrial:
             self._trial.set_user_attr(RECORDS, digest)
 
     def report(self, score: float, stage: int = 0, *, is_last: bool = True) -> str:
-        """Take the first objective of the next fold; return why no further fold is trained.
-
-        A fold has a score at the end of each stage; only the last stage has all epochs.
-        """
+        """Take the first objective of a stage's next fold; return why no further one is trained."""
         scores = self._scores.setdefault(stage, [])
         scores.append(score)
         search, n_folds = self._study.plan.search, self._study.plan.n_folds
@@ -84,24 +81,16 @@ class OpenTrial:
         may_stop = search.stops_at_folds and search.burn_in <= done < n_folds
         if search.halves and done == n_folds and not is_last:
             rule, may_stop = "halving", True
-        if may_stop and self._study.is_beaten(self._trial.number):
-            return f"stopped by {rule} after {done} of {n_folds} folds"
-        return ""
+        if not may_stop:
+            return ""
+        with self._study.storage.faults():
+            study = self._trial.study
+            is_beaten = study.pruner.prune(study, self._study.trials()[self._trial.number])
+        return f"stopped by {rule} after {done} of {n_folds} folds" if is_beaten else ""
 
 
 Train = Callable[[OpenTrial], Outcome]
 """Trains a trial; it raises only what concerns all trials, such as a full disk."""
-
-
-@dataclass
-class _PutBack(BaseException):
-    """The process ends, or cannot go on; its trial waits for another one."""
-
-    cause: BaseException
-
-
-class _Failed(Exception):
-    """A trial has failed; its outcome says why."""
 
 
 class Study:
@@ -145,25 +134,18 @@ class Study:
     def finished(self) -> bool:
         """Whether nothing is left to train, here or elsewhere."""
         trials = self.trials()
-        return self._n_new(trials) <= 0 and all(trial.state.is_finished() for trial in trials)
-
-    def is_beaten(self, number: int) -> bool:
-        """Return whether a running trial needs no further fold."""
-        with self.storage.faults():
-            return self._study.pruner.prune(self._study, self.trials()[number])
+        is_full = _count(trials) >= self.plan.total
+        return is_full and all(trial.state.is_finished() for trial in trials)
 
     def optimize(self, train: Train, *, worker: int = 0, only_retries: bool = False) -> None:
-        """Train trials until none is left, then wait for those of other processes.
-
-        Processes that start together have different numbers (`worker`) and so different proposals.
-        With `only_retries`, what was interrupted is trained, and no new point.
-        """
+        """Train trials until none is left anywhere; `only_retries` trains no new point."""
         while True:
             trials = self.trials()
             if self.take_back(trials):
                 continue
             states = {trial.state for trial in trials}
-            if TrialState.WAITING in states or (not only_retries and self._n_new(trials) > 0):
+            is_full = only_retries or _count(trials) >= self.plan.total
+            if TrialState.WAITING in states or not is_full:
                 before = self._study.sampler
                 self._study.sampler = make_sampler(self.plan, worker, len(trials), before=before)
                 self._train_next(train)
@@ -173,10 +155,7 @@ class Study:
                 return
 
     def take_back(self, trials: list[FrozenTrial] | None = None) -> int:
-        """Put trials whose process died back into the queue, and return how many there were.
-
-        For a process of this machine that is known at once, for others after the grace period.
-        """
+        """Put trials whose process died back into the queue, and return how many there were."""
         with self.storage.faults():
             stale = self.storage.optuna.stale(self._study._study_id)
             running = [one for one in trials or self.trials() if one.state == TrialState.RUNNING]
@@ -201,47 +180,39 @@ class Study:
         return True
 
     def _train_next(self, train: Train) -> None:
-        begun: optuna.Trial | None = None
-
-        def objective(trial: optuna.Trial) -> list[float]:
-            nonlocal begun
-            begun = trial
-            try:
-                outcome = self._outcome(trial, train)
-            except TrialPruned:
-                raise
-            except BaseException as error:
-                with suppress(Exception):  # the reason why is what is to be reported
-                    self._put_back(self.trials()[trial.number], is_death=False)
-                raise _PutBack(error) from None
-            if outcome.state == "failed":
-                raise _Failed(outcome.error)
-            if outcome.state != "complete":
-                raise TrialPruned(outcome.error)
-            return list(outcome.values)
-
+        with self.storage.faults(), warnings.catch_warnings(action="ignore"):
+            trial = self._study.ask()  # which warns that it has no heartbeat of its own
         try:
-            with self.storage.faults():
-                self._study.optimize(objective, n_trials=1, catch=(_Failed,))
-        except (_PutBack, ValueError, AssertionError, UpdateFinishedTrialError) as error:
-            if begun is not None and self.trials()[begun.number].state.is_finished():
-                return  # taken for dead, it was given to another process, which has ended it
-            raise (error.cause if isinstance(error, _PutBack) else error) from None
+            with get_heartbeat_thread(trial._trial_id, self.storage.optuna):
+                outcome = self._outcome(trial, train)
+        except UpdateFinishedTrialError:
+            return  # taken for dead, it was given to another process, which has ended it
+        except BaseException:
+            with suppress(Exception):  # the reason why is what is to be reported
+                self._put_back(self.trials()[trial.number], is_death=False)
+            raise
+        states = {"complete": TrialState.COMPLETE, "failed": TrialState.FAIL}
+        state = states.get(outcome.state, TrialState.PRUNED)
+        with self.storage.faults(), suppress(ValueError, UpdateFinishedTrialError):
+            self._study.tell(trial, outcome.values or None, state)
 
     def _outcome(self, trial: optuna.Trial, train: Train) -> Outcome:
-        """Train a trial, and store its outcome."""
+        """Train a trial, and store its outcome; a void one is `open`."""
         trial.set_user_attr(OWNER, process_name(os.getpid()))
         trials = self._study.get_trials(deepcopy=False)
         number = _count(trials[: trial.number])
         if number >= self.plan.total:
-            raise TrialPruned("there are enough")
+            return Outcome("open")
         if self.plan.search.sampler == "grid":
-            self._study.sampler = grid_sampler(self.plan, number)
+            # Optuna's samplers of grids could give two processes the same point
+            with warnings.catch_warnings(action="ignore"):
+                point = self.plan.space.at(number)
+                self._study.sampler = PartialFixedSampler(point, RandomSampler())
         self.plan.space.suggest(trial)
-        point = trial.params  # each look makes a copy
-        if any(one.params == point and not is_void(one) for one in trials[: trial.number]):
+        params = trial.params  # each look makes a copy
+        if any(one.params == params and not is_void(one) for one in trials[: trial.number]):
             self._enqueue_unseen(trials)
-            raise TrialPruned("another trial has this point")
+            return Outcome("open")
         reported = len(trials[trial.number].intermediate_values)
         outcome = train(OpenTrial(self, trial, number, reported))
         values = dict(zip(self.plan.search.objectives, outcome.values, strict=False))
@@ -251,9 +222,6 @@ class Study:
             outcome = replace(outcome, state="failed", values=(), error=error)
         trial.set_user_attr(OUTCOME, asdict(outcome))
         return outcome
-
-    def _n_new(self, trials: list[FrozenTrial]) -> int:
-        return self.plan.total - _count(trials)
 
     def _enqueue_unseen(self, trials: list[FrozenTrial]) -> None:
         """Put a point that the study does not have into the queue, for a sampler repeats itself."""
@@ -305,7 +273,7 @@ def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> 
 def result_of(study: Study, store_root: str | Path) -> StudyResult:
     """Return the result of a study so far, without predictions that are not in the store."""
     plan, store = study.plan, FoldStore(Path(store_root))
-    trials = [_scored(_trial(*item), store) for item in study.configurations().items()]
+    trials = [_trial(number, one, store) for number, one in study.configurations().items()]
     keys = {trial.number: list(trial.fold_keys) for trial in trials if trial.state == "complete"}
     predictions = {number: store.predictions(of_trial) for number, of_trial in keys.items()}
     return StudyResult(
@@ -321,27 +289,24 @@ def result_of(study: Study, store_root: str | Path) -> StudyResult:
     )
 
 
-def _trial(number: int, trial: FrozenTrial) -> Trial:
+def _trial(number: int, trial: FrozenTrial, store: FoldStore) -> Trial:
+    """Return a trial, with the scores that are newer than it, of its stored predictions."""
     outcome = Outcome("open")
     if trial.state.is_finished() and OUTCOME in trial.user_attrs:
         outcome = OUTCOME_FORMAT.validate_python(trial.user_attrs[OUTCOME])
     elif trial.state == TrialState.FAIL:
         deaths = f"its process died {MAX_RETRIES + 1} times: killed, or out of memory?"
         outcome = Outcome("failed", error=deaths)
+    if not all({*NAMES} <= {*fold.metrics} for fold in outcome.folds):
+        stored = [fold for key in outcome.fold_keys if (fold := store.read(key)) is not None]
+        newer = {(fold.repeat, fold.fold): asdict(fold.metrics) for fold in stored}
+        folds = [
+            replace(one, metrics={**newer.get((one.repeat, one.fold), {}), **one.metrics})
+            for one in outcome.folds
+        ]
+        outcome = replace(outcome, folds=tuple(folds))
     values = {field.name: getattr(outcome, field.name) for field in fields(outcome)}
     return Trial(**values, number=number, params=trial.params)
-
-
-def _scored(trial: Trial, store: FoldStore) -> Trial:
-    """Return a trial with the scores that are newer than it, of its stored predictions."""
-    if all({*NAMES} <= {*fold.metrics} for fold in trial.folds):
-        return trial
-    found = [stored for key in trial.fold_keys if (stored := store.read(key)) is not None]
-    newer = {(stored.repeat, stored.fold): asdict(stored.metrics) for stored in found}
-    folds = [(fold, newer.get((fold.repeat, fold.fold), {})) for fold in trial.folds]
-    return replace(
-        trial, folds=tuple(replace(one, metrics={**more, **one.metrics}) for one, more in folds)
-    )
 
 
 def load(storage: str | None, name: str | None, store_root: str | Path) -> StudyResult:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from lvh.errors import LvhError, TrackingFault, masked
-from lvh.models.backends import uncollected
 from lvh.tracking.address import TrackingSettings, check_embedded, embedded, resolved_uri
 from lvh.tracking.run_record import RunRecord, SweepRecord
 
@@ -145,8 +144,7 @@ def serve() -> None:
             print(flush=True)
 
     with suppress(BrokenPipeError):  # the parent has ended
-        with uncollected():
-            write("")
+        write("")
         while (path := paths.get()) is not None:
             write(path)
         for path in list(faults):  # the store may be back

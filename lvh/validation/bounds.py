@@ -1,8 +1,4 @@
-"""What the numbers of settings may be.
-
-Upper bounds are far above any useful value, yet low enough that no setting fills the memory or
-makes a run endless before its first message.
-"""
+"""What the numbers of settings may be; upper bounds are far above any useful value."""
 
 from typing import Annotated
 

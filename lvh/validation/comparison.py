@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
 
 from lvh.validation.metrics import Floats, Interval
 
@@ -24,12 +25,10 @@ def corrected_interval(
     """Return the mean over folds with Student's interval for dependent folds.
 
     Args:
-        values: One value for each fold; NaN does not count. Fewer than two have NaN bounds.
+        values: One for each fold; NaN does not count. Fewer than two have NaN bounds.
         test_share: Test records divided by training records, n_test / n_train.
         level: Coverage.
     """
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
-
     defined = _defined(values)
     mean = float(defined.mean()) if defined.size else math.nan
     if defined.size < 2:
@@ -41,9 +40,7 @@ def corrected_interval(
 def corrected_t(differences: Sequence[float] | Floats, test_share: float) -> tuple[float, float]:
     """Test whether paired differences have mean 0, for dependent folds.
 
-    Without any spread there is no t. If all differences are 0, p = 1. If all are the same and not
-    0, p is its limit, 0: a rule moves every fold by the same amount, and the difference is certain
-    on these folds.
+    If all differences are 0, p = 1. If all are the same and not 0, p is its limit, 0.
 
     Args:
         differences: One for each fold that both configurations have; NaN does not count.
@@ -52,8 +49,6 @@ def corrected_t(differences: Sequence[float] | Floats, test_share: float) -> tup
     Returns:
         The statistic and its two-sided p value; NaN for fewer than two differences.
     """
-    from scipy.special import stdtr
-
     defined = _defined(differences)
     if defined.size < 2:
         return math.nan, math.nan
@@ -69,17 +64,14 @@ def correlated_bayes(
 ) -> tuple[float, float, float]:
     """Return the probabilities that a configuration is worse, equivalent and better.
 
-    The posterior of the mean gain is Student's t with n - 1 degrees of freedom around the mean,
-    scaled as in `corrected_t`. Sources: Corani and Benavoli, Machine Learning 100 (2015);
-    Benavoli, Corani, Demsar and Zaffalon, Time for a change, JMLR 18 (2017).
+    Sources: Corani and Benavoli, Machine Learning 100 (2015); Benavoli, Corani, Demsar and
+    Zaffalon, Time for a change, JMLR 18 (2017).
 
     Args:
         gains: Paired differences, positive where the configuration is better; NaN does not count.
         test_share: Test records divided by training records.
         rope: Half-width of the region of practical equivalence, in units of the gains.
     """
-    from scipy.special import stdtr
-
     defined = _defined(gains)
     if defined.size < 2:
         return math.nan, math.nan, math.nan

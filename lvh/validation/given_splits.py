@@ -14,17 +14,11 @@ def given_splits(
 ) -> tuple[Split, ...]:
     """Return the splits of a splitter, such as `StratifiedGroupKFold(5)`, or of pairs.
 
-    A record that is tested a second time begins the next repeat.
+    A record that is tested a second time begins the next repeat. `groups` are the subjects as a
+    user gave them, whose order a splitter may use; None for none.
 
-    Args:
-        cv: An object with scikit-learn's `split(X, y, groups)`, or pairs of positions.
-        y: Labels, shape (n_records,).
-        subjects: Subject of each record, shape (n_records,).
-        groups: The same as a user gave them, whose order a splitter may use; None for none.
-
-    Raises:
-        InputError: There are no folds, a subject is in both parts of a fold, or the training part
-            of a fold has one class only.
+    InputError where there are no folds, a subject is in both parts of a fold, or the training part
+    of a fold has one class only.
     """
     try:
         is_splitter = hasattr(cv, "split") and not isinstance(cv, str)
@@ -39,7 +33,7 @@ def given_splits(
     for number, (train, test) in enumerate(pairs, start=1):
         for part in (train, test):
             is_flat = part.ndim == 1 and len(part) > 0 and part.dtype.kind in "iu"
-            if not is_flat or not {*part.tolist()} <= {*range(len(y))} or len(part) > len({*part}):
+            if not (is_flat and {*part} <= {*range(len(y))} and len(part) == len({*part})):
                 raise InputError(
                     f"cv: expected different positions from 0 to {len(y) - 1} in both parts of "
                     f"fold {number}. Received: {excerpt(part)}"

@@ -21,8 +21,7 @@ class Metrics:
     """Scores of one set of predictions; NaN where a score is not defined.
 
     Attributes:
-        accuracy: Share of correct predictions; positive is a score above the threshold, .5 as in
-            Keras unless another was chosen.
+        accuracy: Share of correct predictions; positive is a score above the threshold.
         precision: Positive predictive value; 0 where nothing is predicted positive.
         recall: Sensitivity.
         specificity: True negative rate.
@@ -97,13 +96,9 @@ def score(y_true: Labels, y_score: Floats, threshold: float | Floats = THRESHOLD
 
 
 def mean_and_std(scores: list[Metrics]) -> tuple[Metrics, Metrics]:
-    """Return each score's mean and sample standard deviation over folds.
-
-    Folds in which a score is not defined do not count in it.
-    """
+    """Return mean and sample standard deviation of each score over the folds that define it."""
     table = np.array([astuple(fold) for fold in scores])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of a score that no fold defines
+    with warnings.catch_warnings(action="ignore"):  # of a score that no fold defines
         mean, std = np.nanmean(table, axis=0), np.nanstd(table, axis=0, ddof=1)
     return Metrics(*mean.tolist()), Metrics(*std.tolist())
 
@@ -120,9 +115,7 @@ def bootstrap_intervals(
 ) -> dict[str, Interval]:
     """Return percentile bootstrap intervals of every score in `NAMES`, resampling subjects.
 
-    A subject's predictions, from several records or repetitions, stay together. Resamples in
-    which a score is not defined do not count in it. Source: Efron and Tibshirani, An Introduction
-    to the Bootstrap (1993), chapter 13.
+    Resamples in which a score is not defined do not count in it.
 
     Args:
         y_true: Labels, shape (n,).
@@ -156,10 +149,7 @@ def bootstrap_intervals(
 
 
 def resampled(subjects: npt.NDArray[np.str_], resamples: int, seed: int) -> Iterator[Floats]:
-    """Yield how often each record counts in resamples of subjects, shape (n_resamples, n).
-
-    They come in blocks, so that large cohorts fit into memory.
-    """
+    """Yield how often each record counts in resamples of subjects, in blocks (n_resamples, n)."""
     distinct, member = np.unique(subjects, return_inverse=True)
     generator = np.random.default_rng(seed)
     shares = np.full(len(distinct), 1 / len(distinct))
@@ -173,11 +163,7 @@ def resampled(subjects: npt.NDArray[np.str_], resamples: int, seed: int) -> Iter
 def weighted_scores(
     y_true: Labels, y_score: Floats, weights: Floats, threshold: float | Floats = THRESHOLD
 ) -> list[Floats]:
-    """Score predictions under several weightings at once, shape (n_weightings, n).
-
-    Returns:
-        One array of shape (n_weightings,) for each name in `NAMES`, in that order.
-    """
+    """Return each score in `NAMES`, shape (n_weightings,), under weights of (n_weightings, n)."""
     positive = weights * y_true
     negative = weights - positive
     predicted = y_score > threshold
@@ -199,7 +185,7 @@ def weighted_scores(
         "roc_auc": roc_auc,
         "recall_at_90": _sensitivity(*at_thresholds),
         "brier": _ratio(weights @ (y_score - y_true) ** 2, total),
-        "loss": _ratio(weights @ _losses(y_true, y_score), total),
+        "loss": _ratio(weights @ cross_entropies(y_true, y_score), total),
     }
     return [scores[name] for name in NAMES]
 
@@ -207,36 +193,21 @@ def weighted_scores(
 def ranking_scores(
     positive: Floats, weights: Floats, y_score: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Return `ap`, `roc_auc` and `recall_at_90` of weightings, shape (n_weightings, n).
-
-    `positive` is the weight of positives, 0 for negatives, which may differ between weightings.
-    """
+    """Return `ap`, `roc_auc` and `recall_at_90`; `positive` has the weights of positives, or 0."""
     at_thresholds = _cumulated(positive, weights - positive, y_score)
     return *_ranking(*at_thresholds), _sensitivity(*at_thresholds)
 
 
-def chosen_threshold(y_true: Labels, y_score: Floats, specificity: float = SPECIFICITY) -> float:
-    """Return the lowest threshold that calls enough of the negatives negative.
-
-    It is the first score of a negative, in ascending order, at or below which the share of
-    negatives is `specificity` or more; -inf for 0, NaN where there are no negatives. On the
-    records that it is chosen by, a score at it is too good.
-    """
-    ascending = np.sort(y_score[y_true == 0])
-    if not ascending.size:
+def chosen_threshold(y_true: Labels, y_score: Floats) -> float:
+    """Return the lowest threshold with a specificity of `SPECIFICITY`; NaN without negatives."""
+    negative = y_score[y_true == 0]
+    if not negative.size:
         return np.nan
-    # of the shares 0/n, 1/n ... n/n themselves: a product such as .7 * 10 is a little too much
-    shares = np.arange(len(ascending) + 1) / len(ascending)
-    needed = int(np.searchsorted(shares, specificity))
-    return float(ascending[needed - 1]) if needed else -np.inf
+    return float(np.quantile(negative, SPECIFICITY, method="inverted_cdf"))
 
 
-def binary_cross_entropy(y_true: Labels, y_score: Floats) -> float:
-    """Return the mean binary cross-entropy in nats, as Keras has it."""
-    return float(_losses(y_true, y_score).mean())
-
-
-def _losses(y_true: Labels, y_score: Floats) -> Floats:
+def cross_entropies(y_true: Labels, y_score: Floats) -> Floats:
+    """Return the binary cross-entropy of each score in nats, clipped as in Keras."""
     clipped = np.clip(y_score, EPSILON, 1 - EPSILON)
     return -np.where(y_true == 1, np.log(clipped), np.log1p(-clipped))
 

@@ -14,17 +14,13 @@ _ORDERS = 2000
 def expected_at_random(y_true: Labels) -> dict[str, float]:
     """Return the expectations of `ap`, `roc_auc` and `recall_at_90` over all orders of records.
 
-    With p positives among n, the record at rank i is positive with probability p / n, and the
-    i - 1 before it then hold (i - 1) (p - 1) / (n - 1) positives. The average precision is the mean
-    over the positives of the precision at their ranks, so that its expectation is
+    With p positives among n, and H = 1 + 1/2 + ... + 1/n, `ap` is
 
-        1/n sum_i (1 + (i - 1) (p - 1) / (n - 1)) / i = (H + (n - H) (p - 1) / (n - 1)) / n
+        (H + (n - H) (p - 1) / (n - 1)) / n
 
-    with H = 1 + 1/2 + ... + 1/n (Bestgen, Exact Expected Average Precision of the Random Baseline
-    for System Evaluation, Prague Bulletin of Mathematical Linguistics 103, 2015). It is above the
-    prevalence p / n, the more so the fewer records there are. A positive falls into each of the
-    gaps between the negatives with the same probability: with k negatives allowed in front,
-    recall_at_90 is (k + 1) / (negatives + 1). NaN with one class only.
+    Bestgen, Exact Expected Average Precision of the Random Baseline for System Evaluation, Prague
+    Bulletin of Mathematical Linguistics 103, 2015. With k negatives allowed in front, recall_at_90
+    is (k + 1) / (negatives + 1). NaN with one class only.
 
     >>> import numpy as np
     >>> round(expected_at_random(np.array([1] * 15 + [0] * 13))["ap"], 3)
@@ -47,14 +43,8 @@ def intervals_at_random(
 ) -> dict[str, Interval]:
     """Return the same of predictions of several folds, with the middle 95 % of random orders.
 
-    A record has one random score in all its predictions: models of different repeats agree, and as
-    many independent scores would make the interval too narrow. The ends are of 2000 orders; the
-    expectation is exact where every record has as many predictions, else their mean.
-
-    Args:
-        y_true: Labels, shape (n,).
-        records: Record of each prediction, shape (n,).
-        seed: Of the orders.
+    A record has one random score in all its predictions, since models of different repeats agree.
+    The ends are of 2000 orders. `y_true` and `records` have the shape (n_predictions,).
     """
     _, first, counts = np.unique(records, return_index=True, return_counts=True)
     y, n = y_true[first], len(first)

@@ -1,7 +1,6 @@
 """Splits: which records of a fold train, which stop the training, which are scored."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -36,16 +35,16 @@ class Protocol:
     epoch: Epoch = "last"
 
     @cached_property
-    def leaks(self) -> tuple[str, ...]:
-        """How test records decide what they are scored by; none where it is honest."""
-        carried = ("carried weights",) if self.weights == "carried" else ()
-        best = ("best epoch on the test fold",) if self.epoch == "best_on_scored" else ()
-        return carried + best
-
-    @property
     def leakage(self) -> str:
-        """The same as a phrase, empty where it is honest."""
-        return ", ".join(self.leaks)
+        """How test records decide what they are scored by; empty where it is honest."""
+        carried = ["carried weights"] if self.weights == "carried" else []
+        best = ["best epoch on the test fold"] if self.epoch == "best_on_scored" else []
+        return ", ".join(carried + best)
+
+    @cached_property
+    def leaks(self) -> bool:
+        """Whether test records decide what they are scored by."""
+        return bool(self.leakage)
 
     @property
     def name(self) -> str:
@@ -64,23 +63,20 @@ class CvSettings:
     Attributes:
         scheme: `kfold` (shuffled), `stratified` (k folds with equal prevalence), `holdout` (one
             split), or `external` (one: all records of another source are scored).
-        folds: Number of folds; not used by `holdout` and `external`.
+        folds: Number of folds, of `kfold` and `stratified`.
         repeats: How often the whole scheme is repeated, each time with the next random state.
         random_state: Seed of the splits, apart from the seed of the models.
-        test_size: Share of subjects that `holdout` scores; not used by the others.
-        validation: Share of the training subjects set aside to stop the training early and
-            to draw its validation curve; 0 for none. They are never scored.
+        test_size: Share of subjects that `holdout` scores.
+        validation: Share of the training subjects that stop the training early; never scored.
         weights: See `Protocol`.
         epoch: As `weights`.
         allow_leakage: Train under a protocol that leaks; its result never has a rank.
         permutations: Shuffles of the labels that a result is tested against; 0 for no test.
-        threshold: Above which a score is predicted positive: `fixed`, .5; or `specificity_90`, in
-            each fold the lowest that keeps 90 % of the negatives negative among records of its
-            training part that the model has not learned from, see `lvh.validation.thresholds`.
-        recalibrate: Of `external`: `large` judges also the scores that are recalibrated in the
-            large, by the labels of the test records; the result of the run is not changed.
-        refits: Of `external`: resamples of the training subjects, each with a new model, so that
-            intervals contain the training sample; 0 resamples only the test subjects.
+        threshold: Above which a score is predicted positive: `fixed`, .5; or `specificity_90`,
+            chosen in each fold by `lvh.validation.thresholds`.
+        recalibrate: Of `external`: `large` judges also scores recalibrated in the large.
+        refits: Of `external`: resamples of the training subjects, each with a new model; 0
+            resamples only the test subjects.
     """
 
     scheme: Literal["kfold", "stratified", "holdout", "external"] = "kfold"
@@ -124,16 +120,14 @@ class Split:
 def splits(
     y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], settings: CvSettings
 ) -> tuple[Split, ...]:
-    """Split records into folds by subject.
+    """Split records into folds by subject, with scikit-learn's splitters.
 
-    Subjects, in the order of their first record, are what is split; with one record each
-    this is scikit-learn's own split of the records. A subject counts as positive if any of
-    its records is.
+    A subject counts as positive if any of its records is.
 
     Args:
         y: Labels, shape (n_records,).
         subjects: Subject of each record, shape (n_records,).
-        settings: See `CvSettings`.
+        settings: Scheme, folds and shares.
 
     Raises:
         InputError: Too few subjects or classes, or a share that leaves none to train on.
@@ -172,30 +166,22 @@ def splits(
 def external_split(
     y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], n_own: int, settings: CvSettings
 ) -> Split:
-    """Learn from the first `n_own` records and score the others, which are of another source.
+    """Learn from the first `n_own` records, and score the others, of another source.
 
-    Raises:
-        InputError: One class only, in either part.
+    InputError where either part has one class only.
     """
-    if not 0 < n_own < len(y):
-        raise InputError(
-            "external: expected usable records of both sources. Received: "
-            f"{n_own} that are learned from and {len(y) - n_own} that are scored"
-        )
+    check_both_classes("data: expected both classes", y[:n_own])
+    check_both_classes("external: expected both classes", y[n_own:])
     own, scored = np.arange(n_own), np.arange(n_own, len(y))
     subject_of, positive = by_subject(y[own], subjects[own])
     parts = _set_aside(np.arange(len(positive)), settings, settings.random_state)
     train, validation = (own[np.isin(subject_of, part)] for part in parts)
     check_both_classes("data: expected both classes", y[train])
-    check_both_classes("external: expected both classes", y[scored])
     return Split(0, 0, train, validation, scored)
 
 
 def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tuple[Indices, Indices]:
-    """Return the number of each record's subject, and 1 for each with a positive record.
-
-    Subjects are numbered in the order of their first record.
-    """
+    """Number subjects by their first record: return that of each record, and who is positive."""
     _, first, member = np.unique(subjects, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))  # of a subject, by its first record
     subject_of = rank[member]
@@ -204,97 +190,67 @@ def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tupl
     return subject_of, positive
 
 
-def before(split: Split, among: Sequence[Split], protocol: Protocol) -> tuple[Split, ...]:
-    """Return the folds whose weights a fold starts from, in the order of their training."""
-    if protocol.weights == "fresh":
-        return ()
-    earlier = [other for other in among if other.repeat == split.repeat and other.fold < split.fold]
-    return tuple(sorted(earlier, key=lambda other: other.fold))
-
-
 def check_protocol(settings: CvSettings) -> None:
-    """Refuse a protocol that leaks unless it is asked for, or that has no meaning.
-
-    Raises:
-        InputError: Says what leaks and why.
-    """
-    why = {
-        "weights": "every fold but the first scores records that its model was trained on",
-        "epoch": "the test records choose the weights that score them",
-    }
-    protocol, allow = settings.protocol, "allow_leakage"
-    for field, reason in why.items():
-        value = getattr(protocol, field)
-        if value != getattr(HONEST, field) and not settings.allow_leakage:
-            raise InputError(
-                f"cv.{field}: {value} leaks, for {reason}. Expected {getattr(HONEST, field)}, or "
-                f"cv.{allow}=true for a run that is never ranked. Received: {value}, {allow}=false"
-            )
-    if protocol.leaks and settings.threshold != "fixed":
+    """Raise InputError for a protocol that leaks and is not asked for, or that has no meaning."""
+    protocol = settings.protocol
+    if not protocol.leaks:
+        return
+    field = "weights" if protocol.weights == "carried" else "epoch"
+    if not settings.allow_leakage:
         raise InputError(
-            "cv.threshold: expected fixed under a protocol that leaks, which leaves no record to "
-            f"choose another by. Received: {settings.threshold}, {protocol.leakage}"
+            f"cv.{field}: expected {getattr(HONEST, field)}, or cv.allow_leakage=true for a run "
+            f"that is never ranked. Received: {getattr(protocol, field)}, which leaks: "
+            f"{protocol.leakage}"
+        )
+    if settings.threshold != "fixed":
+        raise InputError(
+            "cv.threshold: expected fixed under a protocol that leaks. "
+            f"Received: {settings.threshold}, {protocol.leakage}"
         )
     if protocol.weights == "carried" and settings.scheme in ("holdout", "external"):
         raise InputError(
-            f"cv.weights: expected fresh with cv.scheme={settings.scheme}, whose one fold has none "
-            "before it to carry weights from. Received: carried"
+            f"cv.weights: expected fresh with cv.scheme={settings.scheme}, which has one fold. "
+            "Received: carried"
         )
     if protocol.epoch == "best_on_scored" and settings.validation > 0:
         raise InputError(
-            "cv.epoch: best_on_scored chooses by the test records, in place of validation "
-            "records: expected cv.validation=0 and train.patience=null. "
-            f"Received: cv.validation={settings.validation:g}"
+            "cv.validation: expected 0 with cv.epoch=best_on_scored. "
+            f"Received: {settings.validation:g}"
         )
-
-
-def stratified(positive: Indices, n_folds: int, state: int) -> Indices:
-    """Return the fold of each subject, of equal prevalence as scikit-learn's `StratifiedKFold`."""
-    random, folds = np.random.RandomState(state), np.empty(len(positive), np.int64)
-    first = positive == positive[0]
-    turns = np.arange(len(positive)) % n_folds
-    for own, some in zip((first, ~first), np.split(turns, [first.sum()]), strict=True):
-        folds[own] = random.permutation(np.sort(some))
-    return folds
 
 
 def _subject_splits(
     positive: Indices, settings: CvSettings, state: int
-) -> Iterator[tuple[Indices, Indices]]:
-    """Yield the subjects that train and those that are scored.
+) -> Iterable[tuple[Indices, Indices]]:
+    """Yield the subjects that train and those that are scored."""
+    from sklearn.model_selection import KFold, StratifiedKFold
 
-    All draws are scikit-learn's to the record (there is a test), without the second that importing
-    it takes before the first step.
-    """
     if settings.scheme == "holdout":
-        yield _drawn(len(positive), settings.test_size, state, "test_size")
-        return
-    folds = stratified(positive, settings.folds, state)
-    if settings.scheme == "kfold":
-        order = np.random.RandomState(state).permutation(len(positive))
-        for fold, part in enumerate(np.array_split(order, settings.folds)):
-            folds[part] = fold
-    for fold in range(settings.folds):
-        yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        return [_drawn(positive, settings.test_size, state, "test_size")]
+    splitter = KFold if settings.scheme == "kfold" else StratifiedKFold
+    folds = splitter(settings.folds, shuffle=True, random_state=state)
+    return folds.split(positive, positive)  # type: ignore[no-any-return]
 
 
 def _set_aside(learned: Indices, settings: CvSettings, state: int) -> tuple[Indices, Indices]:
     if settings.validation == 0:
         return learned, learned[:0]
-    train, validation = _drawn(len(learned), settings.validation, state, "validation")
+    train, validation = _drawn(learned, settings.validation, state, "validation")
     return learned[np.sort(train)], learned[np.sort(validation)]
 
 
-def _drawn(n: int, share: float, state: int, field: str) -> tuple[Indices, Indices]:
-    """Draw a share of n subjects as `ShuffleSplit` does; return the others, and those drawn."""
-    if math.ceil(share * n) >= n:
+def _drawn(subjects: Indices, share: float, state: int, field: str) -> tuple[Indices, Indices]:
+    """Draw a share of subjects; return the positions of the others, and of those drawn."""
+    from sklearn.model_selection import ShuffleSplit
+
+    try:
+        others, drawn = next(ShuffleSplit(1, test_size=share, random_state=state).split(subjects))
+    except ValueError:
         raise InputError(
             f"cv.{field}: expected a share that leaves subjects to train on. "
-            f"Received: {share:g} of {n} subjects"
-        )
-    order = np.random.RandomState(state).permutation(n)
-    n_drawn = math.ceil(share * n)
-    return order[n_drawn:], order[:n_drawn]
+            f"Received: {share:g} of {len(subjects)} subjects"
+        ) from None
+    return others, drawn
 
 
 def _check_enough(y: npt.NDArray[np.int64], positive: Indices, settings: CvSettings) -> None:
@@ -302,17 +258,13 @@ def _check_enough(y: npt.NDArray[np.int64], positive: Indices, settings: CvSetti
     if settings.scheme == "holdout":
         return
     n_positive = int(positive.sum())
-    counts = {
-        "subjects": len(positive),
-        "positive subjects": n_positive,
-        "negative subjects": len(positive) - n_positive,
-    }
-    for what, count in counts.items():
-        if count < settings.folds:
-            raise InputError(
-                f"cv.folds: expected at most the number of {what}. "
-                f"Received: {settings.folds} folds, {count} {what}"
-            )
+    counts = {"positive": n_positive, "negative": len(positive) - n_positive}
+    what = min(counts, key=lambda name: counts[name])
+    if counts[what] < settings.folds:
+        raise InputError(
+            f"cv.folds: expected at most the number of {what} subjects. "
+            f"Received: {settings.folds} folds, {counts[what]} {what} subjects"
+        )
 
 
 def check_both_classes(expected: str, y: npt.NDArray[np.int64], remedy: str = "") -> None:

@@ -21,23 +21,16 @@ def held_out(split: Split, y: Indices, subjects: Subjects) -> tuple[Split, ...]:
     """Cut the training part of a fold into what is learned from and what chooses a threshold.
 
     Where validation records are set aside these are scored, by the fold's own model; else five
-    stratified folds by subject are, each by a model of the other four. They are the same for every
-    model and seed.
+    stratified folds by subject are, each by a model of the other four. `y` and `subjects` are of
+    all records, shape (n_records,).
 
-    Args:
-        split: The fold; its test records have no part in any that are returned.
-        y: Labels, shape (n_all_records,).
-        subjects: Subject of each record, shape (n_all_records,).
-
-    Raises:
-        InputError: Too few records of either class to choose by.
+    InputError where there are too few records of either class to choose by.
     """
     if len(split.validation):
         if y[split.validation].all():
             raise InputError(
                 "cv.threshold: expected a negative among the validation records of each fold. "
-                f"Received: {len(split.validation)} records in fold {split.fold + 1}, all "
-                "positive. More cv.validation sets more aside"
+                f"Received: {len(split.validation)} positive ones in fold {split.fold + 1}"
             )
         return (replace(split, test=split.validation),)
     state = int(np.random.SeedSequence([split.repeat, split.fold]).generate_state(1)[0])
@@ -55,12 +48,6 @@ def held_out(split: Split, y: Indices, subjects: Subjects) -> tuple[Split, ...]:
 
 
 def choose(parts: Sequence[Split], y: Indices, y_scores: Sequence[Floats]) -> float:
-    """Return the threshold with a specificity of 90 % on the held-out records together.
-
-    Args:
-        parts: From `held_out`.
-        y: Labels, shape (n_all_records,).
-        y_scores: Of what each of them scores.
-    """
+    """Return the threshold with a specificity of 90 % on what the parts of `held_out` score."""
     test = np.concatenate([part.test for part in parts])
     return chosen_threshold(y[test], np.concatenate(y_scores))

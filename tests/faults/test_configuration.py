@@ -38,7 +38,7 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "train.augment.noise=0.1": ["train.augment: changes signals", "model=dnn"],
     "train.patience=5": ["train.patience", "cv.validation"],
     "kernel=250 stride=5": ["kernel and stride", "model=dnn has no convolution"],
-    "cv.weights=carried": ["cv.weights: carried leaks", "cv.allow_leakage=true"],
+    "cv.weights=carried": ["cv.weights: expected fresh", "cv.allow_leakage=true"],
     f"{LEAKING} cv.threshold=specificity_90": ["cv.threshold: expected fixed", "carried weights"],
     "'search.objectives=[ap,speed]'": ["search.objectives", "'speed'", "seconds"],
     "cv=external": ["cv and external", "external=none"],
