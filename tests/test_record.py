@@ -110,6 +110,33 @@ def test_several_samples_a_frame_and_the_layout_of_physionet_challenges(tmp_path
     np.testing.assert_array_equal(record.read(path).signals, framed.signals)
 
 
+@given(
+    lengths=st.lists(st.integers(8, 30), min_size=1, max_size=4),
+    start=st.integers(0, 7),
+    n_samples=st.integers(4, 40),
+)
+@examples(max_examples=25, suppress_health_check=list(HealthCheck))
+def test_segments_are_joined_as_the_wfdb_package_does(tmp_path, lengths, start, n_samples):
+    lines, header = [], tmp_path / "m.hea"
+    for number, length in enumerate(lengths):
+        lines.append(f"s{number} {length}\n")
+        write(tmp_path, drawn(number, length, [16] * 12), ["16"] * 12, [f"s{number}.dat"] * 12)
+        text = (tmp_path / "r.hea").read_text()
+        (tmp_path / f"s{number}.hea").write_text(text.replace("r 12", f"s{number} 12"))
+    header.write_text("".join([f"m/{len(lengths)} 12 500 {sum(lengths)}\n", *lines]))
+    with warnings.catch_warnings(action="ignore"):
+        expected = oracle.rdrecord(str(tmp_path / "m")).p_signal[:, ::-1].astype(np.float32)
+    np.testing.assert_array_equal(record.read(header).signals[0], expected)
+    options = ReadOptions(start=start / 500, seconds=n_samples / 500)
+    part = record.read(header, options=options).signals[0]
+    np.testing.assert_array_equal(part, expected[start : start + n_samples])
+    for more, said in (("~ 7", "--start and --seconds choose another"), ("m 7", "segment m")):
+        text = f"m/{len(lengths) + 1} 12 500 {sum(lengths) + 7}\n"
+        header.write_text("".join([text, *lines, more]))
+        with pytest.raises(InputError, match=said):
+            record.read(header)
+
+
 @given(skew=st.integers(1, 9), n_samples=st.integers(20, 40))
 @examples(max_examples=9, suppress_health_check=list(HealthCheck))
 def test_a_late_signal_is_aligned(tmp_path, skew, n_samples):
@@ -154,10 +181,10 @@ def test_rates_and_parts_of_long_records(cohort, tmp_path):
         (lambda path: change_header(path, r"1000\.0", "0"), "a gain above 0"),
         (lambda path: change_header(path, r"/mV", "/mmHg"), "the unit mV, uV or V"),
         (lambda path: change_header(path, "r 12 500 ", "r 12 0 "), "sampling frequency"),
-        (lambda path: change_header(path, "r 12 500 .*\n", "r 12\n"), "a record of one segment"),
+        (lambda path: change_header(path, "r 12 500 .*\n", "r 12\n"), "--fs says it|WFDB record"),
         (lambda path: change_header(path, r" \d+ 0 V6", " 1 0 V6"), "lead 'V6': expected checksum"),
         (lambda path: change_header(path, r"r\.dat", "../r.dat"), "same folder"),
-        (lambda path: change_header(path, r"r 12", "r/2 12"), "a record of one segment"),
+        (lambda path: change_header(path, r"r 12", "r/2 12"), "a line for each signal"),
     ],
 )
 def test_what_the_wfdb_package_takes_silently_is_refused(cohort, tmp_path, storage, fault, message):

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
-from record_files import ANNOTATION_CODES, words_to_bytes
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from record_files import ANNOTATION_CODES, annotation_words, words_to_bytes
 from record_files import wfdb as oracle
 
 from lvh.data.cohort import LEADS
@@ -56,6 +59,20 @@ def test_a_generated_record_in_every_spelling(data_set):
     others[1] = " ".join(checksum)
     path.write_text("# first\r\n\r\n" + "\r\n\r\n".join([first, *others]))
     assert_same_signals(data_set, "1")
+
+
+WAVES = st.tuples(st.sampled_from("()Npt"), st.sampled_from([0, 3, 1022, 1023, 1024, 99_999]))
+
+
+@given(waves=st.lists(WAVES, min_size=1, max_size=40))
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_delineation_is_read_as_it_was_written(tmp_path, waves):
+    symbols, steps = zip(*waves, strict=True)
+    path, samples = tmp_path / "1.v2", np.cumsum(steps)
+    path.write_bytes(words_to_bytes(annotation_words(symbols, samples)))
+    found = wfdb.read_annotations(path, tmp_path, 40 * 100_000)
+    assert found[0].tobytes().decode() == "".join(symbols)
+    assert found[1].tolist() == samples.tolist()
 
 
 def coded(symbol, step):

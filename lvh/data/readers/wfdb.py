@@ -5,6 +5,7 @@ Source: WFDB Applications Guide, header(5), signal(5), annot(5).
 """
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,10 +27,11 @@ _MAX_FS = 100_000  # Hz
 # of bounded length, so that no line takes long to refuse; float would take 5_00 and nan
 _NUMBER = r"(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:e[+-]?[0-9]{1,2})?"
 _RECORD_LINE = re.compile(
-    rf"(?P<name>[^/ ]+) (?P<signals>[0-9]{{1,3}}) (?P<fs>{_NUMBER})(?:/\S+)?"
-    r" (?P<samples>[1-9][0-9]{,15})(?: .*)?",
+    r"(?P<name>[^/ ]+)(?:/(?P<segments>[0-9]{1,5}))? (?P<signals>[0-9]{1,3})"
+    rf"(?: (?P<fs>{_NUMBER})(?:/\S+)?(?: (?P<samples>[1-9][0-9]{{,15}})(?: .*)?)?)?",
     re.IGNORECASE,
 )
+_SEGMENT_LINE = re.compile(r"(~|[A-Z0-9_-]{1,200}) ([0-9]{1,15})", re.IGNORECASE | re.ASCII)
 _SIGNAL_LINE = re.compile(
     r"(?P<file>~?[A-Z0-9_-]{1,200}(?:\.[A-Z0-9_]{1,20})?)"
     r" (?P<storage>[0-9]+(?:x(?P<rate>[1-9][0-9]?))?(?::(?P<skew>[0-9]{1,4}))?(?:\+[0-9]+)?)"
@@ -70,10 +72,11 @@ class Header:
 
     path: Path
     name: str
-    fs: float  # Hz
-    n_samples: int
+    fs: float  # Hz; NaN where it is not there
+    n_samples: int  # 0 where it is not there
     signals: tuple[SignalLine, ...]
     comments: tuple[str, ...]
+    segments: tuple[tuple[str, int], ...] = ()  # name, samples; `~` is a gap
 
 
 def read_header(path: Path, root: Path) -> Header:
@@ -86,18 +89,26 @@ def read_header(path: Path, root: Path) -> Header:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     first, *others = [" ".join(line.split()) for line in lines if line[0] != "#"] or [""]
     match = _matched(path, _RECORD_LINE, first)
-    if not 0 < int(match["signals"]) == len(others):
+    n_samples, rows, signals = int(match["samples"] or 0), [], []
+    if match["segments"]:
+        rows = [_matched(path, _SEGMENT_LINE, line) for line in others]
+    else:
+        signals = [_signal(_matched(path, _SIGNAL_LINE, line)) for line in others]
+    segments = tuple((row[1], int(row[2])) for row in rows)
+    has_all = sum(length for _, length in segments) == n_samples or not segments
+    if not (0 < int(match["segments"] or match["signals"]) == len(others) and has_all):
         raise InputError(
-            f"{path}: expected a line for each signal, {excerpt(first)}. "
-            f"Received: {len(others)} lines"
+            f"{path}: expected a line for each signal, or for each segment with its part of all "
+            f"samples, {excerpt(first)}. Received: {len(others)} lines, {excerpt(segments)}"
         )
     return Header(
         path=path,
         name=match["name"],
-        fs=float(match["fs"]),
-        n_samples=int(match["samples"]),
-        signals=tuple(_signal(_matched(path, _SIGNAL_LINE, line)) for line in others),
+        fs=float(match["fs"]) if match["fs"] else math.nan,
+        n_samples=n_samples,
+        signals=tuple(signals),
         comments=tuple(line[1:].strip() for line in lines if line[0] == "#"),
+        segments=segments,
     )
 
 
@@ -105,9 +116,10 @@ def _matched(path: Path, pattern: re.Pattern[str], line: str) -> re.Match[str]:
     match = pattern.fullmatch(line)
     if match is None:
         raise InputError(
-            f"{path}: expected a record of one segment, `name signals fs samples`, then a line for "
-            "each signal, `file format gain(baseline)/unit resolution zero first checksum block "
-            f"lead`: a file in the same folder, a gain above 0. Received: {excerpt(line)}"
+            f"{path}: expected `name signals fs samples`, then a line for each signal, `file "
+            "format gain(baseline)/unit resolution zero first checksum block lead`: a file in the "
+            "same folder, a gain above 0; or `name/segments ...`, then lines `name samples`. "
+            f"Received: {excerpt(line)}"
         )
     return match
 
@@ -147,7 +159,7 @@ def read_record(path: Path, root: Path) -> tuple[Header, npt.NDArray[np.int16]]:
     names = [signal.name.lower() for signal in header.signals]
     storage = {(signal.file, signal.storage, signal.unit) for signal in header.signals}
     n_bytes = 2 * header.n_samples * len(LEADS)
-    has_size = 0 < header.fs <= _MAX_FS and n_bytes <= _MAX_SIGNAL_BYTES
+    has_size = 0 < header.fs <= _MAX_FS and 0 < n_bytes <= _MAX_SIGNAL_BYTES
     is_usual = sorted(names) == sorted(LEADS) and [one[1:] for one in storage] == [("16", "mV")]
     if not (has_size and is_usual and header.name == path.stem):  # a copy is a subject twice
         raise InputError(
@@ -218,17 +230,14 @@ def read(path: Path, options: ReadOptions) -> Recording:
             "suffix is .csv, .parquet, .npy, .npz, .edf, .bdf, .dcm or .xml. Received: no header"
         )
     header = read_header(header_path, path.parent)
-    start, stop = round(options.start * header.fs), header.n_samples
-    stop -= max(signal.skew for signal in header.signals)  # by which the last one is late
-    if options.seconds is not None:
-        stop = min(start + round(options.seconds * header.fs), stop)
-    n_values = (stop - start) * sum(signal.rate for signal in header.signals)
+    start, stop, n_values = _part(header, options)
     if not 0 < n_values <= _MAX_VALUES:
         raise InputError(
             f"{header.path}: expected 1 to {_MAX_VALUES} samples of all signals. --start and "
             f"--seconds choose a part. Received: {n_values}"
         )
-    signals = _signals(header, start, stop)
+    read_part = _joined if header.segments else _signals
+    signals = read_part(header, start, stop)
     age, male = _age_and_sex(header.comments)
     files, waves = [base.with_name(f"{base.name}.{lead}") for lead in LEADS], None
     if not options.is_part and all(file.is_file() for file in files):
@@ -236,6 +245,50 @@ def read(path: Path, options: ReadOptions) -> Recording:
         leads = [read_annotations(file, base.parent, length) for file in files]
         waves = Delineation.from_leads(leads)
     return Recording(signals, age, male, waves, is_part=True)
+
+
+def _part(header: Header, options: ReadOptions) -> tuple[int, int, int]:
+    """Return first and last sample to read, and the number of values; -1 is an unknown end."""
+    fs = options.fs or 1.0 if math.isnan(header.fs) else header.fs
+    start, stop = round(options.start * fs), header.n_samples or 2**63
+    stop -= max((signal.skew for signal in header.signals), default=0)  # the last one is late
+    if options.seconds is not None:
+        stop = min(start + round(options.seconds * fs), stop)
+    elif not header.n_samples:
+        files = {header.path.with_name(signal.file) for signal in header.signals}
+        return start, -1, sum(file.stat().st_size for file in files if file.is_file())
+    n_signals = sum(signal.rate for signal in header.signals) or len(LEADS)
+    return start, stop, (stop - start) * n_signals
+
+
+def _joined(header: Header, start: int, stop: int) -> list[Signal]:
+    """Read a part of a record of several segments, which must have the same signals."""
+    parts, begin = [], 0
+    for name, n_samples in header.segments:
+        first, last = max(start - begin, 0), min(stop - begin, n_samples)
+        begin += n_samples
+        if first >= last:  # outside of the part, or a layout, which has no samples
+            continue
+        path = header.path.with_name(f"{name}.hea")
+        segment = None if name == "~" else read_header(path, path.parent)
+        kind = segment and (segment.fs, segment.n_samples, segment.segments)
+        if segment is None or kind != (header.fs, n_samples, ()):
+            raise InputError(
+                f"{header.path}: expected {n_samples} samples at {header.fs} Hz in each segment; "
+                "--start and --seconds choose another part. "
+                f"Received: segment {name}, {kind or 'a gap'}"
+            )
+        parts.append(_signals(segment, first, last))
+    kinds = {tuple((one.name, one.unit, one.fs) for one in part) for part in parts}
+    if len(kinds) != 1:
+        raise InputError(
+            f"{header.path}: expected segments with the same signals; --start and --seconds choose "
+            f"one of them. Received: {len(kinds)} kinds of segments"
+        )
+    return [
+        replace(of_one[0], values=np.concatenate([one.values for one in of_one]))
+        for of_one in zip(*parts, strict=True)
+    ]
 
 
 def _signals(header: Header, start: int, stop: int) -> list[Signal]:
@@ -248,11 +301,11 @@ def _signals(header: Header, start: int, stop: int) -> list[Signal]:
     record = rdrecord(
         str(header.path.with_suffix("")),
         sampfrom=start,
-        sampto=stop,
+        sampto=None if stop == -1 else stop,
         physical=False,
         smooth_frames=False,
     )
-    if (start, stop) == (0, header.n_samples):
+    if start == 0 and stop in (header.n_samples, -1):
         check_sums(header, record.e_d_signal)
     lines, physical, signals = header.signals, record.dac(expanded=True), []
     if _is_ludb(header):
@@ -260,7 +313,8 @@ def _signals(header: Header, start: int, stop: int) -> list[Signal]:
     for line, digital, own in zip(lines, record.e_d_signal, physical, strict=True):
         values = (digital - line.baseline) / line.gain
         values[np.isnan(own)] = np.nan  # invalid samples
-        signals.append(Signal(line.name, values, line.unit, header.fs * line.rate))
+        fs = None if math.isnan(header.fs) else header.fs * line.rate
+        signals.append(Signal(line.name, values, line.unit, fs))
     return signals
 
 
