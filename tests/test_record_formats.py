@@ -121,6 +121,8 @@ def test_any_damaged_file_is_refused_in_one_line_or_read(small, tmp_path, data):
 
 
 def test_what_cannot_be_read_says_what_to_do(small, tmp_path, monkeypatch):
+    (tmp_path / "r.scp").write_bytes(b"x")
+    assert "save2gdf" in refusal(tmp_path / "r.scp")
     path = write(tmp_path / "r.dcm", small)
     monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
     with pytest.raises(EnvironmentFault, match=r"pydicom.* pip install 'lvh\[ecg\]'"):
@@ -146,6 +148,10 @@ def quoted(text: str) -> str:
 
 DIALECTS = {
     "utf-16": lambda text: text.encode("utf-16"),
+    "unmarked": lambda text: text.encode("utf-16-le"),
+    "big-endian": lambda text: text.encode("utf-16-be"),
+    "bars": lambda text: text.replace(",", "|").encode(),
+    "colons": lambda text: text.replace(",", ":").encode(),
     "decimals": lambda text: text.replace(",", ";").replace(".", ",").encode(),
     "spaces": lambda text: unmarked(text).replace(",", " ").encode(),
     "quotes": lambda text: quoted(text).encode(),
@@ -186,6 +192,17 @@ class TestTable:
         assert read(tmp_path / "r.csv", fs=None if is_known else fs).fs == fs
         if not is_known:
             assert "--fs says" in refusal(tmp_path / "r.csv")
+
+    def test_columns_without_names_are_read_by_those_of_the_user(self, small, tmp_path):
+        path = tmp_path / "r.csv"
+        for leads in (LEADS, ("v1", "v5")):
+            mv = small[:, [LEADS.index(lead) for lead in leads]]
+            path.write_text(table(mv, names=leads).partition("\n")[2])
+            given = {"fs": 500.0, "unit": "mV", "leads": leads}
+            one = record.read(path, leads=leads, options=ReadOptions(**given))
+            np.testing.assert_allclose(one.signals[0], mv, atol=6e-5)
+            with pytest.raises(InputError, match="expected a row of names"):
+                record.read(path, leads=leads, options=ReadOptions(**given | {"leads": ("v1",)}))
 
     def test_unit_and_times_must_be_known_and_even(self, small, tmp_path):
         path = tmp_path / "r.csv"

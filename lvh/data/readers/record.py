@@ -82,10 +82,14 @@ def read(
         male=[bool(known_male)],
         leads=leads,
     )
+    notes = _notes(recording) if leads == LEADS else []
+    for name, mine, own in (("age", age, recording.age), ("sex", male, recording.male)):
+        if mine not in (None, own) and own is not None and own == own:  # NaN is unknown
+            notes.append(f"--{name} replaces that of the file")
     own_waves = recording.delineation if leads == LEADS and not options.is_part else None
     cohort = replace(
         cohort,
-        note="; ".join(_notes(recording) if leads == LEADS else []),
+        note="; ".join(notes),
         unit="other" if options.unit == "other" else "mV",
         delineation=own_waves or cohort.delineation,
     )
@@ -138,6 +142,11 @@ def _recording(path: Path, options: ReadOptions) -> Recording:
     """Read a file; any error of its library becomes one line."""
     suffix = path.suffix.lower()
     reader = _READERS.get(suffix)
+    if suffix == ".scp":
+        raise InputError(
+            f"{path}: expected another format than SCP-ECG. BioSig converts it to EDF: "
+            "save2gdf -f=EDF FILE.scp FILE.edf"
+        )
     try:
         with warnings.catch_warnings(action="ignore"):
             if reader is None:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 _HEADER_LINES, _HEADER_LENGTH = 64, 8192  # in which the names are looked for, after a preamble
 _FEWEST_LEADS = 8
-_SEPARATORS = (",", ";", "\t", " ")
+_SEPARATORS = (",", ";", "\t", "|", ":", " ")
 _NAME_AND_UNIT = re.compile(r"([^()\[\]]*)[(\[]([^()\[\]]*)[)\]]")  # linear: no two ways to match
 _NAME_THEN_UNIT = re.compile(r"(.*)[ _/]([mu\xb5\u03bc]?V)", re.IGNORECASE)
-_NUMBER = re.compile(r"[+-]?[0-9.]+(?:e[+-]?[0-9]+)?", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?[0-9.,]+(?:e[+-]?[0-9]+)?", re.IGNORECASE)
 _TIME = re.compile(r"(?:elapsed[ _])?(?:time|t|seconds|sec)(?:[ _](?P<unit>\w+))?", re.IGNORECASE)
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "µs": 1e-6}
 _MAX_JITTER = 0.5  # of a step: more than rounding to ms makes, less than one lost sample
@@ -39,7 +39,8 @@ def read_table(path: Path, data: bytes, options: ReadOptions) -> Recording:
     """
     lines = _decode(data).splitlines() or [""]
     row, separator = _header(path, lines, options)
-    columns = [_name_and_unit(cell) for cell in _cells(lines[row], separator)]
+    names = options.leads if row < 0 else _cells(lines[row], separator)
+    columns = [_name_and_unit(name) for name in names]
     units = _cells(lines[row + 1], separator) if row + 1 < len(lines) else []
     if len(units) == len(columns) and not re.search(r"\d", "".join(units)):
         columns = [
@@ -76,9 +77,11 @@ def _of_columns(
 
 
 def _decode(data: bytes) -> str:
-    """Return UTF-16 by its mark, else UTF-8, else Windows-1252, as of European devices."""
+    """Return UTF-16 by its mark or zeros, else UTF-8, else Windows-1252, as of European devices."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors="replace")
+    if b"\0" in data[:2]:
+        return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le", errors="replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -86,10 +89,13 @@ def _decode(data: bytes) -> str:
 
 
 def _header(path: Path, lines: list[str], options: ReadOptions) -> tuple[int, str]:
-    """Return the row of names, that of most leads or the first, and what divides its columns."""
+    """Return the row of names, that of most leads or the first, and what divides its columns.
+
+    The row is -1 where there are no names, and the user gives one for each column.
+    """
     if options.any_name:
         n_leads, row = _FEWEST_LEADS, 0
-        separator = next((mark for mark in _SEPARATORS[:3] if mark in lines[0]), ",")
+        separator = next((mark for mark in _SEPARATORS[:4] if mark in lines[0]), ",")
     else:
         rows = [
             (sum(lead_name(_name_and_unit(cell)[0]) is not None for cell in cells), at, mark)
@@ -98,10 +104,15 @@ def _header(path: Path, lines: list[str], options: ReadOptions) -> tuple[int, st
             for cells in [_cells(line[:_HEADER_LENGTH], mark)]
         ]
         n_leads, row, separator = max(rows, key=lambda entry: entry[0])  # the first of these
-    if n_leads < _FEWEST_LEADS or all(map(_NUMBER.fullmatch, _cells(lines[row], separator))):
+    cells = _cells(lines[row], separator)
+    is_unnamed = all(map(_NUMBER.fullmatch, cells))
+    if is_unnamed and len(cells) == len(options.leads):
+        return -1, separator
+    if n_leads < _FEWEST_LEADS or is_unnamed:
         raise InputError(
-            f"{path}: expected a row of names, such as i to v6, with commas, semicolons, tabs or "
-            f"spaces between them. Received: {excerpt(lines[0][:200])}"
+            f"{path}: expected a row of names, such as i to v6, with commas, semicolons, tabs, "
+            f"spaces, | or : between them; or one of --leads for each of {len(cells)} columns. "
+            f"Received: {excerpt(lines[0][:200])}"
         )
     return row, separator
 
