@@ -161,6 +161,16 @@ def state(settings: TableSettings) -> object:
     return repr((folders, [(stat.st_mtime_ns, stat.st_size) for stat in stats]))
 
 
+def file_of(settings: TableSettings, record: str) -> Path:
+    """Return the file with the signals of a record."""
+    path, table = _table(settings)
+    columns = {role: _column(path, table, settings, role) for role in ("record", "path_column")}
+    files = columns["path_column"]
+    assert files is not None
+    file: str = files[table_file.names_of(path, columns, len(table)).index(record)]
+    return path.parent / os.path.expanduser(file)
+
+
 def _signals(
     path: Path, files: "pd.Series[str] | None", names: list[str], settings: TableSettings
 ) -> table_file.TableSignals:
