@@ -55,6 +55,7 @@ class TestLudb:
             of_ludb(ludb_root, "atrial fibrilation")
         message = str(refused.value)
         assert re.search(r"^data\.label: .*Sinus rhythm 143, LVH 108, ", message)
+        assert "did you mean Atrial fibrillation?" in message
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 from record_files import read_dat, write_signals, write_wfdb
 from record_files import wfdb as oracle
 
@@ -179,3 +182,16 @@ class TestMapped:
         assert joined.fingerprint == both.fingerprint
         chosen = np.array([4, 3, 5])
         np.testing.assert_array_equal(joined.signals[chosen].read(), both.signals[chosen])
+
+
+CELLS = st.sampled_from(["", "1", "x", '"', ";", ",", "\n", "{'LVH': 1.0}"])
+
+
+@given(cells=st.lists(CELLS, max_size=30))
+@examples(max_examples=60, suppress_health_check=list(HealthCheck))
+def test_any_malformed_table_is_refused_in_one_line(root, cells):
+    (root / TABLE).write_text(",".join(COLUMNS) + "\n" + "".join(cells))
+    with pytest.raises(InputError) as refused:
+        loaded(root)
+    assert str(refused.value).startswith(str(root / TABLE))
+    assert str(refused.value).isprintable()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Annotated
 
 import numpy as np
@@ -36,6 +37,8 @@ def find_label(
     spelled, wanted = {name.casefold(): name for name, _ in reversed(counts)}, label.casefold()
     if wanted not in {*spelled, LVH.casefold()}:
         listed = ", ".join(f"{name} {count}" for name, count in counts[:_LISTED])
+        for name in get_close_matches(wanted, spelled, n=1, cutoff=0.75):
+            listed += f" (did you mean {spelled[name]}?)"
         raise InputError(
             f"data.label: expected a label that some record has, such as {listed}{hint}. "
             f"Received: {excerpt(label)}"

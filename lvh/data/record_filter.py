@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import reduce
 from typing import Any
 
@@ -115,9 +116,8 @@ def _values(cohort: Cohort, name: str) -> Field:
     if not places:
         names = [*own, *measured, *columns]
         hint = ", which needs fiducials: delineation=found" if name in _MEASURES else ""
-        raise ValueError(
-            f"{name} is no field of {cohort.name}{hint}; it has {', '.join(names[:12])}"
-        )
+        near = ", ".join((get_close_matches(name, names) or names)[:12])
+        raise ValueError(f"{name} is no field of {cohort.name}{hint}; it has {near}")
     if len(places) > 1:
         raise ValueError(f"{name} has two meanings: give the column another name")
     import pandas as pd
