@@ -161,6 +161,10 @@ def test_rates_and_parts_of_long_records(cohort, tmp_path):
     part = record.read(path, options=ReadOptions(start=1.0, seconds=2.0))
     np.testing.assert_array_equal(part.signals, expected)
     path = write_record(tmp_path, cohort)
+    header.write_text(header.read_text().replace("500 5000", ""))  # what a header may leave out
+    part = record.read(path, options=ReadOptions(fs=500.0, start=1.0, seconds=2.0))
+    np.testing.assert_array_equal(part.signals, expected)
+    path = write_record(tmp_path, cohort)
     one, other = record.read(path), record.read(path, fs=250.0)
     assert (other.fs, other.signals.shape) == (250, (1, 2500, 12))
     assert np.corrcoef(other.signals[0, :, 1], one.signals[0, ::2, 1])[0, 1] > 0.98

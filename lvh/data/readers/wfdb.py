@@ -244,19 +244,18 @@ def read(path: Path, options: ReadOptions) -> Recording:
         length = len(signals[0].values)
         leads = [read_annotations(file, base.parent, length) for file in files]
         waves = Delineation.from_leads(leads)
-    return Recording(signals, age, male, waves, is_part=True)
+    return Recording(signals, age, male, waves, is_part=header.n_samples > 0)
 
 
 def _part(header: Header, options: ReadOptions) -> tuple[int, int, int]:
     """Return first and last sample to read, and the number of values; -1 is an unknown end."""
-    fs = options.fs or 1.0 if math.isnan(header.fs) else header.fs
-    start, stop = round(options.start * fs), header.n_samples or 2**63
-    stop -= max((signal.skew for signal in header.signals), default=0)  # the last one is late
-    if options.seconds is not None:
-        stop = min(start + round(options.seconds * fs), stop)
-    elif not header.n_samples:
+    if not header.n_samples:  # all is read, since the package takes no part of an unknown length
         files = {header.path.with_name(signal.file) for signal in header.signals}
-        return start, -1, sum(file.stat().st_size for file in files if file.is_file())
+        return 0, -1, sum(file.stat().st_size for file in files if file.is_file())
+    start, stop = round(options.start * header.fs), header.n_samples
+    stop -= max((signal.skew for signal in header.signals), default=0)  # by which the last is late
+    if options.seconds is not None:
+        stop = min(start + round(options.seconds * header.fs), stop)
     n_signals = sum(signal.rate for signal in header.signals) or len(LEADS)
     return start, stop, (stop - start) * n_signals
 
