@@ -91,14 +91,13 @@ def test_both_runs_of_the_page_on_own_data():
 @pytest.mark.parametrize("kind", ["array", "files"])
 def test_what_export_proposes_can_be_typed(kind, capsys):
     exec(blocks("python")[0], {})
-    table, signals = pd.read_csv("records.csv"), np.load("signals.npy")
     own, made = ["data.signals=signals.npy", "data.leads=[ii]"], "RECORD.csv"
     if kind == "files":
         own, made = ["data.path=files.csv"], "r{}.csv"
-        table.assign(path=[made.format(at) for at in range(120)], age=50, sex="F").to_csv(
-            "files.csv", index=False
-        )
-    for number, signal in enumerate(signals if kind == "files" else signals[:1]):
+        files = [made.format(at) for at in range(120)]
+        table = pd.read_csv("records.csv").assign(path=files, age=50, sex="F")
+        table.to_csv("files.csv", index=False)
+    for number, signal in enumerate(np.load("signals.npy")):
         pd.DataFrame({"II": signal}).to_csv(made.format(number), index=False)
     code, _, err = in_process(
         *("data=table", "data.path=records.csv", "data.fs=250", "data.label=af", *own),

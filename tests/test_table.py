@@ -203,7 +203,6 @@ class TestDamage:
             drawn_signals(8, 3),
             drawn_signals(8, 2)[:, :, 0],
             drawn_signals(8, 2) > 0,
-            drawn_signals(8, 2)[..., None],
             np.zeros((8, 0, 2)),
         ],
         ids=lambda X: f"{X.dtype}{X.shape}",
@@ -258,7 +257,6 @@ class TestDamage:
         [
             ({"leads": ["v1", "ii"]}, r"data\.leads: expected \('v1', 'ii'\), as"),
             ({"fs": [250, 250]}, "one number `fs`"),
-            ({"fs": "fast"}, "one number `fs`"),
             ({"records": list("bacdefgh")}, r"data\.signals: .* in its order"),
         ],
     )
@@ -273,7 +271,11 @@ class TestDamage:
             (tmp_path / f"{at}.csv").write_text(record_files.table(mv[at], names=["ii", "v1"]))
         rows.assign(path=[f"{at}.csv" for at in range(8)]).to_csv(tmp_path / "rows.csv")
         settings = TableSettings(path=str(tmp_path / "rows.csv"), label="af", fs=250.0)
-        assert load(settings).leads == ("ii", "v1")
+        before = load(settings)
+        assert before.leads == ("ii", "v1")
+        mv[4] += 1
+        (tmp_path / "4.csv").write_text(record_files.table(mv[4], names=["ii", "v1"]))
+        assert load(settings).fingerprint == load(settings).fingerprint != before.fingerprint
         assert load(replace(settings, leads=("V1",))).leads == ("v1",)
         (tmp_path / "3.csv").write_text(record_files.table(mv[3, :50], names=["ii", "v1"]))
         with pytest.raises(InputError, match=r"data\.seconds: .* files of \[50, 75\] samples"):
@@ -283,9 +285,6 @@ class TestDamage:
         np.testing.assert_array_equal(part.signals, mv[:, 25:50])
         (tmp_path / "3.csv").write_text(record_files.table(mv[3], names=["ii", "v2"]))
         with pytest.raises(InputError, match=r"3\.csv: expected the leads ii v1"):
-            load(settings)
-        (tmp_path / "3.csv").unlink()
-        with pytest.raises(InputError, match=r"3\.csv: expected a file"):
             load(settings)
 
 
@@ -303,19 +302,6 @@ class TestSignals:
         cohort = load(saved(X=X, unit="other"))
         np.testing.assert_array_equal(cohort.signals.read(), X)
         assert cohort.unit == "other"
-
-    def test_a_file_that_changes_is_read_again(self, rows, tmp_path):
-        for at in range(8):
-            np.save(tmp_path / f"{at}.npy", drawn_signals(1, 1, at)[0])
-        rows.assign(path=[f"{at}.npy" for at in range(8)]).to_csv(tmp_path / "rows.csv")
-        settings = TableSettings(
-            path=str(tmp_path / "rows.csv"), label="af", fs=250.0, leads=("ii",)
-        )
-        before = load(settings)
-        np.save(tmp_path / "5.npy", drawn_signals(1, 1, 99)[0])
-        after = load(settings)
-        assert load(settings).fingerprint == after.fingerprint != before.fingerprint
-        np.testing.assert_array_equal(after.signals[5:6], drawn_signals(1, 1, 99))
 
 
 class TestColumns:
