@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from sklearn.model_selection import KFold, train_test_split
+from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from lvh.errors import InputError
+from lvh.models import classifiers
 from lvh.validation.inner_splits import InnerFolds
 from lvh.validation.splits import HONEST, CvSettings, by_subject, check_protocol, splits
 
@@ -37,6 +38,18 @@ def test_folds_of_ludb_are_those_of_the_report(ludb):
         assert split.train.tolist() == train.tolist()
         assert split.test.tolist() == test.tolist()
         assert split.validation.size == 0
+
+
+@pytest.mark.parametrize(("scheme", "oracle"), [("kfold", KFold), ("stratified", StratifiedKFold)])
+@pytest.mark.parametrize(("folds", "state"), [(2, 0), (7, 123)])
+def test_single_records_are_split_as_scikit_learn_does(scheme, oracle, folds, state):
+    y = labels(30, 23)
+    settings = replace(REPORT, scheme=scheme, folds=folds, random_state=state)
+    found = splits(y, singles(53), settings)
+    expected = list(oracle(folds, shuffle=True, random_state=state).split(y, y))
+    assert [(split.repeat, split.fold) for split in found] == [(0, fold) for fold in range(folds)]
+    assert [split.train.tolist() for split in found] == [train.tolist() for train, _ in expected]
+    assert [split.test.tolist() for split in found] == [test.tolist() for _, test in expected]
 
 
 def test_repeats_and_validation_records_differ():
@@ -171,9 +184,21 @@ def test_no_subject_is_in_two_folds(rows, state):
         assert len(np.unique(y[others])) == 2
 
 
-def test_too_few_subjects_for_inner_folds_are_refused():
+def test_subjects_are_kept_together_so_that_none_is_known_again():
     subjects = np.repeat(np.arange(12).astype(str), 5)
     y = np.repeat([1] * 4 + [0] * 8, 5)
     with pytest.raises(InputError, match=r"model\.folds: .* 4 positive and 8 negative subjects"):
         next(folds(5, 0, subjects).split(None, y))
     assert len(list(folds(4, 0, subjects).split(None, y))) == 4
+    # Labels that mean nothing, and inputs that tell subjects apart: nothing can be known.
+    random = np.random.default_rng(0)
+    y = np.repeat(random.permutation(np.arange(30) % 2), 4)
+    X = np.repeat(random.normal(size=(30, 6)), 4, axis=0) + random.normal(0, 0.05, (120, 6))
+    settings = classifiers.SvmSettings("svm", 10.0, 0.3)
+
+    def sureness(subjects: np.ndarray) -> float:
+        model = classifiers.build(settings, (), 0, subjects).fit(X, y)
+        return float(np.abs(model.predict_proba(X)[:, 1] - 0.5).mean())
+
+    assert sureness(np.repeat(np.arange(30).astype(str), 4)) < 0.2
+    assert sureness(np.arange(120).astype(str)) > 0.4

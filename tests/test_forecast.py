@@ -1,7 +1,9 @@
 """How long a sweep takes, by studies that are made up: nothing is trained."""
 
+import csv
 import math
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +15,14 @@ from optuna.trial import TrialState, create_trial
 from lvh.runs.forecast import seconds_left
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
+from lvh.search.racing import is_out, usual_shares
 from lvh.search.space import Choice, Space
 from lvh.search.storage import OWNER
 from lvh.search.study import OUTCOME
 
 N_FOLDS, EPOCHS = 7, 100
 ENDED = datetime(2026, 1, 1)
+BUDGETS = Path(__file__).parents[1] / "experiments" / "joint_kernel_stride" / "budgets.csv"
 SECONDS = st.floats(0.5, 1e4)
 
 
@@ -105,3 +109,40 @@ def test_a_running_trial_has_less_left_the_longer_it_runs():
         running.datetime_start = datetime.now() - timedelta(seconds=seconds)
         assert left(plan, {0: running}, costs) <= 100.5 + most
         assert left(plan, {0: running}, costs) >= 100.5
+
+
+def test_what_budgets_usually_save_is_what_recorded_curves_say():
+    for row in csv.DictReader(BUDGETS.read_text().splitlines()):
+        search = SearchSettings(budget=row["budget"], reduction=int(row["reduction"]))
+        folds, n_trials = int(row["folds"]), int(row["configurations"])
+        usual = usual_shares(search, search.rungs(int(row["epochs"])), folds, n_trials)
+        assert np.all((usual > 0) & (usual <= 1))
+        assert usual[0] == 1
+        assert usual.mean() == pytest.approx(float(row["training"]), rel=0.2), row
+
+
+def halved(plan, skills) -> list:
+    """The trials of a study under halving, of equal cost, by the rule itself."""
+    rungs, trials = plan.search.rungs(EPOCHS), []
+    stages = [[] for _ in rungs]
+    for place, skill in enumerate(skills):
+        own, stage = np.full(N_FOLDS, skill), 0
+        while stage < len(rungs) - 1 and not is_out(own, stages[stage], plan.search.reduction):
+            stages[stage].append(own)
+            stage += 1
+        stages[stage].append(own)
+        n_scores = None if rungs[stage] == EPOCHS else (stage + 1) * N_FOLDS
+        trials.append(ended(plan, place, rungs[stage], 0, n_scores))
+    return trials
+
+
+def test_halving_is_counted_after_a_quarter():
+    plan = planned({"stride": list(range(1, 25))}, budget="halving")
+    shown, took = [], []
+    for seed in range(20):
+        trials = dict(enumerate(halved(plan, np.random.default_rng(seed).permutation(24))))
+        seconds = [one.duration.total_seconds() for one in trials.values()]
+        shown.append(left(plan, {at: trials[at] for at in range(6)}))
+        took.append(sum(seconds[6:]))
+        assert left(plan, trials) == 0
+    assert np.mean(shown) == pytest.approx(np.mean(took), rel=0.25)

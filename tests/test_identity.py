@@ -64,17 +64,6 @@ def test_what_decides_nothing_does_not_change_the_key(dnn, override):
     assert run_key(changed, "data", (SPLIT,)) == run_key(dnn, "data", (SPLIT,))
 
 
-@pytest.mark.parametrize("validation", [0.0, 0.2])
-def test_more_repeats_keep_the_folds_that_are_done(dnn, validation):
-    y, subjects = np.arange(40) % 2, np.arange(40).astype(str)
-    once = CvSettings("stratified", 5, 1, 123, 0.2, validation)
-    short = [fold_key(dnn, "data", split) for split in splits(y, subjects, once)]
-    longer = splits(y, subjects, replace(once, repeats=3))
-    keys = [fold_key(dnn, "data", split) for split in longer]
-    assert keys[:5] == short
-    assert len(set(keys)) == 15
-
-
 def test_a_carried_fold_is_known_by_all_that_were_trained_before_it(dnn):
     y, subjects = np.arange(40) % 2, np.arange(40).astype(str)
     chain = splits(y, subjects, CvSettings("stratified", 5, 2, 123, 0.2, 0.0))

@@ -4,12 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-import conftest
-import numpy as np
 import pytest
 from conftest import python
 
@@ -22,7 +19,6 @@ from lvh.cli.main import main
 from lvh.errors import EnvironmentFault, InputError, RenamedWarning, warn_renamed
 from lvh.models import MODEL_ALIASES
 from lvh.runs.cache_key import run_key
-from lvh.search import SearchSettings
 
 
 @pytest.fixture
@@ -42,34 +38,13 @@ def called(monkeypatch):
     ("typed", "module", "arguments"),
     [
         ("run model=cnn", "run", "model=cnn"),
-        ("model=cnn stride=10", "run", "model=cnn stride=10"),
-        ("~budget", "run", "~budget"),
         ("sweep model=cnn stride=10,50", "run", "-m model=cnn stride=10,50"),
-        ("report --list", "report", "--list"),
         ("select FOLDER", "select", "FOLDER"),
     ],
 )
 def test_a_command_is_called_with_its_arguments(called, typed, module, arguments):
     assert main(typed.split()) == 5
     assert called == [(f"lvh.cli.{module}", *arguments.split())]
-
-
-def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
-    assert main(["raport"]) == 2
-    assert "Did you mean report? Received: 'raport'" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("module", "typed", "code", "printed"),
-    [
-        ("lvh", "--version", 0, lvh.__version__),
-        ("lvh.run", "model=trees --cfg job", 0, "lvh: model=trees is called model=extra_trees now"),
-    ],
-)
-def test_a_command_line_has_its_output_and_exit_code(tmp_path, module, typed, code, printed):
-    done = conftest.command(*typed.split(), cwd=tmp_path, module=module)
-    assert done.code == code, done.err
-    assert printed in done.out + done.err
 
 
 @pytest.fixture
@@ -96,17 +71,6 @@ def test_the_old_name_of_export_warns_and_exports(monkeypatch):
         assert select.main() == 7
 
 
-@pytest.mark.usefixtures("not_warned_yet")
-def test_the_old_name_of_a_race_warns_and_is_a_race():
-    X, y = np.arange(160.0).reshape(80, 2), np.tile([0, 1], 40)
-    swept = partial(lvh.sweep, "logistic", X, y, space={"C": [0.1, 1.0]}, cv=3)
-    warns = pytest.warns(RenamedWarning, match='race=True is called budget="race" now')
-    with warns, pytest.raises(InputError, match="the old name of search"):
-        swept(race=True, budget="both")  # refused before any training
-    assert SearchSettings(race=True).races
-    assert SearchSettings(budget="race").races
-
-
 def words(line: str) -> list[str]:
     return [*line.split(), *([] if line[-1:].strip() else [""])]
 
@@ -115,14 +79,10 @@ def words(line: str) -> list[str]:
     ("typed", "some"),
     [
         ("", {"run", "sweep", "report", "compare", "doctor"}),
-        ("run --pl", {"--plugin"}),
         ("run --plugin mine.py model=", {"model=cnn", "model=svm"}),
-        ("ru", {"run"}),
         ("model=c", {"model=cnn", "model=criteria"}),
         ("run -m model=cnn model.", {"model.kernel_size=", "model.filters."}),
         ("run model=cnn kernel=400 stride=5,1", {"stride=5,10", "stride=5,125"}),
-        ("explore cv", {"cv=", "cv."}),
-        ("run --c", {"--cfg", "--config-dir"}),
         ("completion ", set(SCRIPTS)),
         ("run data.root=/tm", set()),  # files are the shell's
     ],
@@ -173,18 +133,6 @@ def test_an_interruption_that_a_library_swallows_ends_it_all_the_same(instead):
     assert (process.returncode, err) == (130, "lvh: interrupted by SIGINT\n")
 
 
-def test_what_an_interruption_leaves_to_do_is_done_in_peace():
-    lines = (
-        "try: print('ready', flush=True); signal.pause()",
-        "finally: signal.pause(); print('written', flush=True)",
-    )
-    process = script("\n    ".join(lines))
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "written\n", "lvh: interrupted by SIGINT\n")
-
-
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
@@ -198,10 +146,8 @@ def test_an_error_is_a_line_without_passwords_and_a_code(error, code, line, caps
         raise error
 
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    before = signal.getsignal(signal.SIGINT)
     assert exit_code_of(body) == code
     assert capsys.readouterr().err == line
-    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_a_working_directory_that_is_gone_is_a_fault_of_the_environment(tmp_path):

@@ -6,10 +6,14 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import metrics as oracle
+from sklearn.metrics import average_precision_score
 
 from lvh.validation.metrics import (
     NAMES,
+    SCALES,
     Metrics,
     bootstrap_intervals,
     mean_and_std,
@@ -76,6 +80,15 @@ def test_weighted_scores_are_scikit_learns(seed):
         assert column.tolist() == pytest.approx(expected, rel=ROUNDING, abs=ROUNDING)
 
 
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=1), st.floats(0, 1))
+def test_a_score_stays_on_its_scale(records, threshold):
+    y_true, y_score = (np.array(column) for column in zip(*records, strict=True))
+    for name, value in zip(NAMES, astuple(score(y_true, y_score, threshold)), strict=True):
+        low, high = SCALES[name].low - ROUNDING, SCALES[name].high + ROUNDING
+        assert math.isnan(value) or low <= value <= high, name
+
+
 def undefined(metrics):
     return {name for name, value in zip(NAMES, astuple(metrics), strict=True) if math.isnan(value)}
 
@@ -120,6 +133,21 @@ def test_more_records_of_the_same_subjects_add_nothing():
         assert width(apart[name]) < 0.9 * width(once[name])  # about .71 of it
 
 
+def test_an_interval_covers_a_known_accuracy_about_as_often_as_it_says():
+    """Each of 100 subjects is right with probability .8; 100 simulations, four deviations."""
+    generator = np.random.default_rng(0)
+    y_true = np.tile([0, 1], 50)
+    covered, widths = 0, []
+    for simulation in range(100):
+        right = generator.random(100) < 0.8
+        y_score = np.where(right, y_true, 1 - y_true).astype(float)
+        found = bootstrap_intervals(y_true, y_score, names(100), resamples=250, seed=simulation)
+        covered += found["accuracy"].low <= 0.8 <= found["accuracy"].high
+        widths.append(width(found["accuracy"]))
+    assert 0.85 < covered / 100
+    assert np.mean(widths) == pytest.approx(2 * 1.96 * np.sqrt(0.8 * 0.2 / 100), rel=0.07)
+
+
 @pytest.mark.parametrize(("p", "n"), [(1, 2), (1, 7), (3, 7), (6, 7), (5, 12), (2, 22)])
 def test_the_expectation_is_the_mean_over_all_orders(p, n):
     drawn = []
@@ -129,6 +157,17 @@ def test_the_expectation_is_the_mean_over_all_orders(p, n):
         drawn.append(score(y, np.arange(n) / n))
     for name, expected in expected_at_random(y).items():
         assert np.mean([getattr(one, name) for one in drawn]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_the_interval_holds_the_middle_of_random_orders(repeats):
+    y = np.array([1] * 30 + [0] * 26)
+    found = intervals_at_random(np.tile(y, repeats), np.tile(np.arange(56), repeats))["ap"]
+    assert found.estimate == expected_at_random(y)["ap"] > 30 / 56
+    generator = np.random.default_rng(1)
+    values = [average_precision_score(y, generator.normal(size=56)) for _ in range(400)]
+    inside = np.mean([found.low <= value <= found.high for value in values])
+    assert 0.92 <= inside <= 0.98
 
 
 def test_a_record_with_more_predictions_counts_more():

@@ -8,9 +8,10 @@ from conftest import command
 from trainers import Fake
 
 from lvh.data.array_checks import EXTERNAL
+from lvh.evaluation.fold_training import train_folds
 from lvh.evaluation.permutation import SCORES, null_scores, p_values, shuffled
 from lvh.features import FeatureSet
-from lvh.validation.metrics import score
+from lvh.validation.metrics import mean_and_std, score
 from lvh.validation.splits import CvSettings, external_split, splits
 
 SMALL = ("data=synthetic", "data.records=42", "features=voltage", "model=logistic", "cv.folds=3")
@@ -53,6 +54,37 @@ def noise(y, number: int, records=None) -> FeatureSet:
     names = tuple(map(str, records or range(len(y))))
     unknown = np.full((len(y), 2), np.nan)
     return FeatureSet("tabular", X, np.array(y), ("a", "b"), names, np.array(names), unknown)
+
+
+def share_of_small_p(cv: CvSettings, n_sets: int) -> dict[str, float]:
+    """Return how often a test on labels that mean nothing has p <= .05, with 19 shuffles."""
+    found = dict.fromkeys(SCORES, 0)
+    for number in range(n_sets):
+        y = np.random.default_rng([1, number]).permutation([1] * 13 + [0] * 11)
+        features = noise(y, number)
+
+        def folds(labels, features=features):
+            return splits(labels, features.subjects, cv)
+
+        real = train_folds(features, folds(features.y), Centroids(), seed=0)
+        observed, _ = mean_and_std([fold.metrics for fold in real])
+        null = [null_scores(features, folds, Centroids(), seed=0, number=k) for k in range(19)]
+        for name, p in p_values(observed, null).items():
+            found[name] += p <= 0.05
+    return {name: n / n_sets for name, n in found.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "cv",
+    [CvSettings("kfold", 4), CvSettings("stratified", 4), CvSettings("stratified", 4, repeats=2)],
+    ids=["plain", "stratified", "repeated"],
+)
+def test_labels_that_mean_nothing_have_a_small_p_as_often_as_p_says(cv):
+    shares = share_of_small_p(cv, 400)
+    assert 0.03 <= shares["ap"] <= 0.07
+    assert 0.03 <= shares["roc_auc"] <= 0.07
+    assert shares["accuracy"] <= 0.07  # equal accuracies count as good: p is too large
 
 
 def test_a_shuffle_has_the_folds_of_its_labels():

@@ -37,7 +37,6 @@ def test_the_run_tree_can_be_filtered_and_compared(dnn):
         assert shown[f"std_{name}"] == pytest.approx(np.std(values, ddof=1))
     assert shown["pooled_ap_low"] <= shown["pooled_ap"] <= shown["pooled_ap_high"]
     assert shown.keys() >= {"baseline_no_skill_ap", "baseline_age_sex_ap", "roc_auc", "seconds"}
-    assert len(shown) < 16  # a person reads them all
 
 
 def test_the_folder_holds_all_that_is_needed_to_check_the_scores(dnn):

@@ -367,7 +367,7 @@ def test_what_is_unknown_is_refused_or_left_out_until_a_changed_table_says_it(sa
     columns = r"features=ntp: .* age and sex .*\. features=columns can use them"  # svm takes no raw
     with pytest.raises(InputError, match=columns):
         load_data(settings_of_table(saved(), "model=svm"))
-    with pytest.raises(InputError, match=r"svm needs tabular .* Choose features=columns, or"):
+    with pytest.raises(InputError, match=r"svm needs tabular .* or columns, or"):
         settings_of_table(saved(), "model=svm", "features=raw")
     alone = TableSettings(path=saved().path, label="af", start=2.0)
     with pytest.raises(InputError, match=r"data\.start: expected signals"):

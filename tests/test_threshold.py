@@ -94,6 +94,14 @@ def test_inner_folds_give_the_threshold_that_scikit_learn_gives_by_hand():
         assert fold.threshold in y_score[y == 0]
 
 
+def test_a_model_that_knows_its_records_by_heart_keeps_its_specificity():
+    """By the records that it learned, any threshold from 0 on would do."""
+    result = run(Memory(), features(2000), cv())
+    # of 1000 negatives twice: a standard deviation of .0095 and .0095
+    assert result.scores.pooled["specificity"].estimate == pytest.approx(0.9, abs=0.04)
+    assert 0.2 < result.scores.pooled["recall"].estimate < 0.8
+
+
 @pytest.mark.parametrize(("learner", "validation"), [(Memory, 0.0), (logistic, 0.25)])
 def test_a_planted_leak_cannot_move_the_threshold(learner, validation):
     """Wild values and flipped labels in a test fold move those of the others alone."""

@@ -34,7 +34,7 @@ SWEEPS = {
     ),
 }
 _SHOWN = re.compile(r"trial (\d+) of (\d+), about ([\d.]+) (s|min|h) left: .* inputs, ")
-_BEFORE = re.compile(r"training takes about ([\d.]+) (s|min|h) ")
+_BEFORE = re.compile(r"training takes about ([\d.]+) (s|min|h)[ ,]")
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 

@@ -4,7 +4,6 @@ Hydra imports every plugin at every start, so nothing heavy may be imported up h
 """
 
 import copy
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +14,19 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-
-@dataclass
-class SweeperConf:
-    """Hydra's configuration of the sweeper.
-
-    Attributes:
-        params: Swept overrides of a recipe; the command line goes before them.
-    """
-
-    _target_: str = "hydra_plugins.lvh_sweeper.sweeper.LvhSweeper"
-    params: dict[str, Any] = field(default_factory=dict)
-
-
-ConfigStore.instance().store(group="hydra/sweeper", name="lvh", node=SweeperConf)
+ConfigStore.instance().store(
+    group="hydra/sweeper",
+    name="lvh",
+    # params: swept overrides of a recipe; the command line goes before them
+    node={"_target_": "hydra_plugins.lvh_sweeper.sweeper.LvhSweeper", "params": {}},
+)
 
 
 class LvhSweeper(Sweeper):
     """Searches the space of the swept overrides."""
 
     def __init__(self, params: DictConfig) -> None:
-        """Take the swept overrides of a recipe."""
-        self._params = params
+        """Take what Hydra gives; `command_of` reads the swept overrides of a recipe."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -49,11 +39,7 @@ class LvhSweeper(Sweeper):
         self._workers = _limit_workers(self._config)
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Search the space that the overrides span.
-
-        Raises:
-            LvhError: No point is valid, or some configuration failed.
-        """
+        """Search the space that the overrides span."""
         from lvh.config.composition import command_of
         from lvh.config.sweep_space import space_of
         from lvh.errors import masked
@@ -74,11 +60,7 @@ class LvhSweeper(Sweeper):
         run_sweep(Sweep(command, space, self._launch, self._workers, is_local, folder))
 
     def _launch(self, task: TaskFunction, n_processes: int) -> list[Any]:
-        """Start a task function in processes that the launcher makes.
-
-        The task brings all that it needs; Hydra composes a configuration for it without any
-        override, which is never read.
-        """
+        """Start a task function, which brings all that it needs, in processes of the launcher."""
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self._context, task_function=task, config=self._config
         )

@@ -9,8 +9,7 @@ from lvh.reports.study_report import run_folders, show_sweep
 from lvh.reports.terminal import say
 from lvh.runs.hints import say_next
 from lvh.runs.lookup import runs_named, study_named
-from lvh.runs.result_page import write_page
-from lvh.runs.side_by_side import study_of_runs
+from lvh.runs.result_page import study_of_runs, write_page
 from lvh.search.storage import Storage
 from lvh.search.study import load
 

@@ -35,7 +35,6 @@ _GROUP = re.compile(
 _CONDITION = re.compile(r"""([+]*(?:data|external)\.where=)((?!['"]|choice\().*)""", re.DOTALL)
 _REFUSED = {
     r"[+~]*(?:[=@].*)?": "expected GROUP=OPTION or FIELD=VALUE",
-    r"[^=]{201}.*": "expected the name of a group or of a field",
     r"[+~]*hydra([./](callbacks|hydra_logging\.|job_logging\.).*)?=.*|.*(?<!\w)_target_(?!\w).*": (
         "expected a setting or an option, not one by which Hydra would run any code that it names"
     ),
@@ -48,23 +47,18 @@ _REFUSED = {
     r".*[\d_]{4300}.*": "expected numbers of fewer than 4300 digits",
 }
 """Overrides that Hydra would take, or refuse in words of its own, and what the message says."""
-_NO_OPTION = re.compile(r"[/\\]|\$\{|[\w.-]{200}")  # a path, an interpolation, no file's name
-_OF_NUMBERS = re.compile(r"\b(?:interval|range)\(")
+_NO_OPTION = re.compile(r"^\[|\b(?:interval|range)\(|[/\\]|\$\{|[\w.-]{200}")
+"""A list, a range, a path, an interpolation, or what is too long for the name of a file."""
 _NOT_A_WORD = re.compile(
     r"(?<![\w'\".+-])(?:[+-]?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf|nan)|null|true|false)(?![\w'\".])",
     re.IGNORECASE,
 )
 _ALIAS = re.compile(rf"(?<![\w.])({'|'.join(MODEL_ALIASES)})(?![\w.])")
-_OLD_MEMBER = re.compile(rf"[+]*model\.(?:members|candidates)=.*\b({'|'.join(MODEL_ALIASES)})\s.*")
 
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """A command line as Hydra takes it; any process can compose it.
-
-    Options that are numbers are put in quotes; old names of models are replaced. Plugins are
-    loaded where it is composed; their code must be the same there.
-    """
+    """A command line as Hydra takes it, with quoted options; any process can compose it."""
 
     overrides: tuple[str, ...] = ()
     config_name: str = "config"
@@ -88,10 +82,7 @@ class CommandLine:
         return hydra_loader(self.config_path or str(conf_dir()), self.config_dir)
 
     def load(self) -> DictConfig:
-        """Compose, with Hydra's own node `hydra`, without any check of ours.
-
-        What Hydra and OmegaConf raise, `lvh.config.messages.explained` says in plain words.
-        """
+        """Compose, with Hydra's own node `hydra`; `explained` says its errors in plain words."""
         return self.loader.load_configuration(self.config_name, [*self.overrides], RunMode.RUN)
 
     def parsed(self) -> list[Override]:
@@ -99,10 +90,7 @@ class CommandLine:
         return OverridesParser.create(self.loader).parse_overrides([*self.overrides])
 
     def at(self, point: Mapping[str, str]) -> "CommandLine":
-        """Return the command line of one point of a sweep, as it is typed without `-m`.
-
-        A swept override that has no value in the point is left out.
-        """
+        """Return the command line of a point, as without `-m`, with the values that it has."""
         overrides = []
         for text, override in zip(self.overrides, self.parsed(), strict=True):
             name = override.get_key_element()
@@ -125,10 +113,7 @@ class CommandLine:
 
 
 def target(override: Override) -> tuple[str, str | None, bool]:
-    """Return what an override sets: name, package, and whether it merges fields into a group.
-
-    The later of two overrides with the same target is the one that counts.
-    """
+    """Return what an override sets: name, package, and whether it merges fields into a group."""
     value = override.value()
     values = value.list if isinstance(value, ChoiceSweep) else [value]
     return override.key_or_group, override.package, any(isinstance(value, dict) for value in values)
@@ -163,8 +148,6 @@ def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:
         raise InputError("--experimental-rerun: a pickle may hold code. Type the command again")
     flags = list(arguments)
     for override in reversed(typed.overrides):
-        if member := _OLD_MEMBER.fullmatch(override):  # a part of a result's key: not replaced
-            current_name(member[1])
         del flags[len(flags) - 1 - flags[::-1].index(override)]
     command = CommandLine(
         overrides=tuple(typed.overrides),
@@ -187,33 +170,20 @@ def _checked(argument: str) -> str:
     if match is None or not match[2]:
         return argument
     group, options = match.groups()
-    if options.startswith("["):
-        raise InputError(
-            f"{group}: expected one option, or several in a sweep: "
-            f"-m {group}={options.strip('[]')}. Received: {options}"
-        )
-    if _OF_NUMBERS.search(options):
-        raise InputError(_no_range(group, options))
     if _NO_OPTION.search(options):
-        raise InputError(
-            f"{group}: expected an option, as --help lists them. Received: {excerpt(options)}"
+        names = in_order(hydra_loader(str(conf_dir()), None).get_group_options(group))
+        message = (
+            f"{group}: expected one of {', '.join(names)}, or several in a sweep: "
+            f"-m {group}={','.join(names[:2])}. Received: {excerpt(options)}"
         )
+        if "(" in options and (field := CONVOLUTION.get(group)):
+            message += f". A sweep over other numbers: -m {shlex.quote(f'{field}={options}')}"
+        raise InputError(message)
     # Hydra reads stride=10 as a number, which it refuses as the name of an option
     options = _NOT_A_WORD.sub(lambda word: f"'{word[0]}'", options)
     if group == "model":
         options = _ALIAS.sub(lambda alias: current_name(alias[0]), options)
     return argument[: match.start(2)] + options
-
-
-def _no_range(group: str, options: str) -> str:
-    names = in_order(hydra_loader(str(conf_dir()), None).get_group_options(group))
-    message = (
-        f"{group}: expected one of {', '.join(names)}, or several in a sweep: "
-        f"-m {group}={','.join(names[:2])}. Received: {options}"
-    )
-    if field := CONVOLUTION.get(group):
-        message += f". A sweep over other numbers: -m {shlex.quote(f'{field}={options}')}"
-    return message
 
 
 def _param(name: str, value: Any) -> str:

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, read_plugins
@@ -15,9 +15,6 @@ from lvh.config.messages import explained
 from lvh.config.plugins.loading import Plugin
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import masked
-
-_named: dict[str, RunSettings] = {}
-"""Settings that have named a folder, by their text; the run that follows takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ def settings_of(*overrides: str) -> RunSettings:
 def composed_from(config: DictConfig) -> Composed:
     """Check what Hydra composed."""
     resolved = plain(config)
-    settings = _named.pop(repr(resolved), None) or settings_from(resolved)
+    settings = settings_from(resolved)
     if plugins := settings.plugins:  # to be read, not to be loaded
         resolved["plugins"] = {option: asdict(plugin) for option, plugin in plugins.items()}
     return Composed(settings, masked(OmegaConf.to_yaml(OmegaConf.create(resolved))))
@@ -92,25 +89,12 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def _folder_name(kind: str, *, _root_: DictConfig) -> str:
-    """Return what the folder of a run or of a sweep is called, after the time.
-
-    A sweep has the name of its recipe, or of what it sweeps. What cannot be composed has the name
-    of its kind: the command ends with the reason soon after.
-    """
+    """Return what the folder of a run or of a sweep is called, after the time."""
     name = kind
-    try:
-        if kind == "run":
-            resolved = plain(_root_)
-            _named[repr(resolved)] = settings = settings_from(resolved)
-            name = settings.name
-        elif recipe := _root_.hydra.runtime.choices.get("experiment"):
-            name = f"sweep-{recipe}"
-        else:
-            typed = OverridesParser.create().parse_overrides([*_root_.hydra.overrides.task])
-            swept = [one.key_or_group for one in typed if one.is_sweep_override()]
-            name = "-".join([kind, *(key.rpartition(".")[2] for key in swept)])
-    except Exception:  # a folder has to have some name
-        pass
+    with suppress(Exception):  # a folder has to have some name
+        recipe = _root_.hydra.runtime.choices.get("experiment")
+        name = f"{kind}-{recipe}" if recipe else kind
+        name = settings_from(plain(_root_)).name if kind == "run" else name
     return re.sub(r"[^\w.-]+", "-", name)[:80]
 
 

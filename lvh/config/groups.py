@@ -1,8 +1,4 @@
-"""The groups of the configuration and their options, from the registries and from conf/.
-
-An option whose values are the defaults of its dataclass needs no file: it is registered in
-Hydra's ConfigStore, those of plugins too. Files in conf/ say what differs from them.
-"""
+"""The groups of options: from registries and dataclasses, and files in conf/ that differ."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
@@ -50,9 +46,6 @@ CONVOLUTION = {short: f"model.{field}" for field, short in SHORT_NAMES.items()}
 _registered: dict[tuple[str, str], Any] = {}
 """Registry entries that Hydra knows, by group and option."""
 
-_OTHER_FEATURES = {"resnet": "beat"}
-"""Models whose features are not the first form of the kind that they take."""
-
 
 def conf_dir() -> Path:
     """Return the folder of the configuration: inside an installed package, or next to it."""
@@ -97,10 +90,7 @@ def known_fields() -> tuple[str, ...]:
 
 
 def defaults(settings: type) -> dict[str, Any]:
-    """Return the defaults of a settings dataclass as plain containers.
-
-    A field without a default becomes `???`, Hydra's "to be given".
-    """
+    """Return the defaults of a dataclass; a field without one becomes `???`, as in Hydra."""
     values: dict[str, Any] = {}
     for field in fields(settings):
         value = field.default if field.default_factory is MISSING else field.default_factory()
@@ -113,14 +103,8 @@ def defaults(settings: type) -> dict[str, Any]:
 
 
 def register_options() -> None:
-    """Register the options of plugins that are new, of installed ones too."""
+    """Register the options that Hydra does not know yet, of plugins and installed ones too."""
     load_installed()
-    _register_options()
-
-
-def _register_options() -> None:
-    # Hydra copies all options at each composition, and for each group of --help; it only reads
-    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
     store = ConfigStore.instance()
     for group, options in ENTRIES.items():
         for name in [name for of, name in _registered if of == group and name not in options]:
@@ -137,22 +121,13 @@ def _register_options() -> None:
             store.store(group=group, name=name, node=own, package=package)
 
 
-def _register_groups() -> None:
-    """Register the defaults of groups that have the same settings under every option."""
-    store = ConfigStore.instance()
-    store.store(group="cv", name="kfold", node=defaults(CvSettings))
-    store.store(group="train", name="fixed", node=defaults(TrainSettings))
-    store.store(group="search", name="default", node=defaults(SearchSettings))
-    tracking = defaults(TrackingSettings) | {"uri": "${oc.env:MLFLOW_TRACKING_URI,null}"}
-    for name in ("mlflow", "off"):
-        store.store(group="tracking", name=name, node=tracking | {"name": name})
-
-
 def _model(name: str, model: Architecture | Estimator) -> dict[str, Any]:
     """Return a model's settings, with the features that it takes where not every form fits."""
     node: dict[str, Any] = {"model": defaults(model.settings) | {"name": name}}
-    form = model.form if isinstance(model, Estimator) else _OTHER_FEATURES.get(name)
-    if form is None and model.inputs != "tabular":
+    form = model.form if isinstance(model, Estimator) else None
+    if name == "resnet":
+        form = "beat"
+    elif form is None and model.inputs != "tabular":
         form = next(form for form, entry in FORMS.items() if entry.kind == model.inputs)
     if form is not None:
         node["defaults"] = [{"override /features": form}, "_self_"]
@@ -161,5 +136,11 @@ def _model(name: str, model: Architecture | Estimator) -> dict[str, Any]:
     return node
 
 
-_register_groups()
-_register_options()
+# Hydra copies all options at each composition, and for each group of --help; it only reads
+ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
+for _group, _name in {"cv": "kfold", "train": "fixed", "search": "default"}.items():
+    ConfigStore.instance().store(group=_group, name=_name, node=defaults(SETTINGS[_group]))
+for _name in ("mlflow", "off"):
+    _node = {"uri": "${oc.env:MLFLOW_TRACKING_URI,null}", "name": _name}
+    _node = defaults(TrackingSettings) | _node
+    ConfigStore.instance().store(group="tracking", name=_name, node=_node)

@@ -4,6 +4,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import fields, replace
 
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -21,8 +22,6 @@ from lvh.config.groups import (
     CHOICES,
     CONVOLUTION,
     ENTRIES,
-    OTHERS,
-    SETTINGS,
     in_order,
     known_fields,
 )
@@ -33,30 +32,29 @@ _LONGEST = 200
 _FROM_HYDRA = re.compile("Config group override must be|Only one of --|The --resolve flag")
 _MISSING = re.compile(r"Could not find '(?P<group>[\w/]+)/(?P<option>[^'/]*)'")
 _NOT_OVERRIDDEN = re.compile(r"Could not override '(?P<key>[^']+)'")
-_NEEDS_MULTIRUN = re.compile(r"(Ambiguous value for argument|Sweep parameters) '(?P<typed>.*)'")
-_FIELD = re.compile(r"\+{0,2}[A-Za-z_][\w./@-]*", re.ASCII)
-_EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
-"""Launchers that not every environment has, and the extra that brings each."""
-_ELSEWHERE = {
-    "search.direction": "search.objectives names the scores, and each has its direction",
-    "search.directions": "search.objectives names the scores, and each has its direction",
-}
-"""Settings of other programs, and the setting of lvh that does the same."""
+_NEEDS_MULTIRUN = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(.*)'")
 
 
 def explained(error: Exception, command: CommandLine | None = None) -> LvhError:
     """Turn any error into one that a user may see, with its exit code."""
+    text = next(iter(str(error).strip().splitlines()), type(error).__name__)
     if isinstance(error, MissingConfigException):
-        return InputError(_missing(error))
-    if isinstance(error, OverrideParseException):
-        return InputError(_unreadable(str(error.override)))
-    if isinstance(error, ConfigCompositionException):
-        return InputError(_not_composed(error, command))
-    if isinstance(error, OmegaConfBaseException):
-        return InputError(_unresolved(error, command))
-    if isinstance(error, HydraException) or _FROM_HYDRA.match(str(error)):
-        return InputError(_first_line(error))
-    return as_lvh_error(error)
+        text = _missing(error) or text
+    elif isinstance(error, OverrideParseException):
+        override = str(error.override)
+        text = f"{masked(override)[:_LONGEST]!r}: expected GROUP=OPTION or FIELD=VALUE"
+        text += _hint_of_quotes(override)
+    elif isinstance(error, ConfigCompositionException):
+        text = _not_composed(text, command)
+    elif isinstance(error, OmegaConfBaseException):
+        key = str(error.full_key or "")
+        text = f"{key}: {text}" if key and not text.startswith(key) else text
+        for override in command.overrides if command else ():
+            if override.partition("=")[0].lstrip("+") == key and "${" in override:
+                text += _hint_of_quotes(override)
+    elif not isinstance(error, HydraException) and not _FROM_HYDRA.match(text):
+        return as_lvh_error(error)
+    return InputError(text)
 
 
 def suggestion(key: str, known: Iterable[str]) -> str:
@@ -72,43 +70,34 @@ def in_quotes(override: str) -> str:
     return shlex.quote(f"{name}={QuotedString(text, Quote.double).with_quotes()}")
 
 
-def _unreadable(override: str) -> str:
-    name, _, value = override.partition("=")
-    expected = f"{masked(override)[:_LONGEST]!r}: expected GROUP=OPTION or FIELD=VALUE"
-    if not value or not value.isprintable() or not _FIELD.fullmatch(name):
-        return expected
-    return f"{expected}. A value with special characters needs quotes{_hint_of_quotes(override)}"
-
-
 def _hint_of_quotes(override: str) -> str:
     in_full = in_quotes(override)
-    return f": {in_full}" if len(in_full) <= _LONGEST else ""
+    is_short = len(in_full) <= _LONGEST and "=" in override and override.isprintable()
+    return f". A value with special characters needs quotes: {in_full}" if is_short else ""
 
 
 def _missing(error: MissingConfigException) -> str:
     match = _MISSING.search(str(error))
     if match is None or not error.options:
-        return _first_line(error)
+        return ""
     group, option = match["group"], match["option"]
     options = in_order(error.options)
-    field = CONVOLUTION.get(group)
-    other = f"; any other number: {field}={option}" if field else ""
-    if group == "hydra/launcher" and option in _EXTRAS:
-        other = f"; pip install 'lvh[{_EXTRAS[option]}]' adds it"
-    if group in ("data", "external", "features", "model"):
+    other = f"; any other number: {CONVOLUTION[group]}={option}" if group in CONVOLUTION else ""
+    if group == "hydra/launcher":
+        other = "; pip install 'lvh[slurm]' or 'lvh[ray]' adds others"
+    if group in CHOICES:
         other = f"{suggestion(option, options)}; one of your own needs --plugin FILE.py"
     return f"{group}={option}: expected one of {', '.join(options)}{other}"
 
 
-def _not_composed(error: ConfigCompositionException, command: CommandLine | None) -> str:
-    if match := _NEEDS_MULTIRUN.match(str(error)):
-        return _needs_multirun(match["typed"])
-    match = _NOT_OVERRIDDEN.search(str(error))
+def _not_composed(text: str, command: CommandLine | None) -> str:
+    if match := _NEEDS_MULTIRUN.match(text):
+        typed = match[1].replace("'", "")
+        return f"{typed}: several values are a sweep: add -m{_hint_of_quotes(typed)}"
+    match = _NOT_OVERRIDDEN.search(text)
     if match is None:
-        return _first_line(error)
+        return text
     key = match["key"]
-    if key in _ELSEWHERE:
-        return f"{key}: no such setting; {_ELSEWHERE[key]}"
     group, _, field = key.rpartition(".")
     options = ENTRIES.get(group, {}).items()
     having = [name for name, of in options if field in {one.name for one in fields(of.settings)}]
@@ -126,38 +115,8 @@ def _not_composed(error: ConfigCompositionException, command: CommandLine | None
 
 def _settings_of(group: str, key: str, command: CommandLine) -> list[str]:
     """Return the settings that a group has in a command line without a wrong override."""
-    others = tuple(
-        text
-        for text, override in zip(command.overrides, command.parsed(), strict=True)
-        if override.key_or_group != key
-    )
-    try:
-        node = OmegaConf.select(replace(command, overrides=others).load(), group)
-    except Exception:  # something else is wrong too; the message does without this
-        return []
+    right = [one for one in command.overrides if one.partition("=")[0].lstrip("+") != key]
+    node = None
+    with suppress(Exception):  # something else is wrong too; the message does without this
+        node = OmegaConf.select(replace(command, overrides=tuple(right)).load(), group)
     return list(map(str, node)) if isinstance(node, DictConfig) else []
-
-
-def _needs_multirun(typed: str) -> str:
-    name = typed.partition("=")[0]
-    if name.lstrip("+") in (*CHOICES, *SETTINGS, *OTHERS) or not _FIELD.fullmatch(name):
-        return f"{typed.replace(chr(39), '')}: several options are a sweep: add -m"
-    return (
-        f"{typed}: several values are a sweep: add -m. One value with special characters needs "
-        f"quotes{_hint_of_quotes(typed)}"
-    )
-
-
-def _unresolved(error: OmegaConfBaseException, command: CommandLine | None) -> str:
-    key = str(error.full_key or "")
-    reason = _first_line(error)
-    message = f"{key}: {reason}" if key and not reason.startswith(key) else reason
-    for override in command.overrides if command else ():
-        if override.partition("=")[0].lstrip("+") == key and "${" in override:
-            return f"{message}. A text with ${{ needs quotes{_hint_of_quotes(override)}"
-    return message
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

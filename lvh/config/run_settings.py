@@ -1,30 +1,32 @@
 """The settings of one run: typed, checked and frozen."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.config.conflicts import conflicts, misplaced, search_conflicts
 from lvh.config.groups import ENTRIES, SETTINGS, SHORT_NAMES, defaults
 from lvh.config.messages import suggestion
 from lvh.config.plugins.loading import Plugin, check_origins, load_installed, origins
 from lvh.data.labels import LVH
 from lvh.errors import InputError, excerpt
-from lvh.models import MODEL_ALIASES, MODELS, Estimator
+from lvh.features import FORMS
+from lvh.models import MODEL_ALIASES, MODELS, Estimator, forms_of
 from lvh.models.backends import NO_BACKEND, Name
 from lvh.models.training import TrainSettings, check_train
 from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_names import run_name
+from lvh.validation.metrics import NAMES
 from lvh.validation.splits import CvSettings, check_protocol
 
 if TYPE_CHECKING:
     from lvh.evaluation.results import Plain
 
 _T = TypeVar("_T")
+_ADAPTER = cache(TypeAdapter)
 _UNNAMED = (
     *("cv.weights", "cv.epoch", "cv.allow_leakage", "cv.recalibrate", "cv.refits"),
     *("train.threads", "train.side_by_side"),
@@ -32,7 +34,12 @@ _UNNAMED = (
 """What the name of a run leaves out: it is in the protocol, or changes no result."""
 _LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits", "precise_bn")
 """Settings that a run of an earlier version did not have: their defaults mean what it did."""
-_MOST_NAMED = 6  # settings in the name of a run
+Rule = tuple[object, str, object]
+"""Whether settings do not go together; which fields, with what is expected; what was received."""
+
+_FEWEST_REFITS = 40  # of which each end of a 95 % interval has one beyond it
+_NOT_RECORDS = ("delineation", "label", "same_subject", "where")
+"""Settings of a source that do not decide whose records they are: a subject may have several."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +47,9 @@ class RunSettings:
     """Everything that decides one run.
 
     Attributes:
-        data: Settings of a source in `lvh.data.SOURCES`.
-        external: Settings of a source whose records are only scored; None for none.
-        features: Settings of a form in `lvh.features.FORMS`.
-        model: Settings of a model in `lvh.models.MODELS`.
-        cv: How records are split.
-        train: How a network is trained; other models use only its number of threads.
-        search: How a sweep chooses and stops; a single run does not use it.
-        tracking: Where results are tracked.
-        backend: The library below Keras that trains, of `lvh.models.backends.BACKENDS`;
-            NO_BACKEND for a model that is not a network.
+        data, external, features, model: Settings of a registry's entry; `external` has records
+            that are only scored, or is None.
+        backend: The library below Keras, or NO_BACKEND for a model that is no network.
         seed: Of weights, dropout and order of the records.
         resume: Use finished folds, and the tracked run that they belong to.
         store: Folder of the finished folds.
@@ -63,10 +63,10 @@ class RunSettings:
     train: TrainSettings
     search: SearchSettings
     tracking: TrackingSettings
-    backend: str
-    seed: int
-    resume: bool
-    store: str
+    backend: Name
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)]
+    resume: Annotated[bool, Strict()]
+    store: Annotated[str, Field(min_length=1)]
 
     @property
     def base_name(self) -> str:
@@ -91,9 +91,7 @@ class RunSettings:
             if name not in _UNNAMED and value not in (usual.get(name), "external")
         }
         changed |= {"seed": self.seed} if self.seed else {}
-        shown = dict(list(changed.items())[:_MOST_NAMED])
-        more = len(changed) - len(shown)
-        return run_name(self.base_name, shown) + (f" and {more} more" if more else "")
+        return run_name(self.base_name, changed)
 
     @cached_property
     def is_network(self) -> bool:
@@ -132,92 +130,67 @@ def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> "dict[str, Plain]":
     return flat
 
 
-@dataclass(frozen=True, slots=True)
-class _Ungrouped:
-    """The settings that belong to no group."""
-
-    backend: Name
-    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)]
-    resume: Annotated[bool, Strict()]
-    store: Annotated[str, Field(min_length=1)]
-
-
 def settings_from(config: dict[str, Any]) -> RunSettings:
     """Check a composed configuration, resolved, field by field and across groups."""
     load_installed()
     config = {"external": None, **config}
-    if recorded := config.pop("plugins", {}):
-        _check_plugins(recorded)
+    recorded = config.pop("plugins", None) or {}
+    named = recorded.values() if isinstance(recorded, dict) else [None]
+    if not all(isinstance(one, dict) and "source" in one for one in named):
+        raise InputError(
+            "plugins: code that a file names is not run. Expected plugins=[MODULE] or --plugin "
+            f"FILE.py on the command line. Received: {excerpt(recorded)}"
+        )
+    check_origins({option: str(one["source"]) for option, one in recorded.items()}, "plugins")
     _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
-    ungrouped = [field.name for field in fields(_Ungrouped)]
-    for group, node in config.items():
-        is_absent = group == "external" and node is None
-        if group not in ungrouped and not is_absent and not isinstance(node, dict):
-            raise InputError(f"{group}: expected an option. Received: {excerpt(node)}")
+    groups = [*ENTRIES, *SETTINGS]
+    if config["external"] is None:
+        groups.remove("external")
+    for group in groups:
+        if not isinstance(config[group], dict):
+            raise InputError(f"{group}: expected an option. Received: {excerpt(config[group])}")
     model = config["model"]
     if isinstance(name := model.get("name"), str):
         config["model"] = model = {**model, "name": MODEL_ALIASES.get(name, name)}
-    types = {group: _chosen(group, config[group]) for group in ENTRIES if config[group] is not None}
-    _refuse(misplaced(model, config["features"]["name"], config["data"]))
-    values = asdict(parsed("", {name: config[name] for name in ungrouped}, _Ungrouped))
-    values["external"] = None
-    for group, settings in {**types, **SETTINGS}.items():
-        later = [one for one in fields(settings) if one.name in _LATER]
+    types: dict[str, type[Any]] = dict(SETTINGS)
+    for group in [group for group in groups if group in ENTRIES]:
+        name, options = config[group].get("name"), ENTRIES[group]
+        if not isinstance(name, str) or name not in options:
+            raise InputError(
+                f"{group}.name: expected one of {', '.join(options)}. Received: {excerpt(name)}"
+            )
+        types[group] = options[name].settings
+    refuse(model_rules(model, config["features"]["name"]))
+    for group in groups:
+        later = [one for one in fields(types[group]) if one.name in _LATER]
         usual = {one.name: one.default for one in later if one.default is not MISSING}
-        values[group] = parsed(group, {**usual, **config[group]}, settings)
-    if isinstance(MODELS[model["name"]], Estimator):
-        values["backend"] = NO_BACKEND
-    run_settings = RunSettings(**values)
-    check_train(run_settings.train, run_settings.cv.validation, run_settings.is_network)
-    check_protocol(run_settings.cv)
-    _refuse(conflicts(run_settings))
-    return run_settings
+        config[group] = parsed(group, {**usual, **config[group]}, types[group])
+    settings = parsed("", config, RunSettings)
+    if isinstance(MODELS[settings.model.name], Estimator):
+        settings = replace(settings, backend=cast(Any, NO_BACKEND))
+    check_train(settings.train, settings.cv.validation, settings.is_network)
+    check_protocol(settings.cv)
+    refuse(run_rules(settings))
+    return settings
 
 
 def search_from(config: dict[str, Any]) -> SearchSettings:
     """Check the part of a configuration that says how a sweep searches."""
     search = parsed("search", config["search"], SearchSettings)
-    _refuse(search_conflicts(search))
+    refuse(search_rules(search))
     return search
-
-
-def _check_plugins(recorded: Any) -> None:
-    """Refuse plugins that a file names; those that the file of a run records must be loaded."""
-    try:
-        sources = {str(option): str(one["source"]) for option, one in recorded.items()}
-    except (AttributeError, KeyError, TypeError):
-        raise InputError(
-            "plugins: code that a file names is not run. Expected plugins=[MODULE] or --plugin "
-            f"FILE.py on the command line. Received: {excerpt(recorded)}"
-        ) from None
-    check_origins(sources, "plugins")
-
-
-def _chosen(group: str, node: dict[str, Any]) -> type:
-    name, options = node.get("name"), ENTRIES[group]
-    if not isinstance(name, str) or name not in options:
-        raise InputError(
-            f"{group}.name: expected one of {', '.join(options)}. Received: {excerpt(name)}"
-        )
-    settings: type = options[name].settings
-    return settings
 
 
 def parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
     """Build one settings dataclass; a fault names the field as `group.field`."""
     _check_keys(group, node, tuple(field.name for field in fields(of)))  # type: ignore[arg-type]
     try:
-        return cast(_T, _adapter(of).validate_python(node))  # type: ignore[arg-type] # of is a class
+        return cast(_T, _ADAPTER(cast(Any, of)).validate_python(node))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (group, *first["loc"]) if part != "")
         expected = first["msg"].replace("Input should be", "expected")
         raise InputError(f"{place}: {expected}. Received: {excerpt(first['input'])}") from None
-
-
-@cache
-def _adapter(of: type) -> TypeAdapter[Any]:
-    return TypeAdapter(of)
 
 
 def _check_keys(group: str, node: dict[str, Any], names: tuple[str, ...]) -> None:
@@ -233,6 +206,98 @@ def _check_keys(group: str, node: dict[str, Any], names: tuple[str, ...]) -> Non
             raise InputError(f"{prefix}{key}: expected a value. Received: none")
 
 
-def _refuse(found: Iterator[str]) -> None:
-    for conflict in found:
-        raise InputError(conflict)
+def refuse(rules: Iterable[Rule]) -> None:
+    """Raise InputError for the first rule that is broken."""
+    for is_broken, expected, received in rules:
+        if is_broken:
+            raise InputError(f"{expected}. Received: {received}")
+
+
+def model_rules(model: dict[str, Any], features: str) -> Iterator[Rule]:
+    """Yield what a model cannot take: a kernel without convolution, other features."""
+    entry, name = MODELS[model["name"]], f"model={model['name']}"
+    own = {field.name for field in fields(entry.settings)}
+    foreign = [short for key, short in SHORT_NAMES.items() if key in model and key not in own]
+    swept = " ".join(f"{short}=choice(...)" for short in foreign)
+    expected = f"expected model=cnn, which alone has them (in a sweep over models: {swept})"
+    yield bool(foreign), f"{' and '.join(foreign)}: {expected}", name
+    fitting = forms_of(entry)
+    if features not in fitting:
+        needs = fitting[0] if len(fitting) == 1 else entry.inputs
+        raise InputError(
+            f"{name} needs {needs} inputs, features={features} gives {FORMS[features].kind} ones. "
+            f"Choose features={' or '.join(fitting)}, or another model"
+        )
+
+
+def search_rules(search: SearchSettings) -> Iterator[Rule]:
+    """Yield scores that there are not, and ways to stop trials of which only one can be."""
+    names = search.objectives
+    scores = {f"{prefix}{name}" for prefix in ("", "pooled_", "std_") for name in NAMES}
+    known = f"{', '.join(NAMES)}, seconds; or pooled_ or std_ and a score"
+    is_odd = len({*names}) < len(names) or {*names} - {"seconds", *scores}
+    yield bool(is_odd), f"search.objectives: expected different ones of {known}", names
+    budget = "race" if search.race else search.budget
+    stops = budget != "full" and search.pruner != "none"
+    ways = f"budget={budget}, pruner={search.pruner}"
+    yield stops, "search.budget and search.pruner: expected one of them", ways
+    is_vague = search.may_stop and (len(names) > 1 or names[0] not in NAMES)
+    expected = "search.objectives: expected one score of a fold where trials may be stopped"
+    yield is_vague, expected, ", ".join(names)
+
+
+def run_rules(settings: RunSettings) -> Iterator[Rule]:
+    """Yield what does not go together in the settings of a run."""
+    yield from search_rules(settings.search)
+    yield from _external_rules(settings)
+    cv, search, model = settings.cv, settings.search, f"model={settings.model.name}"
+    protocol, leaks = cv.protocol, f"{cv.protocol.leakage}, {model}"
+    expected = "cv.weights and cv.epoch: expected the defaults with a model that has no epochs"
+    yield protocol.leaks and not settings.is_network, expected, leaks
+    expected = "search.budget and search.pruner: expected neither under a protocol that leaks"
+    yield protocol.leaks and search.may_stop, expected, leaks
+    expected = "search.budget: expected full or race with a model that has no epochs"
+    yield search.halves and not settings.is_network, expected, f"{search.budget}, {model}"
+    expected = "search.budget: halving decides the epochs, and expects no train.patience"
+    yield search.halves and settings.train.patience is not None, expected, settings.train.patience
+    yield from _input_rules(settings)
+
+
+def _records_of(source: Any) -> dict[str, Any]:
+    """Return the settings that decide which records there are, with any waves and labels."""
+    settings = asdict(source)
+    return {name: settings[name] for name in settings if name not in _NOT_RECORDS}
+
+
+def _external_rules(settings: RunSettings) -> Iterator[Rule]:
+    """Yield what does not fit between the splits and records that are only scored."""
+    cv, data, external = settings.cv, settings.data, settings.external
+    expected = "cv and external: expected both cv=external and external=SOURCE, or neither"
+    received = f"cv.scheme={cv.scheme}, external={'none' if external is None else external.name}"
+    yield (cv.scheme == "external") != (external is not None), expected, received
+    is_same = external is not None and _records_of(external) == _records_of(data)
+    yield is_same, "external: expected other records than those of data", f"{data.name} twice"
+    expected = "cv.repeats: expected 1 with cv=external, which has one split"
+    yield external is not None and cv.repeats > 1, expected, cv.repeats
+    is_off = cv.refits > 0 and (settings.is_network or cv.refits < _FEWEST_REFITS)
+    is_off |= external is None and (cv.refits > 0 or cv.recalibrate != "none")
+    expected = (
+        "cv.refits and cv.recalibrate: expected external=SOURCE, and 0 refits, or "
+        f"{_FEWEST_REFITS} or more of a model that is no network"
+    )
+    yield is_off, expected, f"{cv.refits} and {cv.recalibrate}, model={settings.model.name}"
+
+
+def _input_rules(settings: RunSettings) -> Iterator[Rule]:
+    """Yield what does not fit between the inputs, their changes in training, and the model."""
+    features, model, augment = settings.features, settings.model.name, settings.train.augment
+    is_signal = FORMS[features.name].kind == "signal" and settings.is_network
+    expected = "train.augment: changes signals. Expected model=cnn or model=resnet"
+    yield augment.is_on and not is_signal, expected, f"model={model}"
+    is_part = model == "criteria" and (features.inputs != "full" or features.columns)
+    expected = "features.inputs and features.columns: expected the defaults with model=criteria"
+    yield bool(is_part), expected, excerpt(features)
+    scaling = getattr(features, "scaling", features.name)
+    is_scaled = augment.is_on and augment.is_in_mv and scaling != "none"
+    expected = "train.augment: noise, wander and amplitude are in mV, for features.scaling=none"
+    yield is_scaled, expected, scaling

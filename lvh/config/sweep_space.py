@@ -2,39 +2,28 @@
 
 import copy
 import math
-import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from itertools import islice
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, target
-from lvh.config.composition import compose, plain, recipe_params
+from lvh.config.composition import plain, recipe_params
 from lvh.config.groups import CONVOLUTION
 from lvh.config.messages import explained
 from lvh.config.run_settings import RunSettings, settings_from
-from lvh.errors import InputError, LvhError, excerpt
-from lvh.evaluation.results import Plain
-from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
+from lvh.errors import InputError, excerpt
+from lvh.search.space import Choice, Condition, Dimension, Numbers, Point, Space
 
 _MOST_VALUES = 100_000
 """Largest number of values of one dimension."""
-_MOST_PROBES = 1000
-_FOLLOWS = re.compile(r"\$\{(?!oc\.env:)")
 
 
 def space_of(command: CommandLine) -> Space:
-    """Return the space that the swept overrides of a command line span.
-
-    A range of whole numbers keeps its order and distance; an interval is of whole numbers where
-    the field is one, and contains both ends. A setting that only some options of a swept group
-    have gets the condition that one of them is chosen. All options are composed, so a wrong one
-    is refused here.
-    """
+    """Return the space that the swept overrides span; each option is composed, so it is right."""
     try:
         return _space_of(command)
     except Exception as error:
@@ -42,69 +31,38 @@ def space_of(command: CommandLine) -> Space:
 
 
 def one_point(command: CommandLine) -> CommandLine:
-    """Return the first point of a sweep whose settings are accepted; where none is, the first."""
+    """Return the first point of a sweep."""
     space = space_of(command)
-    settings = PointSettings(command, space)
-    for point in islice(space.probes(), _MOST_PROBES):
-        with suppress(LvhError):
-            settings.at(point)
-            return command.at(space.texts(point))
     return command.at(space.texts(next(space.probes())))
 
 
-class PointSettings:
-    """The settings of the points of a space.
+def point_settings(command: CommandLine, space: Space) -> Callable[[Point], RunSettings]:
+    """Return a function from a point to its settings; it composes once for the same options."""
+    keys = {one.get_key_element(): one.key_or_group for one in command.parsed()}
+    # a mapping may set what is swept
+    is_plain = not any(isinstance(one.value(), dict) or target(one)[2] for one in command.parsed())
+    is_group = command.loader.get_group_options
+    fields = {name for name in space.names if is_plain and not is_group(keys[name])}
 
-    Hydra composes once for each combination of swept options, which takes 90 ms of a processor;
-    swept fields are set in what it composed, which takes 2 ms.
-    """
+    @cache
+    def composed(options: frozenset[tuple[str, str]]) -> DictConfig:
+        return command.at(dict(options)).load()
 
-    def __init__(self, command: CommandLine, space: Space) -> None:
-        """Take a command line and the space of its swept overrides."""
-        self._command, self._space, overrides = command, space, command.parsed()
-        keys = {one.get_key_element(): one.key_or_group for one in overrides}
-        # a mapping may set what is swept
-        is_plain = not any(isinstance(one.value(), dict) or target(one)[2] for one in overrides)
-        has_options = command.loader.get_group_options
-        fields = [name for name in space.names if "@" not in name and not has_options(keys[name])]
-        self._fields = {name: keys[name].split(".") for name in fields if is_plain}
-        self._configs: dict[frozenset[tuple[str, str]], dict[str, Any] | LvhError | None] = {}
-        self._values: dict[str, Any] = {}
-
-    def at(self, point: Mapping[str, Plain]) -> RunSettings:
-        """Return what `compose` does for the command line of a point; it raises the same."""
-        texts = self._space.texts(point)
-        options = frozenset(one for one in texts.items() if one[0] not in self._fields)
-        if options not in self._configs:
-            self._configs[options] = self._composed(texts)
-        config = copy.deepcopy(self._configs[options])
-        if isinstance(config, LvhError):
-            raise config
-        if config is None or any("${" in text for text in texts.values()):
-            return compose(self._command.at(texts)).settings
-        for name in self._fields.keys() & texts.keys():
-            *groups, field = self._fields[name]
-            node = config
-            for group in groups:
-                node = node[group]
-            node[field] = self._value(f"{name}={texts[name]}")
-        return settings_from(config)
-
-    def _composed(self, texts: Mapping[str, str]) -> dict[str, Any] | LvhError | None:
-        """Return a composed configuration; None for one in which a field follows others."""
-        command = self._command.at(texts)
+    def settings_at(point: Point) -> RunSettings:
+        texts = space.texts(point)
         try:
-            config = command.load()
-            resolved = plain(config)
+            config = copy.deepcopy(
+                composed(frozenset((k, texts[k]) for k in texts.keys() - fields))
+            )
+            typed = [f"{name}={texts[name]}" for name in texts.keys() & fields]
+            ConfigLoaderImpl._apply_overrides_to_config(
+                OverridesParser.create().parse_overrides(typed), config
+            )
+            return settings_from(plain(config))
         except Exception as error:
-            return explained(error, command)
-        written = OmegaConf.to_yaml(OmegaConf.masked_copy(config, list(resolved)))
-        return None if _FOLLOWS.search(written) else resolved
+            raise explained(error, command.at(texts)) from None
 
-    def _value(self, override: str) -> Any:
-        if override not in self._values:
-            self._values[override] = OverridesParser.create().parse_override(override).value()
-        return self._values[override]
+    return settings_at
 
 
 def _space_of(command: CommandLine) -> Space:
@@ -119,7 +77,10 @@ def _space_of(command: CommandLine) -> Space:
         for name, choice in choices.items()
         if swept[name].key_or_group not in CONVOLUTION
     }
-    composed = _each_option(command, options)
+    # every option once, where all other groups have their first
+    first = {name: texts[0] for name, texts in options.items()}
+    points = [first | {name: text} for name, texts in options.items() for text in texts[1:]]
+    composed = [(point, _composed(command, point)) for point in (first, *points)]
     _check_recipes(command, [recipe_params(config.hydra) for _, config in composed])
     dimensions: dict[str, Dimension] = {}
     conditions: dict[str, tuple[Condition, ...]] = {}
@@ -138,27 +99,20 @@ def _space_of(command: CommandLine) -> Space:
     return Space(dimensions, conditions)
 
 
-def _each_option(
-    command: CommandLine, options: Mapping[str, Sequence[str]]
-) -> list[tuple[dict[str, str], DictConfig]]:
-    """Compose every option of swept groups once, where all other groups have their first."""
-    first = {name: texts[0] for name, texts in options.items()}
-    points = [first]
-    points += [first | {name: text} for name, texts in options.items() for text in texts[1:]]
-    return [(point, _composed(command, point)) for point in points]
-
-
 def _conditions(
     options: Mapping[str, Sequence[str]], having: Sequence[Mapping[str, str]]
 ) -> tuple[Condition, ...]:
     """Return which option of which group a setting needs, from the points that have it."""
     first = {name: texts[0] for name, texts in options.items()}
-    conditions = []
-    for group, texts in options.items():
-        needed = tuple(text for text in texts if first | {group: text} in having)
-        if 0 < len(needed) < len(texts):
-            conditions.append(Condition(group, needed))
-    return tuple(conditions)
+    needed = {
+        group: tuple(text for text in texts if first | {group: text} in having)
+        for group, texts in options.items()
+    }
+    return tuple(
+        Condition(group, texts)
+        for group, texts in needed.items()
+        if 0 < len(texts) < len(options[group])
+    )
 
 
 def _swept(command: CommandLine) -> dict[str, Override]:
@@ -183,13 +137,9 @@ def _composed(command: CommandLine, point: Mapping[str, str]) -> DictConfig:
         return without_fields.load()
     except Exception as error:
         message = str(explained(error, without_fields))
-        parsed = command.parsed() if point else []
-        swept = {one.key_or_group for one in parsed if one.is_sweep_override()}
-        for override in parsed:
+        for override in command.parsed() if point else ():
             name, _, value = str(override.input_line).partition("=")
-            group = override.key_or_group.partition(".")[0]
-            varies = group in swept or (group == "features" and "model" in swept)
-            if varies and message.startswith(f"{name}: ") and not override.is_sweep_override():
+            if message.startswith(f"{name}: ") and not override.is_sweep_override():
                 message += f". In a sweep, {name}=choice({value}) sets it only where it exists"
         raise InputError(message) from None
 
@@ -199,9 +149,9 @@ def _check_recipes(command: CommandLine, recipes: Sequence[Mapping[str, object]]
     parsed = command.parsed()
     typed = {override.key_or_group for override in parsed}
     is_swept = any(one.key_or_group == "experiment" and one.is_sweep_override() for one in parsed)
-    swept = [{name.lstrip("+~") for name in recipe} for recipe in recipes]
-    for names in swept:
-        if names - typed and (is_swept or names != swept[0]):
+    for recipe in recipes:
+        names = {name.lstrip("+~") for name in recipe}
+        if names - typed and (is_swept or recipe.keys() != recipes[0].keys()):
             raise InputError(
                 f"experiment: one is the recipe of a sweep, of {', '.join(sorted(names))}, and "
                 "cannot be swept over. Start a sweep for each"

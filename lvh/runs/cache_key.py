@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
-from lvh.config.plugins.loading import Plugin
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
@@ -21,17 +19,13 @@ Folds in a store that were made under another number are trained again.
 
 
 def deciding(settings: RunSettings) -> dict[str, Any]:
-    """Return the settings that decide the result of a fold, apart from data and split.
-
-    Raises:
-        InputError: A model, form or source comes from code whose changes nobody can see.
-    """
+    """Return the settings that decide the result of a fold, apart from data and split."""
     groups = {"features": settings.features, "model": settings.model}
     if settings.is_network:
         # threads, and on a GPU the folds that are trained at once, may change the last digits of
         # a fold; a run that continues with fewer is still the same run
         groups["train"] = replace(settings.train, threads=None, side_by_side=None)
-    alone = {"seed": settings.seed, "backend": settings.backend}
+    alone: dict[str, Any] = {"seed": settings.seed, "backend": settings.backend}
     if settings.cv.threshold != "fixed":
         alone["threshold"] = settings.cv.threshold
     groups["protocol"] = settings.cv.protocol
@@ -63,8 +57,8 @@ def fold_keys(
 ) -> dict[tuple[int, int], str]:
     """Return the keys of folds, by repeat and fold.
 
-    A key does not contain how many folds or repeats there are: a fold is the same in a longer
-    cross-validation. Where weights are carried, those before it `among` all folds decide it too.
+    A fold is the same in a longer cross-validation. Where weights are carried, those before it
+    `among` all folds decide it too.
     """
     is_carried = decisions["protocol"]["weights"] == "carried"
     among = sorted(splits if among is None else among, key=lambda split: split.number)
@@ -96,25 +90,3 @@ def run_key(settings: RunSettings, data: str, splits: Sequence[Split]) -> str:
 def run_key_of(keys: Iterable[str], permutations: int) -> str:
     """Return the key of a cross-validation from the keys of its folds."""
     return fingerprint(list(keys), *((permutations, WAY) if permutations else ()))
-
-
-def changed_options(
-    plugins: Mapping[str, Plugin], store: str, *, stored: bool = False
-) -> list[str]:
-    """Return the options whose code is new to a store of folds, which has folds of other code.
-
-    Of several processes that ask, one gets an option. `stored`: a fold of this code was stored.
-    """
-    changed = []
-    for option, plugin in plugins.items():
-        folder = Path(store) / "plugins" / option  # an empty file for each code
-        is_known = folder.is_dir()
-        if not (is_known or stored):
-            continue
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            (folder / plugin.digest).touch(exist_ok=False)
-        except FileExistsError:
-            continue
-        changed += [option] if is_known else []
-    return changed

@@ -20,6 +20,7 @@ from lvh.models.backends import check_installed
 from lvh.models.trainers import make_trainer
 from lvh.models.trainers import threads as threads_of_model
 from lvh.models.training import Trainer
+from lvh.validation.inner_splits import InnerFolds
 from lvh.validation.splits import CvSettings, Split, Threshold, external_split, splits
 from lvh.validation.thresholds import held_out
 
@@ -38,43 +39,41 @@ class ExperimentData:
 
 def load_data(settings: RunSettings) -> ExperimentData:
     """Load records, make features and split, with every check that needs no training."""
-    data = load_features(settings)
-    check_model(settings, data.features.input_shape)
-    return data
-
-
-def load_features(settings: RunSettings) -> ExperimentData:
-    """Load records, make features and split, for any settings of the model."""
     check_installed(settings.backend)
     sources = (settings.data, settings.external)
     states = tuple(one and SOURCES[one.name].state(one) for one in sources)
-    ways = _ways(settings.model.name)
-    return _experiment_data(sources, states, settings.features, settings.cv, ways)
-
-
-def _ways(model: str) -> tuple[tuple[str, str], ...]:
-    """Return the forms of features, with what chooses a model for each; nothing for this model."""
-    ways = dict.fromkeys(forms_of(MODELS[model]), "")
+    # the forms of features that fit, with what chooses a model for the others
+    ways = dict.fromkeys(forms_of(MODELS[settings.model.name]), "")
     for name, entry in MODELS.items():
         for form in forms_of(entry):
             ways.setdefault(form, f"model={name}")
-    return tuple(ways.items())
+    data = _experiment_data(sources, states, settings.features, settings.cv, tuple(ways.items()))
+    _check_model(settings, data)
+    return data
 
 
-def check_model(settings: RunSettings, input_shape: tuple[int, ...]) -> None:
-    """Raise InputError where a network does not fit to records of this shape."""
-    model = MODELS[settings.model.name]
+def _check_model(settings: RunSettings, data: ExperimentData) -> None:
+    """Raise InputError where a model does not fit to the records, or to those of a fold."""
+    model, features = MODELS[settings.model.name], data.features
     if not isinstance(model, Estimator):
-        model.check(settings.model, input_shape)
+        model.check(settings.model, features.input_shape)
+    elif f"model={settings.model.name}" not in settings.plugins:
+        for split in data.splits:
+            subjects, y = features.subjects[split.train], features.y[split.train]
+            built: Any = model.build(settings.model, features.names, 0, subjects)
+            parts = built.get_params() if hasattr(built, "get_params") else {}
+            for inner in (*parts.values(), getattr(built, "folds", None)):
+                if isinstance(inner, InnerFolds):
+                    next(inner.split(None, y))  # raises here what it would in a training
 
 
 def load_cohort(settings: RunSettings) -> Cohort:
     """Load the records of a configuration, without features."""
-    groups = {"data": settings.data, "external": settings.external}
-    cohorts = [
-        _cohort(one, SOURCES[one.name].state(one), group) for group, one in groups.items() if one
-    ]
-    return join(*cohorts) if len(cohorts) > 1 else cohorts[0]
+    data, external = settings.data, settings.external
+    cohort = _cohort(data, SOURCES[data.name].state(data), "data")
+    if external is None:
+        return cohort
+    return join(cohort, _cohort(external, SOURCES[external.name].state(external), "external"))
 
 
 @lru_cache(maxsize=_LOADED)

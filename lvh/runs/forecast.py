@@ -19,7 +19,7 @@ from lvh.evaluation.results import Plain
 from lvh.runs.cache_key import deciding, fold_keys
 from lvh.runs.experiment_data import ExperimentData, load_data, new_trainer
 from lvh.search.plan import StudyPlan
-from lvh.search.racing import Floats, share_trained
+from lvh.search.racing import Floats, share_trained, usual_shares
 from lvh.search.space import Point
 from lvh.search.storage import OWNER
 from lvh.search.study import OUTCOME, Study
@@ -35,7 +35,7 @@ _MOST_TIMED, _MOST_POINTS = 12, 1000
 _SHARE, _LEAST = 0.05, 1.0  # of the expected time, and s, that timing may take
 _TRAINED = (TrialState.COMPLETE, TrialState.PRUNED)
 _OVERHEAD = 0.5  # s; of a configuration, apart from its training, until it is known
-_WHOLE = 1  # trials: weight of a whole training, against what a budget has saved
+_USUAL = 4  # trials: weight of what a budget usually saves, against what it has saved
 
 
 def timed_steps(settings: RunSettings, data: ExperimentData) -> float:
@@ -98,9 +98,15 @@ def begin(study: Study, at_once: int, settings_at: Callable[[Point], RunSettings
     study.set_attribute(_TIMED, costs)
     if not any(cost for cost, _ in costs.values()):
         return ""
-    left = seconds_left(plan, study.configurations(), costs, epochs=epochs, at_once=at_once)
-    text = f"training takes about {duration(left)}, less where trials are stopped"
-    text = text if plan.search.may_stop else text.partition(",")[0]
+    whole = replace(plan, search=replace(plan.search, budget="full", race=False))
+    left, of_whole = (
+        seconds_left(one, study.configurations(), costs, epochs=epochs, at_once=at_once)
+        for one in (plan, whole)
+    )
+    text = f"training takes about {duration(of_whole)}"
+    saving = ["racing"] * plan.search.races + ["halving"] * plan.search.halves
+    if saving:
+        text += f", with {' and '.join(saving)} about {duration(left)}"
     return f"{text} (timed steps of {len(costs)} of {plan.total} configurations)"
 
 
@@ -119,11 +125,12 @@ def seconds_left(
     A configuration with all its folds and epochs costs what equal ones took last; else its timed
     steps, multiplied by taken/timed in the later half of the training so far; else what a
     regression of the logarithm of the cost on the logarithms of the swept numbers says. Under a
-    budget it takes the share of that which trials have had so far.
+    budget it takes its usual share of that, corrected by what the budget has saved so far.
 
     `trials` are those that have begun, by their place; one that is not stopped has all `epochs`.
     """
     rungs = plan.search.rungs(epochs)
+    usual = usual_shares(plan.search, rungs, plan.n_folds, min(plan.total, _MOST_POINTS))
     ended = [at for at, trial in trials.items() if trial.state in _TRAINED and _seconds(trial)]
     ended.sort(key=lambda at: trials[at].datetime_complete or datetime.max)
     timed = {_kind(plan.space.at(int(place))): one for place, one in costs.items()}
@@ -143,8 +150,9 @@ def seconds_left(
         known |= zip(unknown, _regressed(unknown, known), strict=True)
         of_others = np.mean([left for _, left in timed.values()] or [1.0])
         each = np.array([known[kind] * timed.get(kind, (0, of_others))[1] for kind in kinds])
-    saved = (_WHOLE + share.sum()) / (_WHOLE + len(ended))
-    each = each * saved + _overhead(trials, ended)
+    last = len(usual) - 1
+    saved = (_USUAL + share.sum()) / (_USUAL + sum(usual[min(at, last)] for at in ended))
+    each = each * usual[np.minimum(places, last)] * saved + _overhead(trials, ended)
     for at, trial in enumerate(map(trials.get, places)):
         if trial is not None:
             left = each[at] * (1 - share_trained(trial, rungs, plan.n_folds))

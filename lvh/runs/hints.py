@@ -3,7 +3,6 @@
 import math
 import os
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,34 +29,15 @@ def say_next(name: str, *arguments: str | Path, **options: str | Path | None) ->
 
 
 def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> str:
-    """Return a command line of lvh that begins as the user began this one: `lvh NAME` or else.
-
-    An option that is None is left out; a command that needs the code of plugins gets it.
-    """
-    program = sys.argv[0]
-    if program.endswith(".py"):  # python -m lvh.run
-        start = f"{_callable(sys.executable)} -m lvh.{name}"
-    elif program.startswith("python -m lvh"):
-        start = f"{_callable(sys.executable)} -m lvh {name}"
-    else:
-        path, _, subcommand = program.rpartition(" ")
-        start = f"{_callable(path) if subcommand and '/' in path else 'lvh'} {name}"
+    """Return a command line of lvh that begins as the user began this one: `lvh NAME` or else."""
+    is_module = sys.argv[0].endswith(".py") or sys.argv[0].startswith("python -m lvh")
+    start = ["python", "-m", f"lvh.{name}"] if is_module else ["lvh", name]
     plugins = loaded() if name in _OF_PLUGINS and "--plugin" not in arguments else []
     code = [word for one in plugins for word in ("--plugin", Path(one) if os.sep in one else one)]
-    words = [*arguments, *code]
+    words = [*start, *arguments, *code]
     for flag, value in options.items():
         words += [] if value is None else [f"--{flag}", value]
-    shown = [str(_near(one)) if isinstance(one, Path) else one for one in words]
-    return shlex.join([*shlex.split(start), *shown])
-
-
-def _callable(program: str) -> str:
-    """Return the name of a program where a shell finds this one by it, else its path."""
-    path = Path(program).absolute()
-    for name in (path.name, "python") if path.name.startswith("python") else (path.name,):
-        if Path(shutil.which(name) or "").absolute().parent == path.parent:
-            return name
-    return shlex.quote(str(_near(path)))
+    return shlex.join(str(_near(one)) if isinstance(one, Path) else one for one in words)
 
 
 def _near(path: Path) -> Path:
@@ -95,9 +75,8 @@ def say_hints(
             f"hint: a fold tests {n_fewest} records with {data.cohort.label_name}, so its scores "
             "change much by chance: docs/concepts.md"
         )
-    baseline = record.baselines.get(AGE_AND_SEX) if record is not None else None
-    if record is not None and baseline and record.pooled["ap"][0] <= baseline["pooled_ap"]:
-        alone = baseline["pooled_ap"]
+    alone = (record.baselines.get(AGE_AND_SEX) or {}).get("pooled_ap") if record else None
+    if record and alone is not None and record.pooled["ap"][0] <= alone:
         say(
             f"hint: age and sex alone have an ap of {alone:.3f}, so these scores show nothing "
             "that the ECG adds: docs/concepts.md"

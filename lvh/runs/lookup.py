@@ -26,11 +26,7 @@ _MAX_CONFIG_BYTES = 1024 * 1024
 
 
 class Chosen(NamedTuple):
-    """A run, and the sweep that it was chosen from.
-
-    `study` is empty if a user named the run. Else the run is the best of `n_candidates` by
-    `score`, among them those that were stopped early.
-    """
+    """A run, and the sweep, if any, of which it is the best of `n_candidates` by `score`."""
 
     run: str
     study: str = ""
@@ -39,14 +35,10 @@ class Chosen(NamedTuple):
 
 
 def choose(run: str | None, storage: str | None, study: str | None) -> Chosen:
-    """Return a run by what `runs_named` takes, or the best of a sweep: of that name, or the latest.
-
-    Raises:
-        InputError: See `best_of_sweep`.
-    """
+    """Return a run by what `runs_named` takes, or the best of a sweep, by default the latest."""
     named = study_named(run, storage) if run else ""
     if not run or named:
-        return best_of_sweep(storage, named or study)
+        return _best_of_sweep(storage, named or study)
     path = _path(run)
     if not path.exists() and not is_run_id(run):
         (path,) = runs_named(run, storage, _STORE)
@@ -70,9 +62,6 @@ def runs_named(
     It is the folder of a run; a sweep, by its folder or its name, for all its complete runs;
     `SWEEP/NUMBER`, for one trial of it; or the name or the ID that MLflow shows of a run. `latest`
     is the newest of `outputs`.
-
-    Raises:
-        InputError: There is no such run, or there are several of that name.
     """
     path, (sweep, _, number) = _path(name), name.rpartition("/")
     study, trial = study_named(name, storage), ""
@@ -119,17 +108,13 @@ def _recorded(name: str, store: str, tracking: TrackingSettings) -> Path:
     return Path(next(iter(found)))
 
 
-def best_of_sweep(storage: str | None, study: str | None) -> Chosen:
-    """Return the best configuration of the sweep of that name, or of the latest sweep for None."""
+def _best_of_sweep(storage: str | None, study: str | None) -> Chosen:
     result = load(storage, study, _STORE)
-    ranked = result.complete
-    if not ranked:
-        raise InputError(f"RUN: study {result.name} has no complete configuration yet")
-    best = ranked[0]
-    folder = run_folders(replace(result, trials=(best,)), _STORE).get(best.number)
-    if folder is None:
+    best = next(iter(result.complete), None)
+    folders = run_folders(replace(result, trials=(best,)), _STORE) if best else {}
+    if best is None or best.number not in folders:
         raise InputError(
-            f"RUN: the best trial of study {result.name}, number {best.number}, has no record in "
+            f"RUN: expected a complete configuration in study {result.name}, and its record in "
             f"{_STORE}. Give the folder of its run"
         )
     n_candidates = sum(trial.state in ("complete", "stopped") for trial in result.trials)
@@ -139,7 +124,7 @@ def best_of_sweep(storage: str | None, study: str | None) -> Chosen:
         f"chosen: trial {best.number}, which has the {better} {score} of {n_candidates} trials in "
         f"sweep {result.name}"
     )
-    return Chosen(str(folder), result.name, n_candidates, score)
+    return Chosen(str(folders[best.number]), result.name, n_candidates, score)
 
 
 def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
@@ -170,11 +155,9 @@ def _read(path: Path) -> RunSettings:
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
             raise InputError("expected no aliases, by which a short text becomes a huge one")
-        config = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+        config = dict(OmegaConf.to_container(OmegaConf.create(text), resolve=False))  # type: ignore[arg-type]
     except Exception as error:
         raise InputError(f"{path}: expected a configuration: {as_lvh_error(error)}") from None
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: expected a configuration. Received: something else")
     settings = settings_from({str(key): value for key, value in config.items()})
     for option, plugin in settings.plugins.items():
         if config.get("plugins", {}).get(option, {}).get("digest") != plugin.digest:

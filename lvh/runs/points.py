@@ -2,30 +2,27 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import chain, islice, product, takewhile
-from typing import Any
+from dataclasses import replace
+from itertools import islice
 
 from lvh.config.command_line import CommandLine
 from lvh.config.run_settings import RunSettings
-from lvh.config.sweep_space import PointSettings
-from lvh.data.cohort import fingerprint
+from lvh.config.sweep_space import point_settings
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
-from lvh.runs.cache_key import deciding
-from lvh.runs.experiment_data import ExperimentData, check_model, load_data, load_features
+from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.search.plan import StudyPlan, decided
 from lvh.search.space import Choice, Point, Space
 
 RECORDS = ("data", "external")
 """Groups that decide which records there are."""
-_UNSWEPT = ("backend", "hydra", "resume", "search", "store", "tracking")
-_TRIED = 1000
-"""Points that are looked at to find one that can run; values of a dimension that are checked."""
-_PATIENCE = 2.0
-"""Seconds of a processor after which no further combination of values is checked."""
-_CORNERS = 64
-"""Combinations of first and last values that are checked before all others."""
+_UNSWEPT = (
+    *("backend", "hydra", "resume", "search", "store", "tracking"),
+    *("train.threads", "data.label", "external.label", "cv.recalibrate", "cv.refits"),
+)
+"""Groups and settings that do not change the model, or change the question."""
+_TRIED = 1000  # points that are looked at to find one that can run
+_PATIENCE = 4.0  # s of a processor, after which no further point is checked
 
 _Key = frozenset[tuple[str, Plain]]
 
@@ -35,41 +32,17 @@ def group_of(name: str) -> str:
     return name.lstrip("+~").partition(".")[0].partition("/")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class _Records:
-    """What the points need to know of records, their features and their splits."""
-
-    input_shape: tuple[int, ...]
-    label: str
-    digest: str
-
-
 class SweepPoints:
-    """The points of a sweep.
-
-    Attributes:
-        space: What they span.
-        settings_at: Returns the settings of a point; it raises InputError if they are refused.
-        first: The first point that can run, with its `settings` and `data`.
-        plan: The plan of the study.
-    """
+    """The points of a sweep: the `first` that can run, with its `settings` and `data`."""
 
     def __init__(self, command: CommandLine, space: Space) -> None:
-        """Find the first point that can run.
-
-        Raises:
-            InputError: There is none, or a setting cannot be swept.
-        """
+        """Find the first point that can run; raise InputError where there is none."""
         _check_swept(space)
-        self.space = space
-        self.settings_at = PointSettings(command, space).at
-        self._known: dict[Any, _Records | InputError] = {}
-        self._results: dict[_Key, str] = {}
-        self._label: str | None = None
+        self.space, self.settings_at = space, point_settings(command, space)
+        self._label = ""
         refused: dict[str, Point] = {}
         for point in islice(space.probes(), _TRIED):
-            fault = self._fault(point)
-            if fault is None:
+            if (fault := self._fault(point)) is None:
                 break
             refused.setdefault(str(fault), point)
         else:
@@ -83,22 +56,20 @@ class SweepPoints:
         self.plan = _plan(space, self.settings, self.data)
 
     def check(self, done: Callable[[], Collection[Mapping[str, Plain]]] = list) -> str:
-        """Return how many points can run; raise InputError where one cannot.
-
-        Of a grid each point is checked; of a large one each value, and then as many points as can
-        be in two seconds. In a space that is drawn from, each choice and both ends of a range have
-        to fit to some point. `done` gives the points that the study has: these have run already.
-        """
-        is_grid = self.plan.search.sampler == "grid"
-        refused, counted = self._refused_points() if is_grid else self._refused_values()
-        is_whole = is_grid and len(self._results) == self.plan.total == self.space.size
-        idle = self._idle() if is_whole else []
-        known = {frozenset(point.items()) for point in done()} if refused or idle else set()
-        if idle and not known:
-            raise InputError(
-                f"{idle[0]}: expected a setting that changes the results of some point. Received: "
-                "values with which all results are the same"
-            )
+        """Return how many points can run; raise InputError where one cannot that is not `done`."""
+        is_grid, total = self.plan.search.sampler == "grid", self.plan.total
+        faults: dict[_Key, InputError | None] = {}
+        ends_at = time.process_time() + _PATIENCE
+        for point in self._to_check(is_grid):
+            if (key := frozenset(point.items())) not in faults:
+                faults[key] = self._fault(point)
+            if time.process_time() > ends_at:
+                break
+        counted = f"{total} points" if is_grid else f"{len(faults)} ends of ranges"
+        if is_grid and len(faults) < total:
+            counted = f"the {len(faults)} points that were checked, of {counted},"
+        refused = {key: fault for key, fault in faults.items() if fault is not None}
+        known = {frozenset(point.items()) for point in done()} if refused else set()
         left = [key for key in refused if key not in known and (is_grid or not known)]
         if not left:
             return counted
@@ -112,92 +83,28 @@ class SweepPoints:
         return " ".join(f"{name}={value}" for name, value in places)
 
     def _fault(self, point: Point) -> InputError | None:
-        """Return why a point cannot run; what the data say is asked once for each data."""
+        """Return why a point cannot run."""
         try:
-            one = self.settings_at(point)
-            key = (one.data, one.external, one.features, one.cv, one.model.name)
-            if key not in self._known:
-                self._known[key] = _records_of(one)
-            if isinstance(known := self._known[key], InputError):
-                return known
-            check_model(one, known.input_shape)
-            check_label(known.label, self._label or known.label)
-            same = repr((deciding(one), known.digest, one.cv.permutations))
+            data = load_data(self.settings_at(point))
+            check_label(data.cohort.label_name, self._label or data.cohort.label_name)
         except InputError as error:
             return error
-        self._results[frozenset(point.items())] = same
         return None
 
-    def _idle(self) -> list[str]:
-        """Return dimensions whose values all give the same results, whatever the others are."""
-        idle = []
-        for name in self.space.names:
-            of_rest: dict[_Key, list[str]] = {}
-            for key, result in self._results.items():
-                rest = frozenset(one for one in key if one[0] != name)
-                if rest != key:
-                    of_rest.setdefault(rest, []).append(result)
-            several = [one for one in of_rest.values() if len(one) > 1]
-            if several and all(len({*one}) == 1 for one in several):
-                idle.append(name)
-        return idle
-
-    def _refused_points(self) -> tuple[dict[_Key, InputError], str]:
-        """Return the points of a grid that cannot run, and how many were checked."""
-        space, total, ends_at = self.space, self.plan.total, time.process_time() + _PATIENCE
-        values: Iterator[Point] = iter(())
-        points: Iterator[Point] = islice(space.points(), total)
-        if total == space.size:
-            values = (point for point, _ in self._each_value())
-            corners = product(*(one.ends() for one in space.dimensions.values()))
-            ends = (space.present(dict(zip(space.names, one, strict=True))) for one in corners)
-            points = chain(islice(ends, _CORNERS), points)
-        in_time = takewhile(lambda _: time.process_time() < ends_at, points)
-        faults: dict[_Key, InputError | None] = {}
-        for point in chain(values, in_time):
-            if (key := frozenset(point.items())) not in faults:
-                faults[key] = self._fault(point)
-        n, shown = len(faults), f"{total} points"
-        refused = {key: fault for key, fault in faults.items() if fault is not None}
-        return refused, shown if n == total else f"the {n} points that were checked, of {shown},"
-
-    def _refused_values(self) -> tuple[dict[_Key, InputError], str]:
-        """Return values with which no point can run, and how many were checked."""
-        values, ends_at = [*self._each_value()], time.process_time() + _PATIENCE
-        refused: dict[_Key, InputError] = {}
-        for point, name in values:
-            fault = self._fault(point)
-            if fault is None:
-                continue
-            for number, other in enumerate(self.space.probes()):
-                has_ended = number > _TRIED or time.process_time() > ends_at
-                is_it = other.get(name) == point[name]
-                if has_ended or (is_it and self._fault(other) is None):
-                    break
-            else:
-                refused[frozenset({(name, point[name])})] = fault
-        return refused, f"{len(values)} values"
-
-    def _each_value(self) -> Iterator[tuple[Point, str]]:
-        """Yield a point for each choice and both ends of a range, and what it is that differs."""
-        probes = self.space.probes
-        usual = {name: one.ends()[0] for name, one in self.space.dimensions.items()} | self.first
-        for name, one in self.space.dimensions.items():
+    def _to_check(self, is_grid: bool) -> Iterator[Point]:
+        """Yield each value at the first point that can run, and all points of a grid."""
+        space, total = self.space, self.plan.total
+        usual = {name: one.ends()[0] for name, one in space.dimensions.items()} | self.first
+        for name, one in space.dimensions.items() if total == space.size or not is_grid else ():
             start = usual
-            if name not in self.space.present(usual):  # it exists under other options
-                start = usual | next(probe for probe in probes() if name in probe)
-            for value in islice(one.values() if isinstance(one, Choice) else one.ends(), _TRIED):
-                yield self.space.present({**start, name: value}), name
-
-
-def _records_of(settings: RunSettings) -> _Records | InputError:
-    try:
-        data = load_features(settings)
-    except InputError as error:
-        return error
-    parts = [part.tolist() for one in data.splits for part in (one.train, one.validation, one.test)]
-    digest = fingerprint(data.cohort.fingerprint, parts)
-    return _Records(data.features.input_shape, data.cohort.label_name, digest)
+            if name not in space.present(usual):  # it exists under other options
+                start = usual | next(probe for probe in space.probes() if name in probe)
+            values: Iterable[Plain] = one.ends()
+            if isinstance(one, Choice):  # others may fit to a choice elsewhere
+                values = one.values() if is_grid else ()
+            for value in values:
+                yield space.present({**start, name: value})
+        yield from islice(space.points(), total) if is_grid else ()
 
 
 def check_label(received: str, expected: str) -> None:
@@ -213,8 +120,7 @@ def _check_swept(space: Space) -> None:
     if not space.dimensions:
         raise InputError("expected something to sweep, such as kernel=250,400")
     for name in space.names:
-        alone = ("train.threads", "data.label", "external.label", "cv.recalibrate", "cv.refits")
-        if group_of(name) in _UNSWEPT or name.lstrip("+") in alone:
+        if {group_of(name), name.lstrip("+")} & {*_UNSWEPT}:
             raise InputError(
                 f"{name}: cannot be swept: it does not change the model, or it changes the "
                 "question. Start one sweep for each value"
@@ -223,23 +129,15 @@ def _check_swept(space: Space) -> None:
 
 def _plan(space: Space, settings: RunSettings, data: ExperimentData) -> StudyPlan:
     search = decided(settings.search, space)
-    if search.may_stop and any(group_of(name) in ("cv", *RECORDS) for name in space.names):
+    unequal = {name for name in space.names if group_of(name) in ("cv", *RECORDS)}
+    unequal |= {"train.epochs"} & {*space.names} if search.halves else set()
+    if search.may_stop and unequal:
         raise InputError(
-            "search.budget and search.pruner compare trials fold by fold: they cannot be used "
-            "where folds or data are swept"
-        )
-    if search.halves and "train.epochs" in space.names:
-        raise InputError(
-            "search.budget: halving decides the epochs. Expected train.epochs not to be swept"
+            "search.budget and search.pruner: expected trials of the same folds, data and epochs. "
+            f"Received: a sweep of {', '.join(sorted(unequal))}"
         )
     swept = " x ".join(name.rpartition(".")[2] for name in space.names)
-    plan = StudyPlan(
-        space=space,
-        search=search,
-        title="",
-        note=data.cohort.note,
-        n_folds=len(data.splits),
-        label_name=data.cohort.label_name,
-    )
+    cohort = data.cohort
+    plan = StudyPlan(space, search, "", cohort.note, len(data.splits), cohort.label_name)
     runs = f"{plan.total} {'run' if plan.total == 1 else 'runs'}"
-    return replace(plan, title=f"{swept}, {runs} on {data.cohort.name}")
+    return replace(plan, title=f"{swept}, {runs} on {cohort.name}")

@@ -1,25 +1,25 @@
 """The page of a sweep or of runs, with what only the folder of the best run can find."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from lvh.data.cohort import Cohort
 from lvh.errors import InputError, LvhError, masked
+from lvh.reports.result_views import fold_scores, predictions_of
 from lvh.reports.study_report import TrackedAt, write
 from lvh.runs.experiment_data import load_cohort
 from lvh.runs.hints import typed
 from lvh.runs.lookup import settings_of
-from lvh.search.results import StudyResult
+from lvh.search.results import Objective, StudyResult, Trial
 from lvh.tracking import TrackingSettings, resolved_uri
+from lvh.tracking.finished_run import read_folder
 from lvh.tracking.run_record import load_run
 
 
 def write_page(study: StudyResult, folder: Path, runs: Mapping[int, Path]) -> Path:
-    """Write the report of a study, with links to MLflow and the records that the best gets wrong.
-
-    See `lvh.reports.study_report.write`. What cannot be found is left out, and the page says why.
-    """
+    """Write the report of a study, with links to MLflow and the worst records of the best run."""
     best = runs.get(study.complete[0].number) if study.complete else None
     if best is None:
         return write(study, folder, runs)
@@ -38,22 +38,54 @@ def write_page(study: StudyResult, folder: Path, runs: Mapping[int, Path]) -> Pa
 
 
 def in_mlflow(tracking: TrackingSettings) -> TrackedAt | None:
-    """Return what gives a run's address in MLflow, or the command that shows it; None for `off`.
-
-    The function takes the key of a run and its folder. Of a server that is down it gives a command.
-    """
+    """Return what gives a run's address in MLflow, or the command that shows it; None for `off`."""
     if tracking.name == "off":
         return None
     uri = masked(resolved_uri(tracking))
     if uri.startswith("http"):
         from lvh.tracking.run_lookup import experiment_id
 
-        try:
+        with suppress(LvhError):
             start = f"{uri.rstrip('/')}/#/experiments/{experiment_id(tracking)}/runs?searchFilter="
-        except LvhError:
-            pass
-        else:
             return lambda key, folder: start + quote(f"tags.key = '{key}'")
     return lambda key, folder: typed(
         "ui", str(folder.absolute()), uri=uri, experiment=tracking.experiment
     )
+
+
+def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]]:
+    """Return the runs of folders as a study, and the folder of each trial by its number."""
+    results, records = zip(*map(read_folder, folders), strict=True)
+    labels = {record.data.label.casefold(): record.data.label for record in records}
+    if len(labels) > 1:
+        listed = ", ".join(labels.values())
+        raise InputError(f"RUN: expected runs of one label. Received: {listed}")
+    keys = dict.fromkeys(key for record in records for key in record.params)
+    # null says no more than a setting that a model does not have
+    differing = [key for key in keys if len({one.params.get(key) for one in records}) > 1]
+    trials = tuple(
+        Trial(
+            number=number,
+            params={name: record.params[name] for name in differing if name in record.params},
+            state="complete" if record.status == "complete" else "leaking",
+            values=(record.mean["ap"],) if record.status == "complete" else (),
+            folds=fold_scores(result, record.data.fingerprint),
+            baselines=record.baselines if record.status == "complete" else {},
+            error=record.tags.get("leakage", record.error),
+            run_key=record.key,
+        )
+        for number, (result, record) in enumerate(zip(results, records, strict=True))
+    )
+    names = dict.fromkeys(f"{record.name} on {record.data.name}" for record in records)
+    study = StudyResult(
+        name=", ".join(dict.fromkeys(record.name for record in records)),
+        title=next(iter(names)) if len(names) == 1 else f"{len(records)} runs side by side",
+        note="; ".join(dict.fromkeys(filter(None, (record.data.note for record in records)))),
+        objectives=(Objective("ap"),),
+        dimensions=tuple(differing),
+        n_folds=max(len(trial.folds) for trial in trials),
+        trials=trials,
+        predictions={number: predictions_of(result) for number, result in enumerate(results)},
+        label_name=records[0].data.label,
+    )
+    return study, dict(enumerate(folders))

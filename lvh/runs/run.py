@@ -26,7 +26,7 @@ from lvh.files import write_text
 from lvh.reports import cv_figures
 from lvh.reports.progress import ProgressReporter, Verbosity
 from lvh.reports.terminal import say
-from lvh.runs.cache_key import changed_options, deciding, fold_keys, run_key_of
+from lvh.runs.cache_key import deciding, fold_keys, run_key_of
 from lvh.runs.experiment_data import (
     ExperimentData,
     baselines_of,
@@ -56,21 +56,19 @@ def run_configuration(
     title: str = "",
     sweep: SweepLink | None = None,
     rungs: Sequence[int] = (),
-    makes_figures: Callable[[RunRecord], bool] = lambda record: True,
 ) -> RunRecord:
     """Cross-validate a configuration, write its files and its record, and have it tracked.
 
-    `callbacks` follow the folds, in their `order`, after each has been stored, and may stop the run
-    after some (`check_after`). A run that is no part of a sweep is trained by one process at once.
-    `rungs` are numbers of epochs, the last one that of the settings: all folds have the epochs of
-    one before any has those of the next. `makes_figures` decides by the scores.
+    `callbacks` follow the folds, in their `order`, and may stop the run after some (`check_after`).
+    `rungs` are numbers of epochs: all folds have those of one before any has those of the next.
     """
     settings, features = composed.settings, data.features
     splits = data.splits if order is None else order
     run = _Run(composed, data, folder, sweep=sweep, rungs=rungs)
     show = partial(ProgressReporter, verbosity=verbosity, title=title + run.record.name)
+    is_alone = sweep is None and settings.resume  # else its folds are its own
     shown = [show(one.settings, data.cohort, features, one.trainer) for one in run.stages]
-    with _locked(settings, run.record.key) if sweep is None else nullcontext():
+    with _locked(settings, run.record.key) if is_alone else nullcontext():
         run.start(splits)
         with run.recorded(tracker):
             for stage, progress in zip(run.stages, shown, strict=True):
@@ -78,7 +76,7 @@ def run_configuration(
                     result = stage.train(splits, [progress, *callbacks], check_after)
                     if stage is run.last:
                         result = run.permutation_test(result, progress.on_shuffle)
-            run.write(result, makes_figures)
+            run.write(result)
     shown[-1].show(run.result, folder, run.record.error)
     if run.result is not None and settings.external is not None:
         from lvh.reports.external_validation import write_external  # needs pandas
@@ -92,10 +90,7 @@ def run_configuration(
 
 
 class _Stage(Callback):
-    """All folds of a run with a number of epochs, each of which is a result with a key of its own.
-
-    A further stage, with more epochs, continues where the folds of this one stand.
-    """
+    """All folds of a run with a number of epochs, each with a key of its own."""
 
     def __init__(self, settings: RunSettings, data: ExperimentData, store: FoldStore) -> None:
         self.settings, self._data, self._store = settings, data, store
@@ -170,7 +165,6 @@ class _Run:
         store = FoldStore(Path(settings.store))
         store.check()
         self._yaml, self._data, self._folder = composed.yaml, data, folder
-        self._plugins = settings.plugins
         self.stages: list[_Stage] = []
         for epochs in rungs or (settings.train.epochs,):
             own = settings
@@ -183,6 +177,7 @@ class _Run:
         self.last = self.stages[-1]
         self._previous: RunRecord | None = None
         self.result: CVResult | None = None
+        self._draws = sweep is None  # figures of each trial take longer than its training
         self.record = self._begin(sweep)
 
     def _begin(self, sweep: SweepLink | None) -> RunRecord:
@@ -211,8 +206,6 @@ class _Run:
     def start(self, splits: Sequence[Split]) -> None:
         """Find the folds that are stored already, and write the files that need no training."""
         settings = self.settings
-        for option in changed_options(self._plugins, settings.store):
-            say(f"{option}: its code changed since the stored folds: they are trained again")
         for stage in self.stages:
             stage.find(splits)
         versions = run_dir.versions(settings.backend, threads(settings))
@@ -223,7 +216,7 @@ class _Run:
             tags |= self._previous.tags  # the version of the code that trained it
         self.record = replace(self.record, tags=tags)
 
-    def write(self, result: CVResult, makes_figures: Callable[[RunRecord], bool]) -> None:
+    def write(self, result: CVResult) -> None:
         """Write the files of a finished run, and add its scores to the record."""
         features, record, summary = self._data.features, self.record, result.scores
         self.result = result
@@ -236,7 +229,7 @@ class _Run:
             baselines={name: one.as_baseline() for name, one in result.baselines.items()},
             p_values=dict(result.p_values),
         )
-        if makes_figures(self.record):
+        if self._draws:
             title = f"{record.name} on {record.data.name}"
             cv_figures.draw_all(result, features, title=title, folder=self._folder)
 
@@ -284,8 +277,6 @@ class _Run:
         if status == "killed" and self._previous is not None and self._previous.mean:
             return  # it was complete before
         folds = self.last.folds
-        if len(self.last.known) < len(folds):
-            changed_options(self._plugins, self.settings.store, stored=True)
         spent = {fold.split.number: fold.seconds for one in self.stages for fold in one.folds}
         self.record = replace(
             self.record,
@@ -319,22 +310,17 @@ def _placed(record: RunRecord, sweep: SweepLink | None) -> RunRecord:
 def _locked(settings: RunSettings, key: str) -> Iterator[None]:
     """Let one process train a run; the system frees the lock when the process ends."""
     path = Path(settings.store) / "running" / f"{key}.lock"
-    lock = FileLock(path, timeout=0)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if settings.resume:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
+        lock = FileLock(path, timeout=0).acquire()
     except Timeout:
         raise InputError(
             "resume: another process trains this very run now. Wait until it ends, or use "
             "resume=false to train it a second time"
         ) from None
-    try:
+    with lock:
         yield
-    finally:
-        if lock.is_locked:
-            path.unlink(missing_ok=True)
-            lock.release()
+        path.unlink(missing_ok=True)
 
 
 @cache

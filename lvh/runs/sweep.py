@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
@@ -101,40 +101,17 @@ def run_sweep(sweep: Sweep) -> None:
 
 def _done(name: str, settings: RunSettings) -> list[Mapping[str, Plain]]:
     """Return the points that a sweep of before has, which this one continues."""
-    try:
+    with suppress(InputError):  # there is no sweep
         storage = Storage(settings.search.storage, to_read=True)
-    except InputError:  # there is no sweep
-        return []
-    before = attempts(storage, name) if settings.resume else []
-    trials = Study(storage, before[-1]).configurations().values() if before else ()
-    return [trial.params for trial in trials]
+        if settings.resume and (before := attempts(storage, name)):
+            return [one.params for one in Study(storage, before[-1]).configurations().values()]
+    return []
 
 
 def _study_name(points: SweepPoints) -> str:
-    """Return the name of the study: equal for equal questions, and for no others.
-
-    The number of trials or processes, and the places of study and data, do not change it.
-    """
-    search, data = points.plan.search, points.data
-    digest = fingerprint(
-        data.cohort.fingerprint,
-        [(split.train.tolist(), split.test.tolist()) for split in data.splits],
-        _decisions(points),
-        (search.objectives, search.races, search.pruner, search.burn_in, search.seed),
-        *([(search.reduction, search.min_epochs)] if search.halves else []),
-        search.sampler == "grid",  # it gives the points in their order
-        asdict(points.space),
-    )
-    swept = "-".join(re.sub(r"\W", "", name.rpartition(".")[2]) for name in points.space.names)
-    return f"{swept[:60]}-{digest[:12]}"
-
-
-def _decisions(points: SweepPoints) -> list[str]:
-    """Return what decides a run at a point, and at each option of a group and each cohort.
-
-    The file of an option may change while its name stays; so may records.
-    """
-    probed, space = [points.first], points.space
+    """Return the name of the study: equal for equal questions, and for no others."""
+    search, data, space = points.plan.search, points.data, points.space
+    probed = [points.first]
     for name, dimension in space.dimensions.items():
         is_group = isinstance(dimension, Choice) and "." not in name
         if is_group or group_of(name) in RECORDS:
@@ -143,7 +120,17 @@ def _decisions(points: SweepPoints) -> list[str]:
                 start = next(probe for probe in space.probes() if name in probe)
             values = islice(dimension.values() or dimension.ends(), _MOST_VALUES)
             probed += [space.present({**start, name: value}) for value in values]
-    return [_decision(points, other) for other in probed]
+    digest = fingerprint(
+        data.cohort.fingerprint,
+        [(split.train.tolist(), split.test.tolist()) for split in data.splits],
+        [_decision(points, point) for point in probed],
+        (search.objectives, search.races, search.pruner, search.burn_in, search.seed),
+        *([(search.reduction, search.min_epochs)] if search.halves else []),
+        search.sampler == "grid",  # it gives the points in their order
+        asdict(space),
+    )
+    swept = "-".join(re.sub(r"\W", "", name.rpartition(".")[2]) for name in space.names)
+    return f"{swept[:60]}-{digest[:12]}"
 
 
 def _decision(points: SweepPoints, point: Point) -> str:
@@ -177,11 +164,7 @@ def _announce(study: Study, workers: int | None, data: CohortSummary) -> None:
 def _train(
     sweep: Sweep, study: Study, settings: RunSettings, *, tracker: Tracker, store: Path
 ) -> list[WorkerResult]:
-    """Let processes train until nothing is left; start them again if some of them die.
-
-    After a death what was being trained is trained alone, so that a trial that takes its process
-    with it takes no other trial with it again.
-    """
+    """Let processes train until nothing is left; start them again if some of them die."""
     if study.finished:
         say("nothing to train: all trials of this study are done (resume=false starts another)")
         return []
@@ -209,7 +192,7 @@ def _train(
     has_died = False
     for _ in range(_RELAUNCHES):
         try:
-            if has_died:
+            if has_died:  # alone, for it may take its process with it again
                 results += sweep.launch(replace(worker, only_retries=True), 1)
                 has_died = False
             return results + sweep.launch(worker, n_workers)
@@ -235,17 +218,17 @@ def _track(
     tracker: Tracker,
     store: Path,
     result: StudyResult | None = None,
-    folder: Path | None = None,
+    folder: Path | str = "",
 ) -> None:
     """Record the sweep, and those of its runs that are not in the tracking store yet."""
-    trials = (result or result_of(study, store)).trials
+    plan, trials = study.plan, (result or result_of(study, store)).trials
     files = [store / "runs" / f"{trial.run_key or trial.number}.json" for trial in trials]
-    failures = [
+    records: list[RunRecord | SweepRecord] = [
         RunRecord(  # before its training, or with its process
             key=fingerprint(study.name, trial.number),
             name=_point(trial),
             params=trial.params,
-            data=DataRecord("", "", study.plan.note, 0, study.plan.label_name),
+            data=DataRecord("", "", plan.note, 0, plan.label_name),
             status="failed",
             error=trial.error,
             sweep=SweepLink(study.name, trial.number),
@@ -254,32 +237,27 @@ def _track(
         for trial, file in zip(trials, files, strict=True)
         if trial.state == "failed" and not file.exists()
     ]
-    label = study.plan.label_name
+    label = "" if plan.label_name == LVH else f", {plan.label_name}"
+    values = {
+        param_name(name.lstrip("+")): one.values() if isinstance(one, Choice) else one.ends()
+        for name, one in plan.space.dimensions.items()
+    }
     sweep = SweepRecord(
         study=study.name,
-        title=study.plan.title.partition(" on ")[0] + ("" if label == LVH else f", {label}"),
+        title=plan.title.partition(" on ")[0] + label,
         sentences=tuple(sentences(result)) if result is not None else (),
         runs=tuple(str(file) for file in files if file.exists()),
         complete=result is not None and study.finished,
-        dimensions=_dimensions(study.plan.space),
-        folder=str(folder or ""),
+        dimensions={
+            name: all(isinstance(value, (int, float)) for value in some)
+            for name, some in values.items()
+        },
+        folder=str(folder),
         root=str(store),
     )
-    records: list[RunRecord | SweepRecord] = [*failures, sweep]
-    for record in records:
+    for record in [*records, sweep]:
         save(record)
         tracker.track(record)
-
-
-def _dimensions(space: Space) -> dict[str, bool]:
-    """Return MLflow's parameters that are swept, and whether their values are numbers."""
-    values = {
-        param_name(name.lstrip("+")): one.values() if isinstance(one, Choice) else one.ends()
-        for name, one in space.dimensions.items()
-    }
-    return {
-        name: all(isinstance(value, (int, float)) for value in of) for name, of in values.items()
-    }
 
 
 def _point(trial: Trial) -> str:

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from optuna.trial import TrialState
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
@@ -20,7 +20,7 @@ from lvh.config.groups import param_name
 from lvh.config.plugins.loading import ensure
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
-from lvh.errors import EnvironmentFault, LvhError, as_lvh_error
+from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity
@@ -30,6 +30,7 @@ from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import begin, left_text
 from lvh.runs.points import check_label
 from lvh.runs.run import run_configuration
+from lvh.search import SearchSettings
 from lvh.search.results import OUTCOME_FORMAT, FoldScore, Outcome, objective_values
 from lvh.search.storage import Storage
 from lvh.search.study import OUTCOME, OpenTrial, Study
@@ -53,11 +54,7 @@ class WorkerResult:
 
 @dataclass(frozen=True)
 class Worker:
-    """The task function that a launcher starts, in this process or in another one.
-
-    It gets the study and its storage by name and address, the command line of the sweep, the
-    folders of its files and of finished folds, and where runs are tracked.
-    """
+    """The task function that a launcher starts, in this process or in another one."""
 
     storage: str
     study: str
@@ -104,12 +101,8 @@ class Worker:
             composed = self._composed(plan.space.texts(trial.point))
             data = load_data(composed.settings)
             check_label(data.cohort.label_name, plan.label_name)
-        except EnvironmentFault:
-            raise
         except LvhError as error:
-            # a point that a user listed has failed; one that a sampler proposed was a bad one
-            state = "failed" if plan.search.sampler == "grid" else "stopped"
-            return Outcome(state, error=str(error))  # type: ignore[arg-type]
+            return ended_by(error, plan.search)
         place = _place(study, trial, composed.settings)
         epochs = composed.settings.train.epochs
         left, rungs = left_text(study, self.at_once, epochs), plan.search.rungs(epochs)
@@ -127,16 +120,13 @@ class Worker:
                 verbosity=self.verbosity,
                 title=f"trial {trial.number} of {plan.total}{left}: ",
                 sweep=place,
-                makes_figures=partial(_is_best, study),
             )
-        except EnvironmentFault:
-            raise
         except Exception as error:
-            say(f"FAILED {place.name}: {as_lvh_error(error)}", style="red")
             key = run_key(composed.settings, data.cohort.fingerprint, data.splits)
             key += f"-{study.name}" if is_separate(study.name) else ""
-            scores = tuple(follower.scores)
-            return Outcome("failed", folds=scores, run_key=key, error=str(as_lvh_error(error)))
+            outcome = ended_by(error, plan.search, folds=tuple(follower.scores), run_key=key)
+            say(f"{outcome.state.upper()} {place.name}: {outcome.error}", style="red")
+            return outcome
         return _outcome(record, study, follower.scores)
 
     def _composed(self, point: dict[str, str]) -> Composed:
@@ -146,6 +136,17 @@ class Worker:
         # a study that was begun again has folds of its own; within it they are always resumed
         changed = replace(settings, train=train, resume=True, store=str(self.store))
         return replace(composed, settings=changed)
+
+
+def ended_by(error: Exception, search: SearchSettings, **known: Any) -> Outcome:
+    """Return the outcome of a trial that an error ended, unless every other would meet it too."""
+    if isinstance(error, EnvironmentFault):
+        raise error
+    # a point that a user listed has failed; one that a sampler proposed was a bad one
+    is_bad = isinstance(error, InputError) and search.sampler != "grid"
+    if isinstance(error, StopCrossValidation):
+        return Outcome("stopped", error=str(error), **known)
+    return Outcome("stopped" if is_bad else "failed", error=str(as_lvh_error(error)), **known)
 
 
 class Follower(Callback):
@@ -159,10 +160,7 @@ class Follower(Callback):
         result: WorkerResult,
         rungs: Sequence[int] = (0,),
     ) -> None:
-        """Take the trial, the names of all records, and the score that is reported.
-
-        `rungs` are the epochs at the end of each stage.
-        """
+        """Take the trial, the names of all records, and the score that is reported."""
         self._trial, self._objective, self._result = trial, objective, result
         self._records, self._rungs, self._stage = tuple(records), rungs, -1
         self.scores: list[FoldScore] = []
@@ -213,39 +211,25 @@ def _place(study: Study, trial: OpenTrial, settings: RunSettings) -> SweepLink:
     )
 
 
-def _values(record: RunRecord, study: Study) -> tuple[float, ...]:
-    return objective_values(
-        [objective.name for objective in study.plan.objectives],
-        mean=record.mean,
-        std=record.std,
-        pooled={name: value for name, (value, _, _) in record.pooled.items()},
-        seconds=record.seconds,
-    )
-
-
-def _is_best(study: Study, record: RunRecord) -> bool:
-    """Return whether no finished trial is better: figures of all take longer than their training.
-
-    `lvh report FOLDER` makes the page of any trial.
-    """
-    sign = 1 if study.plan.objectives[0].maximize else -1
-    complete = [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
-    others = [sign * trial.values[0] for trial in complete]
-    return not max(others, default=-math.inf) > sign * _values(record, study)[0]
-
-
 def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcome:
-    is_complete = record.status == "complete"
+    is_complete, leakage = record.status == "complete", record.tags.get("leakage")
+    values: tuple[float, ...] = ()
+    if is_complete:
+        values = objective_values(
+            study.plan.search.objectives,
+            mean=record.mean,
+            std=record.std,
+            pooled={name: value for name, (value, _, _) in record.pooled.items()},
+            seconds=record.seconds,
+        )
     return Outcome(
         state="stopped" if record.status == "killed" else record.status,
-        values=_values(record, study) if is_complete else (),
+        values=values,
         folds=tuple(scores),
         fold_keys=record.fold_keys,
         baselines=record.baselines if is_complete else {},
         run_key=record.path.stem,
-        error=f"not honest: {record.tags['leakage']}"
-        if record.status == "leaking"
-        else record.error,
+        error=f"not honest: {leakage}" if record.status == "leaking" else record.error,
     )
 
 
@@ -282,12 +266,6 @@ def tracked_as_they_end(study: Study, tracker: Tracker, store: Path) -> Iterator
     thread.start()
     try:
         yield
-    except BaseException:
-        with suppress(LvhError):
-            n_begun = sum(OUTCOME not in one.user_attrs for one in study.configurations().values())
-            if n_begun:
-                say(f"{n_begun} begun trials are not recorded; the same command continues them")
-        raise
     finally:
         ended.set()
         thread.join()

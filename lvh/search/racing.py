@@ -12,6 +12,7 @@ from optuna.pruners import BasePruner, NopPruner, PercentilePruner, WilcoxonPrun
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import stdtrit  # type: ignore[import-untyped]
 
+from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
 
 Floats = npt.NDArray[np.float64]
@@ -20,6 +21,8 @@ Flags = npt.NDArray[np.bool_]
 LEVEL = 0.05
 """Error level of one check. Over 35 folds of identical trials the total error is about .1."""
 _ROUNDING = 1e-9  # of a singular value, relative to the largest one
+_RACED = {7: 0.8, 10: 0.75, 21: 0.64, 35: 0.52}
+"""Share of the training that racing leaves, by folds."""
 RECORDS = "records"
 """Attribute of a trial: digest of the records that its folds score, in their order."""
 
@@ -76,6 +79,26 @@ def is_out(scores: Floats, others: Sequence[Floats], reduction: int) -> bool:
     whole = [other for other in others if len(other) == len(scores)]
     n_better = sum(bool(np.nanmean(other) > mean) for other in whole)
     return n_better >= max(1, (len(others) + 1) // reduction)
+
+
+def usual_shares(
+    search: SearchSettings, rungs: Sequence[int], n_folds: int, n_trials: int
+) -> Floats:
+    """Return the share of its whole training that each of `n_trials` usually has, in their order.
+
+    Halving lets the k-th trial that ends a stage pass with a chance of max(1, k // reduction) / k,
+    where the order of trials says nothing about them. What racing leaves is the mean of
+    experiments/racing/results.csv.
+    """
+    shares, reach = np.zeros(n_trials), np.ones(n_trials)
+    for start, end in pairwise((0, *rungs)):
+        shares += reach * (end - start) / rungs[-1]
+        k = np.cumsum(reach)
+        reach = reach * np.maximum(1, (k + _ROUNDING) // search.reduction) / k
+    if search.races:
+        usual = np.interp(n_folds, [*_RACED], [*_RACED.values()])
+        shares[1:] *= max(usual, min(1, search.burn_in / n_folds))
+    return shares
 
 
 def share_trained(trial: FrozenTrial, rungs: Sequence[int], n_folds: int) -> float:

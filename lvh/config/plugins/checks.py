@@ -1,9 +1,6 @@
-"""What is checked of what a user's code returns: a wrong number is worse than an error.
+"""What is checked of what a user's code returns: a wrong number is worse than an error."""
 
-A plugin and `lvh.cross_validate` share the entries of a classifier and of a network.
-"""
-
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
 from typing import Any, Literal
@@ -11,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.config.plugins.origin import Origin
+from lvh.config.plugins.loading import Origin
 from lvh.data.cohort import Cohort, fingerprint, part_of
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.lazy_array import LazyArray
@@ -26,34 +23,18 @@ _TESTED = 3  # records of which the inputs are made a second time, without the o
 
 
 class CheckedClassifier:
-    """A classifier of a user, with the random state of a fold, whose probabilities are checked.
-
-    Attributes:
-        fitted: The classifier itself.
-    """
+    """A classifier of a user, with the random state of a fold, whose probabilities are checked."""
 
     def __init__(self, origin: Origin, model: Any, random_state: int, *, margins: bool) -> None:
-        """Take a new classifier; each `random_state` in it that is None becomes the given one.
-
-        With `margins`, the logistic function of its `decision_function` is a probability.
-
-        Raises:
-            InputError: It is none, or a part of it is fitted.
-        """
+        """Take a new classifier; each `random_state` in it that is None becomes the given one."""
         self._origin, self.fitted = origin, model
-        self._has_margins = not hasattr(model, "predict_proba")
-        is_known = not self._has_margins or hasattr(model, "decision_function")
-        if isinstance(model, type) or not (hasattr(model, "fit") and is_known):
-            more = " or decision_function" if margins else ""
+        self._has_margins = margins and not hasattr(model, "predict_proba")
+        scores = "decision_function" if self._has_margins else "predict_proba"
+        if isinstance(model, type) or not (hasattr(model, "fit") and hasattr(model, scores)):
             raise origin.refused(
-                f"expected a classifier with fit and predict_proba{more}",
-                "a class" if isinstance(model, type) else type(model).__name__,
-            )
-        if self._has_margins and not margins:
-            raise origin.refused(
-                "expected a classifier with predict_proba, which CalibratedClassifierCV of "
-                "scikit-learn gives it",
-                f"{type(model).__name__}, which has decision_function alone",
+                "expected a classifier with fit and predict_proba, which CalibratedClassifierCV "
+                "of scikit-learn gives it; an object, not its class",
+                excerpt(model),
             )
         params = model.get_params() if hasattr(model, "get_params") else {}
         for part in (model, *params.values()):
@@ -64,9 +45,8 @@ class CheckedClassifier:
                     "know test records",
                     excerpt(part),
                 )
-        unset = [name for name, value in params.items() if value is None]
-        states = [name for name in unset if name.rpartition("__")[2] == "random_state"]
-        if states:
+        states = [name for name in params if name.rpartition("__")[2] == "random_state"]
+        if states := [name for name in states if params[name] is None]:
             model.set_params(**dict.fromkeys(states, random_state))
 
     def fit(self, X: Any, y: npt.NDArray[np.int64]) -> "CheckedClassifier":
@@ -101,11 +81,7 @@ class CheckedClassifier:
 def classifier_entry(
     origin: Origin, settings: type, new: Callable[..., Any], *, is_given: bool = False
 ) -> Estimator:
-    """Return the entry of a classifier that `new` makes.
-
-    It gets `settings`, `names`, `random_state` and `subjects` by name. With `is_given` the
-    classifier gets inputs as they are, and may have margins only.
-    """
+    """Return the entry of a classifier that `new` makes, of arguments by their names."""
 
     def build(settings: Any, names: tuple[str, ...], random_state: int, subjects: Any) -> Any:
         with origin.calling():
@@ -133,14 +109,7 @@ def network_entry(
 
 
 def check_network(origin: Origin, model: Any, input_shape: tuple[int, ...]) -> None:
-    """Refuse a network that would not be trained as its layers say.
-
-    Training knows one penalty: L2 on kernels, of one strength; see `lvh.models.backends`.
-
-    Raises:
-        InputError: It is no network with one sigmoid output, is compiled, or has other losses or
-            constraints.
-    """
+    """Refuse a network that would not be trained as its layers say: see `lvh.models.backends`."""
     import keras
 
     if not (isinstance(model, keras.Model) and hasattr(model, "outputs")):
@@ -151,29 +120,28 @@ def check_network(origin: Origin, model: Any, input_shape: tuple[int, ...]) -> N
         )
     shapes = [tuple(one.shape[1:]) for one in (*model.inputs, *model.outputs)]
     last = getattr(model.layers[-1], "activation", None)
-    if shapes != [input_shape, (1,)] or last is not keras.activations.sigmoid:
+    is_sigmoid = last is keras.activations.sigmoid
+    if shapes != [input_shape, (1,)] or not is_sigmoid or model.compiled:
         raise origin.refused(
-            f"expected inputs of shape {input_shape} and one sigmoid output, shape (1,)",
-            f"shapes {shapes}, activation of the last layer {getattr(last, '__name__', 'none')}",
+            f"expected a network that is not compiled: inputs of shape {input_shape} and one "
+            "sigmoid output, shape (1,)",
+            f"shapes {shapes}, activation of the last layer {getattr(last, '__name__', 'none')}, "
+            f"compiled={model.compiled}",
         )
-    if model.compiled:
-        raise origin.refused("expected a network that is not compiled: train= sets it", "compiled")
     model(np.zeros((1, *input_shape), np.float32))
     penalized = [one for one in model.layers if getattr(one, "kernel_regularizer", None)]
     penalties = [one.kernel_regularizer for one in penalized]
     is_l2 = all(type(one) is keras.regularizers.L2 for one in penalties)
     is_l2 &= all(hasattr(one, "kernel") for one in penalized)
-    if not is_l2 or len({float(one.l2) for one in penalties} if is_l2 else ()) > 1:
-        raise origin.refused(
-            "expected no kernel_regularizer but keras.regularizers.L2, of one strength",
-            [one.get_config() for one in penalties],
-        )
     constrained = [one.path for one in model.variables if getattr(one, "constraint", None)]
     n_others = len(model.losses) - len(penalties)
-    if n_others or constrained:
+    n_strengths = len({float(one.l2) for one in penalties}) if is_l2 else 0
+    if not is_l2 or n_strengths > 1 or n_others or constrained:
         raise origin.refused(
-            "expected no losses but the cross-entropy and kernel_regularizer, and no constraints",
-            f"{n_others} other losses, constraints of {constrained or 'nothing'}",
+            "expected no losses but the cross-entropy, no constraints, and no kernel_regularizer "
+            "but keras.regularizers.L2, of one strength",
+            f"{[one.get_config() for one in penalties]}, {n_others} other losses, constraints of "
+            f"{constrained or 'nothing'}",
         )
 
 
@@ -185,32 +153,27 @@ def checked_features(
     kind: Literal["tabular", "signal"],
     fill: Fill | None,
 ) -> FeatureSet:
-    """Return the inputs that a function makes of a cohort as a feature set.
+    """Return the inputs that a function makes of a cohort as a feature set."""
+    n, first = len(cohort.records), max(0, len(cohort.records) - _TESTED)
 
-    Raises:
-        InputError: Shape, type or names are wrong, a value is not finite, or the inputs of a record
-            depend on other records or on labels.
-    """
-    n = len(cohort.records)
-    blocks: Iterable[Cohort] = [cohort]
+    def made(part: Cohort, label: int) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+        unlabelled = replace(part, label=np.full_like(part.label, label))
+        return _array(origin, values(unlabelled), len(part.records), kind)
+
+    # no function sees a label: here all are 0
     if isinstance(cohort.signals, LazyArray):  # of more records than fit into memory
-        blocks = (part_of(cohort, at, at + _BLOCK) for at in range(0, n, _BLOCK))
-    # no function sees a label: here all are 0, below 1
-    blocks = (replace(block, label=np.zeros_like(block.label)) for block in blocks)
-    parts = [_array(origin, values(block), len(block.records), kind) for block in blocks]
-    if len({(part.shape[1:], names) for part, names in parts}) > 1:
-        raise origin.refused("expected the same inputs of all records", "different")
+        parts = [made(part_of(cohort, at, at + _BLOCK), 0) for at in range(0, n, _BLOCK)]
+    else:
+        parts = [made(cohort, 0)]
     X, names = np.concatenate([part for part, _ in parts]), parts[0][1]
-    is_missing = np.isnan(X) if fill else np.zeros((), bool)
-    if not (np.isfinite(X) | is_missing).all():
-        record = cohort.records[int(np.argwhere(~(np.isfinite(X) | is_missing))[0, 0])]
-        allowed = "finite numbers, or NaN" if fill else "finite numbers (fill= allows NaN)"
-        raise origin.refused(f"expected {allowed}", f"others in record {record}")
-    if first := max(0, n - _TESTED):
-        some = part_of(cohort, first, n)
-        alone, _ = _array(
-            origin, values(replace(some, label=np.ones_like(some.label))), n - first, kind
+    is_usable = np.isfinite(X) | (np.isnan(X) & bool(fill))
+    if not is_usable.all():
+        record = cohort.records[int(np.argwhere(~is_usable)[0, 0])]
+        raise origin.refused(
+            "expected finite numbers, or NaN with fill=", f"others in record {record}"
         )
+    if first:
+        alone, _ = made(part_of(cohort, first, n), 1)
         scale = 1e-5 * np.nanmax(np.abs(X), initial=0, axis=0)
         differs = ~np.isclose(X[first:], alone, rtol=1e-4, atol=scale, equal_nan=True)
         if alone.shape[1:] != X.shape[1:] or differs.any():
@@ -227,31 +190,28 @@ def _array(
 ) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
     array, names = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
     names = getattr(array, "columns", None) if names is None else names  # of a DataFrame
-    expected = {"tabular": "(n_records, n_inputs)", "signal": "(n_records, n_samples, n_channels)"}
+    shape = (
+        ("n_records", "n_inputs") if kind == "tabular" else ("n_records", "n_samples", "n_leads")
+    )
     raw = np.asarray(array)
-    n_axes = len(expected[kind].split(","))
-    if raw.dtype.kind not in "fiub" or raw.ndim != n_axes or not raw.size or len(raw) != n_records:
+    is_shape = raw.ndim == len(shape) and raw.size > 0 and len(raw) == n_records
+    if raw.dtype.kind not in "fiub" or not is_shape:
         raise origin.refused(
-            f"expected numbers of shape {expected[kind]}, with n_records={n_records}",
+            f"expected numbers of shape ({', '.join(shape)}), with n_records={n_records}",
             f"{raw.dtype} of shape {raw.shape}",
         )
     with np.errstate(over="ignore"):  # an overflow is infinite, which is refused
         X = raw.astype(np.float32)
     n = X.shape[-1]
-    if names is None:
-        names = [f"{origin.name}_{at}" for at in range(1, n + 1)]
-    texts = tuple(map(str, names))
+    numbered = [f"{origin.name}_{at}" for at in range(1, n + 1)]
+    texts = tuple(map(str, numbered if names is None else names))
     if len({*texts}) < n or len(texts) != n or not all(map(str.isprintable, texts)):
         raise origin.refused(f"expected {n} different names, of the last axis", excerpt(texts))
     return X, texts
 
 
 def checked_cohort(origin: Origin, cohort: Any) -> Cohort:
-    """Return a cohort whose parts fit together, with the fingerprint of all that it holds.
-
-    Raises:
-        InputError: A part is not as `lvh.Cohort` says.
-    """
+    """Return a cohort whose parts fit together, with the fingerprint of all that it holds."""
     if not isinstance(cohort, Cohort):
         raise origin.refused("expected a lvh.Cohort", type(cohort).__name__)
     same = ("fs", "leads", "age", "male", "label_name", "records", "unit")
@@ -266,7 +226,7 @@ def checked_cohort(origin: Origin, cohort: Any) -> Cohort:
         own = replace(made, **{name: getattr(cohort, name) for name in others})
         summarize_cohort(own)
     except InputError as error:
-        raise InputError(f"{origin}: {error}") from None
+        raise InputError(f"{origin.what}: {error}") from None
     waves, table = own.delineation, own.columns
     columns = [] if table is None else [(name, table[name].to_numpy()) for name in table]
     parts = (own.unit, waves.symbols, waves.samples, waves.offsets, *chain(*columns))

@@ -5,45 +5,37 @@ plugin: never the value of a setting, nor a file of a run or of a model.
 """
 
 import ast
-import importlib.util
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from importlib import metadata
+from importlib import import_module, metadata
 from importlib.machinery import SourceFileLoader
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
-from lvh.config.plugins.origin import Origin
 from lvh.data import SOURCES
 from lvh.data.cohort import fingerprint
-from lvh.errors import InputError, excerpt
+from lvh.errors import InputError, LvhError, excerpt
 from lvh.features import FORMS
 from lvh.models import MODELS
 
 REGISTRIES: dict[str, dict[str, Any]] = {"data": SOURCES, "features": FORMS, "model": MODELS}
 """The registry of each group of options."""
 
-_ENTRY_POINTS = ("lvh.models", "lvh.features", "lvh.sources")
+_EXPECTED = "expected FILE.py, or a MODULE that is installed or on PYTHONPATH"
 _OF_FILE = "lvh_plugin_"
 """Begins the name under which a file is imported, so that it hides no other module."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """The code that options come from.
-
-    Attributes:
-        source: Absolute path of a file, or name of a module.
-        digest: SHA-256 of its source: of a file and of the files next to it that it imports, or of
-            every file of a package and its version. Empty for code that is in no file of its own,
-            such as a notebook's.
-    """
+    """The code that options come from: a path or a module; without a digest, a notebook's."""
 
     source: str
     digest: str
@@ -55,27 +47,56 @@ _installed: set[str] = set()  # top packages that every process finds, by their 
 _loading: set[str] = set()  # top packages whose digest was made right before their import
 
 
-def load(names: Iterable[str]) -> tuple[Plugin, ...]:
-    """Import plugins by the paths of files, `FILE.py`, or the names of modules.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What some code is for, such as `model=lda: lda`, and the module that it is in."""
 
-    Raises:
-        InputError: There is no such file or module, it registers nothing, or two of the files have
-            one name.
-        LvhError: Its code fails; the message names the line.
-    """
-    paths = {_path(name) or name: _path(name) for name in names}
-    files = [path for path in paths.values() if path]
-    if len({_top(path) for path in files}) < len(files):
-        raise InputError(f"--plugin: expected files of different names. Received: {files}")
-    return tuple(_load_file(path) if path else _load_module(name) for name, path in paths.items())
+    what: str
+    module: str
+
+    @property
+    def name(self) -> str:
+        """Name of the option."""
+        return self.what.partition(":")[0].rpartition("=")[2]
+
+    def refused(self, expected: str, received: object) -> InputError:
+        """Return the error for a result that cannot be used."""
+        return InputError(f"{self.what}: {expected}. Received: {received}")
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Turn an error of the code into an LvhError of one line that names the line of code."""
+        try:
+            yield
+        except LvhError:
+            raise
+        except (Exception, SystemExit) as error:  # an exit code of 0 would be no result
+            text = next(iter(str(error).strip().splitlines()), "")
+            if isinstance(error, SyntaxError):
+                text, place = str(error.msg), f" ({error.filename}:{error.lineno})"
+            else:
+                top, place = self.module.partition(".")[0], ""
+                for frame, line in traceback.walk_tb(error.__traceback__):
+                    if str(frame.f_globals.get("__name__")).partition(".")[0] == top:
+                        place = f" ({frame.f_code.co_filename}:{line})"
+            raise LvhError(f"{self.what}: {type(error).__name__}: {text}{place}") from error
+
+
+def named(what: str, code: Any) -> str:
+    """Return what some code is for, with its own name."""
+    return f"{what}: {getattr(code, '__name__', type(code).__name__)}"
+
+
+def load(names: Iterable[str]) -> tuple[Plugin, ...]:
+    """Import plugins by the paths of files, `FILE.py`, or the names of modules."""
+    paths = dict.fromkeys(map(_path, names))
+    if len({_top(path) for path in paths if os.sep in path}) < sum(os.sep in one for one in paths):
+        raise InputError(f"--plugin: expected files of different names. Received: {[*paths]}")
+    return tuple(_load_file(one) if os.sep in one else _load_module(one) for one in paths)
 
 
 def ensure(plugins: Iterable[Plugin]) -> None:
-    """Load what another process has loaded.
-
-    Raises:
-        InputError: The code is another one by now.
-    """
+    """Load what another process has loaded; raise InputError if its code is another one by now."""
     for plugin in plugins:
         own = _plugins.get(_top(plugin.source))
         if own is None or not (own.source == plugin.source or plugin.source in sys.modules):
@@ -88,12 +109,8 @@ def ensure(plugins: Iterable[Plugin]) -> None:
 
 @cache
 def load_installed() -> None:
-    """Import the modules that entry points of installed packages name, once in a process.
-
-    Raises:
-        LvhError: The code of one fails; the message names the line.
-    """
-    for group in _ENTRY_POINTS:
+    """Import the modules that entry points of installed packages name, once in a process."""
+    for group in ("lvh.models", "lvh.features", "lvh.sources"):
         for point in metadata.entry_points(group=group):
             _load_module(point.module)
             _installed.add(_top(point.module))
@@ -116,37 +133,21 @@ def origins(chosen: Iterable[tuple[str, str]]) -> dict[str, Plugin]:
 
 
 def check_origins(recorded: Mapping[str, str], of: str) -> None:
-    """Refuse options whose code is missing here; what a file records is never loaded.
-
-    Args:
-        recorded: The source of each option, such as `model=mine`.
-        of: What was made with them, for the message.
-
-    Raises:
-        InputError: It says what to type.
-    """
-    missing = {}
+    """Refuse options whose code is missing here; what a file records is never loaded."""
     for option, source in recorded.items():
         group, _, name = option.partition("=")
         if name not in REGISTRIES.get(group, {}):
-            missing[option] = source
-    if missing:
-        flags = " ".join(f"--plugin {source}" for source in dict.fromkeys(missing.values()))
-        raise InputError(
-            f"{of}: {next(iter(missing))} comes from a plugin, and code that a file names is not "
-            f"run. Add {flags}; in Python, import it first"
-        )
+            raise InputError(
+                f"{of}: {option} comes from a plugin, and code that a file names is not run. Add "
+                f"--plugin {source}; in Python, import it first"
+            )
 
 
 def join(group: str, name: str, entry: Any, module: str) -> None:
-    """Add an option to its registry.
-
-    Raises:
-        InputError: There is one of this name, of lvh or of another plugin.
-    """
+    """Add an option to its registry, in which no other module has one of this name."""
     top = module.partition(".")[0]
-    if name in REGISTRIES[group] and _modules.get((group, name)) != top:
-        owner = _modules.get((group, name), "lvh")
+    owner = _modules.get((group, name), "lvh")
+    if name in REGISTRIES[group] and owner != top:
         raise InputError(
             f"{group}={name}: expected a name that is free. Received: one that {owner} has"
         )
@@ -157,15 +158,12 @@ def join(group: str, name: str, entry: Any, module: str) -> None:
 
 
 def _path(name: str) -> str:
-    """Return the absolute path of a file; nothing for the name of a module."""
-    if not name.endswith(".py") and os.sep not in name:
-        if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
-            raise InputError(f"--plugin: expected FILE.py or MODULE. Received: {excerpt(name)}")
-        return ""
+    """Return the absolute path of a file, or the name of a module."""
     path = os.path.abspath(os.path.expanduser(name))
-    if not os.path.isfile(path):
-        raise InputError(f"--plugin: expected a file of Python. Received: {excerpt(name)}")
-    return path
+    is_file = name.endswith(".py") or os.sep in name
+    if not (os.path.isfile(path) if is_file else name.replace(".", "").isidentifier()):
+        raise InputError(f"--plugin: {_EXPECTED}. Received: {excerpt(name)}")
+    return path if is_file else name
 
 
 def _top(name: str) -> str:
@@ -184,34 +182,24 @@ def _load_file(path: str) -> Plugin:
     for name, one in [*sys.modules.items()]:  # earlier versions of what it imports
         if Path(str(getattr(one, "__dict__", {}).get("__file__"))) in files:
             del sys.modules[name]
-    loader = _Digested(top, path)
-    loader.text = files[Path(path)]
-    spec = importlib.util.spec_from_file_location(top, path, loader=loader)
+    loader = SourceFileLoader(top, path)
+    # Python's own cache may hold an earlier version than the text that was digested
+    text = files[Path(path)]
+    loader.get_code = lambda fullname: loader.source_to_code(text, path)  # type: ignore[method-assign]
+    spec = spec_from_file_location(top, path, loader=loader)
     assert spec is not None
-    sys.modules[top] = module = importlib.util.module_from_spec(spec)
+    sys.modules[top] = module = module_from_spec(spec)
     if (folder := os.path.dirname(path)) not in sys.path:
         sys.path.append(folder)  # for what it imports; last, so that it hides no other module
     return _registered(plugin, partial(loader.exec_module, module))
 
 
-class _Digested(SourceFileLoader):
-    """Imports the text that was digested: Python's own cache may hold an earlier version."""
-
-    text: bytes
-
-    def get_code(self, fullname: str) -> CodeType:
-        return self.source_to_code(self.text, self.path)
-
-
 def _load_module(name: str) -> Plugin:
     top = _top(name)
-    if top not in sys.modules and importlib.util.find_spec(top) is None:
-        raise InputError(
-            "--plugin: expected FILE.py, or a module that is installed or on PYTHONPATH. "
-            f"Received: {excerpt(name)}"
-        )
+    if top not in sys.modules and find_spec(top) is None:
+        raise InputError(f"--plugin: {_EXPECTED}. Received: {excerpt(name)}")
     plugin = _plugins.get(top) or Plugin(name, _digest(_files_of(top), top))
-    return replace(_registered(plugin, partial(importlib.import_module, name)), source=name)
+    return replace(_registered(plugin, partial(import_module, name)), source=name)
 
 
 def _registered(plugin: Plugin, run: Callable[[], object]) -> Plugin:
@@ -246,7 +234,7 @@ def _forget(top: str) -> None:
 
 def _files_of(top: str) -> dict[Path, bytes]:
     """Return the files whose text decides what a top module does; none of a notebook."""
-    spec = None if top == "__main__" else importlib.util.find_spec(top)
+    spec = None if top == "__main__" else find_spec(top)
     if spec is None:
         return {}
     if spec.submodule_search_locations is not None:

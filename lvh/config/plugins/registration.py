@@ -1,7 +1,4 @@
-"""What a plugin calls: `register_model`, `register_features` and `register_source`.
-
-Each is a decorator of a function or class, whose parameters are found by their names.
-"""
+"""What a plugin calls: `register_model`, `register_features` and `register_source`."""
 
 import inspect
 import re
@@ -19,8 +16,7 @@ from lvh.config.plugins.checks import (
     classifier_entry,
     network_entry,
 )
-from lvh.config.plugins.loading import join
-from lvh.config.plugins.origin import Origin, named
+from lvh.config.plugins.loading import Origin, join, named
 from lvh.data import Source
 from lvh.data.cohort import Cohort, SourceMetadata
 from lvh.errors import InputError, excerpt
@@ -64,9 +60,12 @@ def register_model(
     'bayes-voltage'
     """
 
-    def new(build: Any, origin: Origin) -> Architecture | Estimator:
+    def new(build: Any, origin: Origin, own: type) -> Architecture | Estimator:
         if inspect.isclass(build) and inputs == "tabular":
-            return classifier_entry(origin, own, _of_fields(origin, build, settings))
+            names = [one.name for one in fields(settings)] if settings is not None else []
+            return classifier_entry(
+                origin, own, lambda settings, **_: build(**{n: getattr(settings, n) for n in names})
+            )
         is_network = callable(build) and "input_shape" in inspect.signature(build).parameters
         if not callable(build) or inputs not in ("signal" if is_network else "", "tabular"):
             raise origin.refused(
@@ -80,8 +79,7 @@ def register_model(
         known = ("settings", "names", "random_state", "subjects")
         return classifier_entry(origin, own, _taking(origin, build, known, settings))
 
-    own = _settings("model", name, settings, _caller())
-    return _decorator("model", name, _caller(), new)
+    return _registering("model", name, settings, new)
 
 
 def register_features(
@@ -119,13 +117,15 @@ def register_features(
     (42, 12)
     """
 
-    def new(extract: Any, origin: Origin) -> Form:
-        call = _taking(origin, extract, ("cohort", "settings"), settings, required="cohort")
-        if kind not in get_args(Kind) or (kind == "signal" and fill):
-            raise origin.refused("expected kind=tabular, or kind=signal without fill", (kind, fill))
-        if isinstance(needs, str) or {*needs} - {*get_args(Need)}:
-            known = ", ".join(get_args(Need))
-            raise origin.refused(f"needs: expected some of {known} in a list", excerpt(needs))
+    def new(extract: Any, origin: Origin, own: type) -> Form:
+        call = _taking(origin, extract, ("cohort", "settings"), settings)
+        is_odd = isinstance(needs, str) or {*needs} - {*get_args(Need)}
+        if is_odd or kind not in get_args(Kind) or (kind == "signal" and fill):
+            raise origin.refused(
+                f"expected kind=tabular, or kind=signal without fill; needs= a list of some of "
+                f"{', '.join(get_args(Need))}",
+                excerpt((kind, fill, needs)),
+            )
 
         def run(cohort: Cohort, chosen: Any) -> FeatureSet:
             def values(of: Cohort) -> Any:
@@ -136,8 +136,7 @@ def register_features(
 
         return Form(own, run, kind, **{f"needs_{one}": one in needs for one in get_args(Need)})
 
-    own = _settings("features", name, settings, _caller())
-    return _decorator("features", name, _caller(), new)
+    return _registering("features", name, settings, new)
 
 
 def register_source(
@@ -163,7 +162,7 @@ def register_source(
     42
     """
 
-    def new(load: Any, origin: Origin) -> Source:
+    def new(load: Any, origin: Origin, own: type) -> Source:
         call = _taking(origin, load, ("settings",), settings)
 
         def run(chosen: Any) -> Cohort:
@@ -173,55 +172,31 @@ def register_source(
         about = SourceMetadata(f"The plugin {origin.module}.", "not known", "Not described.")
         return Source(own, run, metadata or about)
 
-    own = _settings("data", name, settings, _caller())
-    return _decorator("data", name, _caller(), new)
+    return _registering("data", name, settings, new)
 
 
-def _caller() -> str:
-    """Return the module that calls the function that calls this one."""
-    return str(sys._getframe(2).f_globals.get("__name__", "__main__"))
-
-
-def _decorator(
-    group: str, name: str, module: str, new: Callable[[Any, Origin], Any]
+def _registering(
+    group: str, name: str, settings: type | None, new: Callable[[Any, Origin, type], Any]
 ) -> Callable[[_F], _F]:
     """Return what adds the entry of the decorated function or class to its registry."""
+    module = str(sys._getframe(2).f_globals.get("__name__", "__main__"))
+    own = _settings(group, name, settings, module)
 
     def register(code: _F) -> _F:
-        entry = new(code, Origin(named(f"{group}={name}", code), module))
-        join(group, name, entry, module)
+        join(group, name, new(code, Origin(named(f"{group}={name}", code), module), own), module)
         return code
 
     return register
 
 
-def _of_fields(origin: Origin, build: type, settings: type | None) -> Callable[..., Any]:
-    """Return what calls a class with the fields of the settings as its arguments."""
-    names = [one.name for one in fields(settings)] if settings is not None else []
-    try:
-        inspect.signature(build).bind_partial(**dict.fromkeys(names))
-    except TypeError as error:
-        expected = f"expected fields of settings that are arguments of {build.__name__}"
-        raise origin.refused(expected, error) from None
-    return lambda settings, **_: build(**{one: getattr(settings, one) for one in names})
-
-
 def _taking(
-    origin: Origin,
-    function: Any,
-    known: Sequence[str],
-    settings: type | None,
-    required: str = "",
+    origin: Origin, function: Any, known: Sequence[str], settings: type | None
 ) -> Callable[..., Any]:
-    """Return what calls a function with those of the known arguments that it names.
-
-    It must name settings exactly if it has some, else the settings would do nothing.
-    """
+    """Return what calls a function with those arguments that it names."""
     parameters = inspect.signature(function).parameters
     wanted = [name for name in known if name in parameters]
     needed = {name for name, one in parameters.items() if one.default is one.empty}
-    is_missing = required not in ("", *wanted)
-    if needed - {*wanted} or is_missing or (settings is not None) != ("settings" in wanted):
+    if needed - {*wanted} or (settings is not None) != ("settings" in wanted):
         raise origin.refused(
             f"expected parameters of {', '.join(known)}, with settings where register_... gets a "
             "class settings=, and only there",
@@ -237,30 +212,27 @@ def _settings(group: str, name: str, own: type | None, module: str) -> type:
             f"{group}: expected a name of small letters, digits and underscores, and no old "
             f"name of a model. Received: {excerpt(name)}"
         )
-    what, kept = f"{group}={name}: settings", list[Any]()
+    expected = f"{group}={name}: settings: expected a frozen dataclass of numbers, texts and tuples"
     if own and not (is_dataclass(own) and own.__dataclass_params__.frozen):  # type: ignore[attr-defined]
-        raise InputError(f"{what}: expected a frozen dataclass. Received: {own!r}")
+        raise InputError(f"{expected}. Received: {own!r}")
     hints = get_type_hints(own, include_extras=True) if own else {}
+    entries = list[Any]()
     for one in fields(own) if own else ():
         hint = hints[one.name]
         if one.name == "name" or not one.init or not _is_plain(hint):
-            raise InputError(
-                f"{what}: expected fields of numbers, texts or tuples, and none called name. "
-                f"Received: {one.name}: {hint}"
-            )
+            raise InputError(f"{expected}, none called name. Received: {one.name}: {hint}")
         if hint in (bool, int, float, str):
             hint = Annotated[hint, Strict()]  # true is no number, and 1 no text
         value = field(default=one.default, default_factory=one.default_factory)
-        kept.append((one.name, hint, value))
-    kept.append(("name", Literal[name], field(default=name)))
+        entries.append((one.name, hint, value))
+    entries.append(("name", Literal[name], field(default=name)))
     bases = (own,) if own is not None else ()
-    made = make_dataclass(f"{name}_settings", kept, bases=bases, frozen=True, kw_only=True)
+    made = make_dataclass(f"{name}_settings", entries, bases=bases, frozen=True, kw_only=True)
     made.__module__ = module  # of the code that they are of
     try:
         TypeAdapter(made)
     except Exception as error:  # of pydantic, of many kinds
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{what}: expected types that can be checked: {reason}") from None
+        raise InputError(f"{expected}. Received: {str(error).splitlines()[0]}") from None
     return made
 
 

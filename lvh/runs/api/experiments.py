@@ -1,22 +1,18 @@
 """Experiments from Python: the same as the commands, without their files, and with own models."""
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
-from lvh.config.composition import settings_of
 from lvh.config.messages import suggestion
 from lvh.config.plugins.loading import load_installed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
 from lvh.errors import InputError, LvhError, excerpt
-from lvh.evaluation.cross_validation import Callback
-from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.result_views import CVResult, StudyResult
 from lvh.runs.api.inputs import TrainingData, cross_validated, option, training_data
 from lvh.runs.api.learners import Learner, Train, check_scores, learner_of
@@ -28,39 +24,27 @@ from lvh.validation.metrics import NAMES, SCALES
 
 Metric = Callable[[Any, Any], float]
 """Takes labels and scores of the test records of a fold."""
-OnFold = Callable[[FoldResult], object]
 
 
-@overload
-def load_data(what: RunSettings, /) -> ExperimentData: ...
-@overload
-def load_data(what: str, /, *overrides: str, **fields: Any) -> Any: ...
-def load_data(what: RunSettings | str, /, *overrides: str, **fields: Any) -> Any:
+def load_data(what: RunSettings | str, **fields: Any) -> Any:
     """Load records: a cohort by the name of a source, or all that an experiment needs.
 
     Args:
-        what: Name of a source, such as `ludb`; an override, such as `data=ludb`; or settings.
-        *overrides: Further ones.
+        what: Name of a source, such as `ludb`; or the settings of an experiment.
         **fields: Settings of the source, such as `root="ludb"`.
 
     Returns:
-        A `Cohort` for the name of a source; for overrides and settings `ExperimentData`, which has
-        the cohort, its features and the splits.
+        A `Cohort` for the name of a source; for settings `ExperimentData`, which has the cohort,
+        its features and the splits.
 
     >>> lvh.load_data("synthetic", records=42).signals.shape  # records, samples, leads
     (42, 5000, 12)
-    >>> lvh.load_data("data=synthetic", "data.records=42", "features=voltage").features.X.shape
+    >>> settings = lvh.settings("data=synthetic", "data.records=42", "features=voltage")
+    >>> lvh.load_data(settings).features.X.shape
     (42, 71)
     """
     if isinstance(what, RunSettings):
         return data_of(what)
-    if overrides or "=" in what:
-        if fields:
-            raise InputError(
-                f"{next(iter(fields))}: expected an override, such as data.records=42, next to "
-                f"others. Received: {excerpt(fields)}"
-            )
-        return data_of(settings_of(what, *overrides))
     load_installed()
     if what not in SOURCES:
         raise InputError(
@@ -81,7 +65,6 @@ def cross_validate(
     metrics: Sequence[str | Metric] | None = None,
     seed: int = 0,
     train: Train = None,
-    on_fold: OnFold | None = None,
 ) -> CVResult:
     """Train and score every fold, and the baselines; nothing is written or tracked.
 
@@ -107,7 +90,6 @@ def cross_validate(
             `loss` and `brier`, and functions get its margins in the logistic function.
         seed: Of networks, and of a classifier whose `random_state` is None.
         train: How a network is trained, such as `{"epochs": 20}`.
-        on_fold: Called with each fold when it is done.
 
     Raises:
         InputError: An argument is not as above, or does not fit to the others.
@@ -124,14 +106,10 @@ def cross_validate(
     """
     names, own = _metrics(NAMES if metrics is None else metrics)
     if isinstance(estimator, RunSettings):
-        on_fold = on_fold or y  # the third argument after settings and data
         others = {"groups": groups, "features": features, "cv": cv, "train": train}
-        for name, value in (others | {"seed": seed or None}).items():
-            if value is not None:
-                raise InputError(
-                    f"{name}: expected none with settings, which decide it. "
-                    f"Received: {excerpt(value)}"
-                )
+        others |= {"y": y, "seed": seed or None}
+        if given := [name for name, value in others.items() if value is not None]:
+            raise InputError(f"{given[0]}: expected none with settings, which decide it")
         learner, data = _of_settings(estimator, X)
         seed = estimator.seed
     else:
@@ -140,8 +118,7 @@ def cross_validate(
     if metrics is None and not learner.has_probabilities:
         names = tuple(name for name in NAMES if not SCALES[name].needs_probabilities)
     check_scores(learner, names)
-    calls = [] if on_fold is None else [_OnFold(on_fold)]
-    result = cross_validated(learner, data, seed, callbacks=calls)
+    result = cross_validated(learner, data, seed)
     ends = np.cumsum([len(fold.split.test) for fold in result.folds])[:-1]
     parts = [*zip(np.split(result.y_true, ends), np.split(result.y_score, ends), strict=True)]
     parts.append((result.y_true, result.y_score))
@@ -184,8 +161,8 @@ def load_study(
 def _of_settings(settings: RunSettings, data: Any) -> tuple[Learner, TrainingData]:
     if settings.cv.permutations:
         raise InputError(
-            "cv.permutations: expected 0 here; python -m lvh.run makes the test, and stores what "
-            f"is done. Received: {settings.cv.permutations}"
+            "cv.permutations: expected 0 here; python -m lvh.run makes the test. "
+            f"Received: {settings.cv.permutations}"
         )
     if not isinstance(data, ExperimentData) or replace(data.cv, permutations=0) != settings.cv:
         raise InputError(
@@ -198,38 +175,21 @@ def _of_settings(settings: RunSettings, data: Any) -> tuple[Learner, TrainingDat
 
 def _metrics(metrics: Sequence[str | Metric]) -> tuple[tuple[str, ...], dict[str, Metric]]:
     """Split metrics into names of ours and functions by their names."""
-    names, own = list[str](), dict[str, Metric]()
-    for metric in [metrics] if isinstance(metrics, str) or callable(metrics) else metrics:
-        if callable(metric):
-            name = str(getattr(metric, "__name__", type(metric).__name__))
-            known: Sequence[str] = [*own, *NAMES]
-            if name in known:
-                raise InputError(f"metrics: expected another name than {name}, which is taken")
-            own[name] = metric
-        elif metric in NAMES:
-            names.append(metric)
-        else:
-            raise InputError(
-                f"metrics: expected functions, or some of {', '.join(NAMES)}"
-                f"{suggestion(str(metric), NAMES)}. Received: {excerpt(metric)}"
-            )
+    given = [metrics] if isinstance(metrics, str) or callable(metrics) else metrics
+    names = [metric for metric in given if not callable(metric)]
+    calls = [metric for metric in given if callable(metric)]
+    own = {str(getattr(call, "__name__", type(call).__name__)): call for call in calls}
+    unknown = [name for name in names if name not in NAMES]
+    if unknown or {*own} & {*NAMES} or len(own) < len(calls):
+        raise InputError(
+            f"metrics: expected some of {', '.join(NAMES)}, or functions of other, different "
+            f"names. Received: {excerpt([*names, *own])}"
+        )
     return tuple(dict.fromkeys(names)), own
 
 
 def _value(name: str, metric: Metric, y_true: Any, y_score: Any) -> float:
     try:
-        value = float(metric(y_true, y_score))
+        return float(metric(y_true, y_score))
     except Exception as error:
         raise LvhError(f"metrics: {name} fails: {type(error).__name__}: {error}") from error
-    if math.isinf(value):
-        raise LvhError(f"metrics: expected a number of {name}, or NaN. Received: {value}")
-    return value
-
-
-class _OnFold(Callback):
-    def __init__(self, call: OnFold) -> None:
-        self._call = call
-
-    def on_fold(self, fold: FoldResult, known: bool) -> None:
-        """Call a function with each fold."""
-        self._call(fold)

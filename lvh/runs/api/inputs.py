@@ -41,24 +41,14 @@ class TrainingData:
 
 
 def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any) -> CVResult:
-    """Train and score every fold; `more` is of `lvh.evaluation.cross_validation`.
-
-    Raises:
-        InputError: The training has settings that would do nothing, or nothing sensible.
-    """
+    """Train and score every fold; `more` is of `lvh.evaluation.cross_validation`."""
     train, n_validation = learner.train, min(len(one.validation) for one in data.splits)
-    if data.cv.protocol.leaks and not learner.is_network:
-        raise InputError(
-            "cv.weights and cv.epoch: expected an honest protocol, unless the model is a network. "
-            f"Received: {data.cv.protocol.leakage}"
-        )
     check_train(train, n_validation, learner.is_network)
-    is_signal = data.features.kind == "signal"
-    if train.augment.is_on and (not is_signal or (data.is_scaled and train.augment.is_in_mv)):
+    is_wrong = data.features.kind != "signal" or (data.is_scaled and train.augment.is_in_mv)
+    if train.augment.is_on and is_wrong:
         raise InputError(
             "train.augment: expected signals; for noise, wander and amplitude those of a form with "
             f"features.scaling=none, in mV. Received: {data.features.kind} inputs"
-            f"{', scaled' if data.is_scaled else ''}"
         )
     return cross_validation.cross_validate(
         data.features,
@@ -103,20 +93,7 @@ def option(group: str, name: str, changes: Mapping[str, Any] | None = None) -> A
 def training_data(
     learner: Learner, X: Any, y: Any, groups: Any, *, features: Any, cv: Any
 ) -> TrainingData:
-    """Return the data that a learner is trained on.
-
-    Args:
-        learner: What is to be trained.
-        X: A cohort, features, the data of an experiment, an array of shape (n_records, n_inputs)
-            or (n_records, n_samples, n_leads), or a DataFrame with a row a record.
-        y: Labels of an array or a DataFrame; None for the others, which have theirs.
-        groups: Subjects of the records, in the same way; None: each record is a subject.
-        features: Of a cohort: the name of a form or its settings; None for those of the model.
-        cv: See `_splits`; None for 7 folds, or those of the data of an experiment.
-
-    Raises:
-        InputError: They do not fit together, or to the learner.
-    """
+    """Return the data that a learner is trained on; see `lvh.cross_validate`."""
     has_labels = isinstance(X, (Cohort, FeatureSet, ExperimentData))
     no_form = None if isinstance(X, Cohort) else features
     for field, value in (("y", y), ("groups", groups)) * has_labels + (("features", no_form),):
@@ -151,10 +128,10 @@ def _splits(cv: Any, features: FeatureSet, groups: Any) -> tuple[tuple[Split, ..
     given = asdict(cv) if isinstance(cv, CvSettings) else dict(cv)
     settings: CvSettings = parsed("cv", {**asdict(CvSettings()), **given}, CvSettings)
     check_protocol(settings)
-    if settings.permutations or settings.scheme == "external":
+    if settings.permutations or settings.scheme == "external" or settings.protocol.leaks:
         raise InputError(
-            "cv: expected no permutations and no external records here; python -m lvh.run has "
-            f"both. Received: {excerpt(cv)}"
+            "cv: expected no permutations, no external records and an honest protocol; "
+            f"python -m lvh.run has the others. Received: {excerpt(cv)}"
         )
     return folds_of(features, settings, y), settings
 
@@ -187,12 +164,8 @@ def fitting(learner: Learner, features: FeatureSet) -> FeatureSet:
         return features
     if isinstance(X, FrameRows):
         frame = X[:]
-        texts = [str(name) for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
-        if texts:
-            raise InputError(
-                f"X: expected columns of numbers. Received: {excerpt(', '.join(texts))}; leave "
-                "them out, or use a pipeline of scikit-learn that encodes them"
-            )
+        if texts := [*frame.select_dtypes(exclude=["number", "bool"])]:
+            raise InputError(f"X: expected columns of numbers. Received: {excerpt(texts)}")
         X = np.asarray(frame.to_numpy(np.float64, na_value=np.nan))
     if learner.is_network:
         X = np.asarray(X, np.float32)
@@ -205,20 +178,29 @@ def fitting(learner: Learner, features: FeatureSet) -> FeatureSet:
 
 
 def from_arrays(X: Any, y: Any, groups: Any) -> FeatureSet:
-    """Return the inputs of arrays or a DataFrame; see `training_data`."""
-    _check_tables(X, y, groups)
-    inputs: Any = FrameRows(X) if isinstance(X, pd.DataFrame) else np.asarray(X)
+    """Return the inputs of arrays or a DataFrame; see `lvh.cross_validate`."""
+    is_table = isinstance(X, pd.DataFrame)
+    inputs: Any = FrameRows(X) if is_table else np.asarray(X)
     n, n_axes = len(inputs) if inputs.shape else 0, len(inputs.shape)
-    if n_axes not in (2, 3) or 0 in inputs.shape:
+    is_odd = isinstance(X, np.ma.MaskedArray) or not (is_table or inputs.dtype.kind in "biuf")
+    if is_odd or n_axes not in (2, 3) or 0 in inputs.shape:
         raise InputError(
-            "X: expected a Cohort, a FeatureSet, a DataFrame, or an array of shape (n_records, "
-            f"n_inputs) or (n_records, n_samples, n_leads). Received: {type(X).__name__} of shape "
+            "X: expected a Cohort, a FeatureSet, a DataFrame, or an array of numbers, NaN for a "
+            "missing one, of shape (n_records, n_inputs) or (n_records, n_samples, n_leads). "
+            f"Received: {type(X).__name__} of {getattr(inputs, 'dtype', 'columns')}, shape "
             f"{inputs.shape}"
         )
-    if isinstance(inputs, np.ndarray) and inputs.dtype.kind not in "biuf":
-        raise InputError(f"X: expected numbers. Received: an array of {inputs.dtype}")
-    names = X.columns if isinstance(X, pd.DataFrame) else range(inputs.shape[-1])
-    records = X.index if isinstance(X, pd.DataFrame) and X.index.is_unique else range(n)
+    for field, column in (("y", y), ("groups", groups)) if is_table else ():
+        if not isinstance(column, pd.Series):
+            continue
+        if column.name is not None and column.name in X.columns:
+            raise InputError(
+                f"X: expected inputs only. Received: a column {column.name}, the name of {field}"
+            )
+        if not column.index.equals(X.index):
+            raise InputError(f"{field}: expected the index of X. Received: another one")
+    names = X.columns if is_table else range(inputs.shape[-1])
+    records = X.index if is_table and X.index.is_unique else range(n)
     return FeatureSet(
         kind="tabular" if n_axes == 2 else "signal",
         X=inputs,
@@ -230,21 +212,3 @@ def from_arrays(X: Any, y: Any, groups: Any) -> FeatureSet:
         fill="keep",
         label_name=str(getattr(y, "name", None) or "label"),
     )
-
-
-def _check_tables(X: Any, y: Any, groups: Any) -> None:
-    """Refuse rows in another order, a label or a subject among the inputs, and masked values."""
-    if isinstance(X, np.ma.MaskedArray):
-        raise InputError("X: expected NaN for a missing value. Received: a masked array")
-    for field, column in (("y", y), ("groups", groups)):
-        if not isinstance(X, pd.DataFrame) or not isinstance(column, pd.Series):
-            continue
-        if column.name is not None and column.name in X.columns:
-            raise InputError(
-                f"X: expected inputs only. Received: a column {column.name}, the name of {field}"
-            )
-        if not column.index.equals(X.index):
-            raise InputError(
-                f"{field}: expected the index of X. Received: another one; give "
-                f"{field}.to_numpy() if the rows are in the same order"
-            )

@@ -13,8 +13,7 @@ import numpy as np
 from lvh.config.groups import defaults
 from lvh.config.messages import suggestion
 from lvh.config.plugins.checks import classifier_entry, network_entry
-from lvh.config.plugins.loading import load_installed
-from lvh.config.plugins.origin import Origin, named
+from lvh.config.plugins.loading import Origin, load_installed, named
 from lvh.config.run_settings import parsed
 from lvh.errors import InputError, excerpt
 from lvh.features import FeatureSet
@@ -29,12 +28,7 @@ Train = TrainSettings | Mapping[str, Any] | None
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """Something to train: an entry of a registry, or one like it, and its settings.
-
-    Attributes:
-        name: Short, for messages.
-        backend: Of a network; None for the one in use, or TensorFlow.
-    """
+    """Something to train: an entry of a registry, or one like it, and its settings."""
 
     name: str
     entry: Architecture | Estimator
@@ -70,17 +64,10 @@ class Learner:
 def learner_of(
     estimator: Any, train: Train = None, params: Mapping[str, Any] | None = None
 ) -> Learner:
-    """Return what a user wants to train.
+    """Return what a user wants to train; see `lvh.cross_validate`.
 
-    Args:
-        estimator: A name in `lvh.models.MODELS` or the settings of one; a classifier with
-            scikit-learn's interface; or a function from an input shape to a Keras model.
-        train: How a network is trained.
-        params: Changes: settings of a model of lvh, parameters of a classifier, further arguments
-            of a function; settings of the training begin with `train.`.
-
-    Raises:
-        InputError: It is none of these, or has no use for `train`.
+    `params` are changes: settings of a model of lvh, parameters of a classifier, further arguments
+    of a function; settings of the training begin with `train.`.
     """
     load_installed()
     if train is not None and not isinstance(train, (Mapping, TrainSettings)):
@@ -90,32 +77,26 @@ def learner_of(
     for name in [one for one in own if one.startswith("train.")]:
         given[name.removeprefix("train.")] = own.pop(name)
     network = parsed("train", {**asdict(TrainSettings()), **given}, TrainSettings)
-    learner = _learner(estimator, network, own)
+    is_ours = any(type(estimator) is entry.settings for entry in MODELS.values())
+    if is_ours or (isinstance(estimator, str) and current_name(estimator) in MODELS):
+        name = estimator.name if is_ours else current_name(estimator)
+        usual = asdict(estimator) if is_ours else defaults(MODELS[name].settings)
+        settings: Any = parsed("model", {**usual, "name": name, **own}, MODELS[name].settings)
+        learner = Learner(name, MODELS[name], settings, network)
+    elif inspect.isroutine(estimator) or isinstance(estimator, partial):
+        learner = _of_builder(estimator, network, own)
+    elif hasattr(estimator, "get_params") and not isinstance(estimator, type):
+        learner = _of_classifier(estimator, network, own)
+    else:
+        raise InputError(
+            "estimator: expected a name, its settings, a classifier of scikit-learn's kind (an "
+            "object, not its class) or a function that builds a Keras model"
+            f"{suggestion(str(estimator), MODELS)}. Names are {', '.join(MODELS)}. "
+            f"Received: {excerpt(estimator)}"
+        )
     if not learner.is_network and (given or train is not None):
         raise InputError(f"train: expected None, for {learner.name} has no epochs")
     return learner
-
-
-def _learner(estimator: Any, train: TrainSettings, params: dict[str, Any]) -> Learner:
-    if isinstance(estimator, str) and current_name(estimator) in MODELS:
-        name = current_name(estimator)
-        node = defaults(MODELS[name].settings) | {"name": name}
-    elif any(type(estimator) is entry.settings for entry in MODELS.values()):
-        node = asdict(estimator)
-    elif inspect.isroutine(estimator) or isinstance(estimator, partial):
-        return _of_builder(estimator, train, params)
-    elif hasattr(estimator, "get_params") and not isinstance(estimator, type):
-        return _of_classifier(estimator, train, params)
-    else:
-        close = suggestion(estimator, MODELS) if isinstance(estimator, str) else ""
-        raise InputError(
-            "estimator: expected a name, its settings, a classifier of scikit-learn's kind (an "
-            f"object, not its class) or a function that builds a Keras model{close}. Names are "
-            f"{', '.join(MODELS)}. Received: {excerpt(estimator)}"
-        )
-    entry = MODELS[node["name"]]
-    settings: Any = parsed("model", {**node, **params}, entry.settings)
-    return Learner(node["name"], entry, settings, train)
 
 
 def _of_classifier(estimator: Any, train: TrainSettings, params: dict[str, Any]) -> Learner:
@@ -126,10 +107,10 @@ def _of_classifier(estimator: Any, train: TrainSettings, params: dict[str, Any])
         model.set_params(**{name: clone(value, safe=False) for name, value in params.items()})
     except (TypeError, ValueError) as error:
         raise InputError(f"space: {error}") from error
+    name, has_probabilities = type(estimator).__name__, hasattr(model, "predict_proba")
     origin = Origin(named("estimator", type(estimator)), type(estimator).__module__)
     entry = classifier_entry(origin, NoneType, lambda **_: clone(model), is_given=True)
     entry.build(None, (), 0, np.zeros(0, np.str_))  # raises what can be known before a training
-    name, has_probabilities = type(estimator).__name__, hasattr(model, "predict_proba")
     return Learner(name, entry, None, train, has_probabilities=has_probabilities)
 
 

@@ -1,6 +1,6 @@
 """A sweep from Python: a space as a dict, the samplers of the command, and nothing on disk."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
@@ -8,32 +8,20 @@ from numbers import Integral, Real
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lvh.config.messages import suggestion
 from lvh.config.run_settings import search_from
-from lvh.errors import (
-    EnvironmentFault,
-    InputError,
-    LvhError,
-    as_lvh_error,
-    excerpt,
-    warn_renamed,
-)
-from lvh.evaluation.cross_validation import StopCrossValidation
-from lvh.evaluation.cv_result import CVResult, baseline_summaries
+from lvh.errors import InputError, LvhError, excerpt
+from lvh.evaluation.cv_result import CVResult, Summary, baseline_summaries
 from lvh.evaluation.results import Plain
 from lvh.reports.result_views import StudyResult, predictions_of
 from lvh.runs.api.inputs import TrainingData, cross_validated, training_data
 from lvh.runs.api.learners import Learner, Train, check_scores, learner_of
-from lvh.runs.worker import Follower, WorkerResult
+from lvh.runs.worker import Follower, WorkerResult, ended_by
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan, decided
-from lvh.search.results import FoldScore, Outcome, State, objective_values
+from lvh.search.results import Outcome, objective_values
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, open_study, result_of
-
-Objects = Mapping[str, Mapping[Plain, Any]]
-"""What the values of a choice stand for, by dimension."""
 
 
 def sweep(
@@ -53,8 +41,7 @@ def sweep(
     """Cross-validate the points of a space, and rank them; nothing is stored.
 
     Args:
-        estimator: As of `cross_validate`; or several by name, such as
-            `{"svm": SVC(), "forest": RandomForestClassifier()}`, of which `space` has a dict each.
+        estimator: As of `cross_validate`.
         X: As, with all that is not named below, of `cross_validate`.
         y: See X.
         groups: See X.
@@ -83,24 +70,19 @@ def sweep(
     >>> study.dimensions, [trial.state for trial in study.trials]
     (('C',), ['complete', 'complete'])
     """
-    candidates = _Candidates(estimator, train, space)
-    cv = list(cv) if isinstance(cv, Iterator) else cv
-    data = {
-        name: training_data(one, X, y, groups, features=features, cv=cv)
-        for name, one in candidates.learners.items()
-    }
-    first = next(iter(data.values()))
-    for name, one in data.items():  # a splitter without a seed would draw other folds for each
-        if one.features.records == first.features.records:
-            data[name] = replace(one, splits=first.splits)
-    plan = _plan(candidates.space, data, {**search, "n_trials": n_trials})
-    for learner in candidates.learners.values():
-        check_scores(learner, plan.search.objectives)
-    baselines = {
-        name: cache(partial(baseline_summaries, one.features, one.splits, one.cv.threshold))
-        for name, one in data.items()
-    }
-    training = _Training(plan, candidates, data, baselines, seed)
+    own_space, objects = space_from(space)
+
+    def learner_at(point: Mapping[str, Plain]) -> Learner:
+        return learner_of(estimator, train, params_of(point, objects))
+
+    for name in own_space.names:  # each is refused before any training
+        learner_at(next(point for point in own_space.probes() if name in point))
+    learner = learner_of(estimator, train)
+    data = training_data(learner, X, y, groups, features=features, cv=cv)
+    plan = _plan(own_space, data, {**search, "n_trials": n_trials})
+    check_scores(learner, plan.search.objectives)
+    baselines = cache(partial(baseline_summaries, data.features, data.splits, data.cv.threshold))
+    training = _Training(plan, learner_at, data, baselines, seed)
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory())
         storage = Storage(f"sqlite:///{folder}/studies.db")
@@ -116,98 +98,36 @@ def sweep(
     return StudyResult.of(found, predictions=predictions)
 
 
-class _Candidates:
-    """One estimator, under no name, or several, and the space of their parameters."""
-
-    def __init__(self, estimator: Any, train: Train, space: Mapping[str, Any]) -> None:
-        if not isinstance(space, Mapping):
-            raise InputError(f"space: expected a dict. Received: {excerpt(space)}")
-        named: Mapping[str, Any] = {"": estimator}
-        if isinstance(estimator, Mapping):
-            named, space = estimator, _of_several(estimator, space)
-        networks = [name for name, one in named.items() if learner_of(one).is_network]
-        if train is not None and not networks:
-            raise InputError("train: expected None, for no estimator is a network")
-        self._of = {
-            name: partial(learner_of, one, train if name in networks else None)
-            for name, one in named.items()
-        }
-        self.learners = {name: of() for name, of in self._of.items()}
-        self.space, self._objects = space_from(space)
-        for name in self.space.names:  # each is refused before any training
-            self.at(next(point for point in self.space.probes() if name in point))
-
-    def at(self, point: Mapping[str, Plain]) -> tuple[str, Learner]:
-        """Return the estimator of a point, by name and with its parameters."""
-        params = params_of(point, self._objects)
-        name = "" if "" in self.learners else params.pop("model")
-        own = {one.removeprefix(f"{name}."): value for one, value in params.items()}
-        return name, self._of[name](own)
-
-
-def _of_several(estimators: Mapping[str, Any], space: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a choice of an estimator, under which its own parameters are."""
-    if len(estimators) < 2 or not all(isinstance(one, str) and one for one in estimators):
-        raise InputError(
-            f"estimator: expected two names or more in a dict. Received: {excerpt(estimators)}"
-        )
-    for name, inner in space.items():
-        if name not in estimators or not isinstance(inner, Mapping):
-            raise InputError(
-                f"space: expected a dict for each of {', '.join(estimators)}"
-                f"{suggestion(str(name), estimators)}. Received: {excerpt({name: inner})}"
-            )
-
-    def prefixed(prefix: str, inner: Any) -> Any:
-        return {
-            f"{prefix}.{name}": {option: prefixed(prefix, under) for option, under in of.items()}
-            if isinstance(of, Mapping)
-            else of
-            for name, of in inner.items()
-        }
-
-    return {"model": {name: prefixed(name, space.get(name, {})) for name in estimators}}
-
-
 @dataclass(frozen=True, slots=True)
 class _Training:
     """Trains one trial of a study after the other, and keeps the results of complete ones."""
 
     plan: StudyPlan
-    candidates: _Candidates
-    data: Mapping[str, TrainingData]
-    baselines: Mapping[str, Callable[[], Any]]
+    learner_at: Callable[[Mapping[str, Plain]], Learner]
+    data: TrainingData
+    baselines: Callable[[], Mapping[str, Summary]]
     seed: int
     results: dict[int, CVResult] = field(default_factory=dict)
 
     def __call__(self, trial: OpenTrial) -> Outcome:
         """Train a trial; its failure is its own."""
-        search, scores = self.plan.search, list[FoldScore]()
+        search, data = self.plan.search, self.data
+        follower = Follower(trial, data.features.records, search.objectives[0], WorkerResult())
+        scores = follower.scores
         try:
-            name, learner = self.candidates.at(trial.point)
+            learner = self.learner_at(trial.point)
             check_scores(learner, search.objectives)
-            data = self.data[name]
-            follower = Follower(trial, data.features.records, search.objectives[0], WorkerResult())
-            scores = follower.scores
-            order = self.plan.fold_order(len(data.splits))
             result = cross_validated(
                 learner,
                 data,
                 self.seed,
-                splits=[data.splits[at] for at in order],
+                splits=[data.splits[at] for at in self.plan.fold_order(len(data.splits))],
                 callbacks=[follower],
                 check_after=search.burn_in if search.may_stop else None,
-                baselines=self.baselines[name],
+                baselines=self.baselines,
             )
-        except EnvironmentFault:
-            raise
-        except StopCrossValidation as stop:
-            return Outcome("stopped", folds=tuple(scores), error=str(stop))
         except Exception as error:
-            # a point that a user listed has failed; one that a sampler proposed was a bad one
-            is_bad = isinstance(error, InputError) and search.sampler != "grid"
-            state: State = "stopped" if is_bad else "failed"
-            return Outcome(state, folds=tuple(scores), error=str(as_lvh_error(error)))
+            return ended_by(error, search, folds=tuple(scores))
         if leakage := data.cv.protocol.leakage:
             return Outcome("leaking", folds=tuple(scores), error=f"not honest: {leakage}")
         self.results[trial.number] = result
@@ -222,66 +142,40 @@ class _Training:
         return Outcome("complete", values, tuple(scores), baselines=baselines)
 
 
-def _plan(space: Space, data: Mapping[str, TrainingData], search: Mapping[str, Any]) -> StudyPlan:
-    for name in {"storage", "workers"} & {*search}:
-        raise InputError(
-            f"{name}: expected none; lvh sweep has it, also for models of a plugin. "
-            f"Received: {excerpt(search[name])}"
-        )
-    if search.get("race"):
-        warn_renamed("race=True", 'budget="race"')
+def _plan(space: Space, data: TrainingData, search: dict[str, Any]) -> StudyPlan:
     objectives = search.get("objectives", SearchSettings().objectives)
-    given = {**search, "objectives": [objectives] if isinstance(objectives, str) else objectives}
-    checked = search_from({"search": {**asdict(SearchSettings()), **given}})
-    if checked.halves:
+    search["objectives"] = [objectives] if isinstance(objectives, str) else objectives
+    checked = search_from({"search": {**asdict(SearchSettings()), **search}})
+    if checked.halves or checked.storage or checked.workers:
         raise InputError(
-            "budget: expected full or race; lvh sweep has halving, also for models of a plugin. "
-            f"Received: {checked.budget}"
+            "budget, storage and workers: expected no halving, and neither of the others; lvh "
+            f"sweep has them, also for models of a plugin. Received: {excerpt(search)}"
         )
-    sizes = {len(one.splits) for one in data.values()}
-    if len(sizes) > 1 and checked.may_stop:
-        raise InputError("race and pruner: expected the same folds of every estimator")
-    label = next(iter(data.values())).features.label_name
-    plan = StudyPlan(space, decided(checked, space), "", "", max(sizes), label)
-    runs = f"{plan.total} {'run' if plan.total == 1 else 'runs'}"
-    return replace(plan, title=f"{' x '.join(space.names)}, {runs}")
+    names = " x ".join(space.names)
+    plan = StudyPlan(
+        space, decided(checked, space), "", "", len(data.splits), data.features.label_name
+    )
+    return replace(plan, title=f"{names}, {plan.total} {'run' if plan.total == 1 else 'runs'}")
 
 
-def space_from(space: Mapping[str, Any]) -> tuple[Space, Objects]:
-    """Read a space, see `sweep`, and what its values stand for.
-
-    Raises:
-        InputError: A value is none of these, or a name stands there twice.
-    """
+def space_from(space: Any) -> tuple[Space, dict[str, Mapping[Plain, Any]]]:
+    """Read a space, see `sweep`, and what the values of its choices stand for."""
     dimensions: dict[str, Dimension] = {}
     conditions: dict[str, tuple[Condition, ...]] = {}
     objects: dict[str, Mapping[Plain, Any]] = {}
 
-    def read(inner: Mapping[str, Any], under: tuple[Condition, ...]) -> None:
+    def read(inner: Any, under: tuple[Condition, ...]) -> None:
+        place = "".join(f" under {one.parent}={one.texts[0]}" for one in under)
+        if not isinstance(inner, Mapping):
+            raise InputError(f"space: expected a dict{place}. Received: {excerpt(inner)}")
         for name, value in inner.items():
-            if not isinstance(name, str):
-                raise InputError(f"space: expected names of parameters. Received: {excerpt(name)}")
+            if not isinstance(name, str) or name in dimensions:
+                raise InputError(f"space: expected names, each once. Received: {excerpt(name)}")
             options = value if isinstance(value, Mapping) else {}
-            found = _dimension(name, [*value] if options else value)
-            if name in dimensions:
-                before, same = conditions.get(name, ()), (dimensions[name], objects[name])
-                if not _differ_in_option(before, under) or found != same:
-                    raise InputError(
-                        f"space: expected {name} once, or with the same values under options of "
-                        "the same choice. Received: twice"
-                    )
-                texts = (*before[-1].texts, *under[-1].texts)
-                conditions[name] = (*under[:-1], Condition(under[-1].parent, texts))
-                continue
-            dimensions[name], objects[name] = found
+            dimensions[name], objects[name] = _dimension(name, [*value] if options else value)
             if under:
                 conditions[name] = under
             for option, of in options.items():
-                if not isinstance(of, Mapping):
-                    raise InputError(
-                        f"space: expected a dict under {name}={option}, {{}} for nothing more. "
-                        f"Received: {excerpt(of)}"
-                    )
                 read(of, (*under, Condition(name, (repr(option),))))
 
     read(space, ())
@@ -290,14 +184,11 @@ def space_from(space: Mapping[str, Any]) -> tuple[Space, Objects]:
     return Space(dimensions, conditions), objects
 
 
-def _differ_in_option(first: tuple[Condition, ...], second: tuple[Condition, ...]) -> bool:
-    same = [one.parent for one in first] == [one.parent for one in second]
-    return bool(first) and same and first[:-1] == second[:-1]
-
-
-def params_of(point: Mapping[str, Plain], objects: Objects) -> dict[str, Any]:
+def params_of(
+    point: Mapping[str, Plain], objects: Mapping[str, Mapping[Plain, Any]]
+) -> dict[str, Any]:
     """Return what the values of a point stand for."""
-    return {name: objects.get(name, {}).get(value, value) for name, value in point.items()}
+    return {name: objects[name].get(value, value) for name, value in point.items()}
 
 
 def _dimension(name: str, value: Any) -> tuple[Dimension, Mapping[Plain, Any]]:
@@ -308,12 +199,11 @@ def _dimension(name: str, value: Any) -> tuple[Dimension, Mapping[Plain, Any]]:
             if isinstance(low, Integral) and isinstance(high, Integral):
                 return Numbers(int(low), int(high), 1, log=bool(value[2:])), {}
             return Numbers(float(low), float(high), log=bool(value[2:])), {}
-    expected = 'a list of values, a range (low, high) or (low, high, "log"), or a dict'
-    if isinstance(value, range) and len(value) and value.step > 0:
-        return Numbers(value[0], value[-1], value.step, is_listed=True), {}
     if isinstance(value, list) and value:
         choice = Choice(tuple(repr(one) for one in value))
         if len({*choice.texts}) == len(choice.values()) == len(value):
             return choice, dict(zip(choice.values(), value, strict=True))
-        expected = "different values, which do not look the same"
-    raise InputError(f"space: expected {expected}, of {name}. Received: {excerpt(value)}")
+    raise InputError(
+        "space: expected a list of values that do not look the same, a range (low, high) or "
+        f'(low, high, "log"), or a dict, of {name}. Received: {excerpt(value)}'
+    )

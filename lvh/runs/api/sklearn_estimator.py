@@ -66,20 +66,17 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     _model: str
-    _built: Any
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> "_Named":
         """Fit it to inputs and labels of two classes; records of a group stay together inside."""
         X, y = validate_data(self, X, y, allow_nd=self._is_signal, dtype="numeric")
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) > 2:
+        if len(self.classes_) != 2:
             raise ValueError(
                 "Only binary classification is supported. The type of the target is "
-                f"{type_of_target(y)}."
+                f"{type_of_target(y)}. Received: {len(self.classes_)} class or classes"
             )
-        if len(self.classes_) < 2:
-            raise ValueError("y: expected two classes. Received: one class")
         subjects = np.arange(len(y)) if groups is None else np.asarray(groups)
         seed = check_random_state(self.random_state).randint(2**31)
         try:
@@ -98,7 +95,7 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             (self.model_,) = trainer.state()
         except LvhError as error:
             raise ValueError(str(error)) from error
-        self._input_shape, self._built = features.input_shape, None
+        self._input_shape = features.input_shape
         return self
 
     def predict_proba(self, X: Any) -> Any:
@@ -107,23 +104,17 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X = validate_data(self, X, reset=False, allow_nd=self._is_signal, dtype="numeric")
         if not self._is_network:
             return np.asarray(self.model_.predict_proba(X.astype(np.float64)))
-        if self._built is None:
-            entry: Any = MODELS[self._model]
-            self._built = entry.build(self._learner().settings, self._input_shape)
-            for variable, value in zip(self._built.variables, self.model_, strict=True):
-                variable.assign(value)
-        y_score = np.asarray(self._built.predict(X.astype(np.float32), verbose=0), np.float64)
+        entry: Any = MODELS[self._model]
+        network = entry.build(self._learner().settings, self._input_shape)
+        for variable, value in zip(network.variables, self.model_, strict=True):
+            variable.assign(value)
+        y_score = np.asarray(network.predict(X.astype(np.float32), verbose=0), np.float64)
         return np.column_stack([1 - y_score[:, 0], y_score[:, 0]])
 
     def predict(self, X: Any) -> Any:
         """Return the class of each record: the second where its probability is above .5."""
         is_second = self.predict_proba(X)[:, 1] > THRESHOLD
         return self.classes_[is_second.astype(int)]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what is stored: of a network its weights, from which it is built again."""
-        state = dict(super().__getstate__())
-        return state | {"_built": None} if "_built" in state else state
 
     def __sklearn_tags__(self) -> Any:
         """Say that it takes two classes, and of a network that inputs are not flat."""
