@@ -147,6 +147,11 @@ def _recording(path: Path, options: ReadOptions) -> Recording:
             f"{path}: expected another format than SCP-ECG. BioSig converts it to EDF: "
             "save2gdf -f=EDF FILE.scp FILE.edf"
         )
+    if reader and path.is_file() and (size := path.stat().st_size) > MAX_BYTES:
+        raise InputError(
+            f"{path}: expected at most {MAX_BYTES} bytes. Received: {size}. Convert it to WFDB "
+            "(edf2mit, wfdb.io.convert), of which --start and --seconds read a part"
+        )
     try:
         with warnings.catch_warnings(action="ignore"):
             if reader is None:
