@@ -36,73 +36,62 @@ def runs(tmp_path_factory):
     return folder
 
 
-class TestRuns:
-    def test_a_run_is_its_own_files(self, runs):
-        (line,) = csv_rows(runs / "1.0/report/leaderboard.csv")
-        scores = {
-            one["metric"]: one for one in csv_rows(runs / "1.0/scores.csv") if one["of"] == "model"
-        }
-        assert float(line["mean"]) == pytest.approx(float(scores["ap"]["mean"]))
-        assert float(line["std"]) == pytest.approx(float(scores["ap"]["std"]))
-        text = " ".join(Page(runs / "1.0/report/report.html").text.split())
-        shown = [float(scores["ap"][name]) for name in ("mean", "std", "pooled", "low", "high")]
-        assert "ap " + " ".join(f"{one:.3f}" for one in shown) in text
+def test_a_run_is_its_own_files_and_several_are_compared_and_can_be_repeated(runs):
+    scores = {
+        one["metric"]: one for one in csv_rows(runs / "1.0/scores.csv") if one["of"] == "model"
+    }
+    text = {name: " ".join(Page(runs / name).text.split()) for name in PAGES}
+    shown = [float(scores["ap"][name]) for name in ("mean", "std", "pooled", "low", "high")]
+    assert "ap " + " ".join(f"{one:.3f}" for one in shown) in text[PAGES[0]]
+    assert f"explain {runs / '1.0'}" in text[PAGES[0]]
+    for name, one in text.items():
+        shared = one.partition("Settings that all rows share")[2].partition("How to read")[0]
+        assert "records 40 label LVH" in shared
+        assert "cv.folds 3 " in shared
+        assert ("model.C" in shared) == (name == PAGES[0])
+    best, other = csv_rows(runs / "both/comparisons.csv")
+    assert (best["verdict"], best["n_folds"], other["n_folds"]) == ("best", "3", "3")
+    folds = {one: csv_rows(runs / one / "folds.csv") for one in ("0.1", "1.0")}
+    means = {one: np.mean([float(fold["ap"]) for fold in own]) for one, own in folds.items()}
+    assert abs(float(other["difference"])) == pytest.approx(abs(means["0.1"] - means["1.0"]))
+    (typed,) = re.findall(
+        r"python -m lvh.run (--config-path \S+/1\.0 .+)", Page(runs / PAGES[1]).text
+    )
+    # not in this process: Hydra would close the standard error that TensorFlow logs to here
+    done = command(*typed.split(), "tracking.name=off", cwd=runs)
+    assert (done.code, "nothing to train" in done.out) == (0, True)
 
-    def test_runs_are_compared_fold_by_fold_and_can_be_repeated(self, runs, tmp_path, capsys):
-        lines = csv_rows(runs / "both/leaderboard.csv")
-        assert {line["model.C"] for line in lines} == {"0.1", "1.0"}
-        best, other = csv_rows(runs / "both/comparisons.csv")
-        assert (best["verdict"], best["n_folds"], other["n_folds"]) == ("best", "3", "3")
-        folds = {one: csv_rows(runs / one / "folds.csv") for one in ("0.1", "1.0")}
-        means = {one: np.mean([float(fold["ap"]) for fold in own]) for one, own in folds.items()}
-        assert abs(float(other["difference"])) == pytest.approx(abs(means["0.1"] - means["1.0"]))
-        text = Page(runs / "both/report.html").text
-        (typed,) = re.findall(r"python -m lvh.run (--config-path \S+/1\.0 .+)", text)
-        # not in this process: Hydra would close the standard error that TensorFlow logs to here
-        done = command(*typed.split(), "tracking.name=off", cwd=runs)
-        assert (done.code, "nothing to train" in done.out) == (0, True)
-        assert report.main([str(tmp_path)]) == 2
-        assert "expected the folder of a finished run" in capsys.readouterr().err
 
-    def test_the_page_says_what_all_rows_share_and_how_to_explain_the_best(self, runs):
-        text = {name: " ".join(Page(runs / name).text.split()) for name in PAGES}
-        for one in text.values():
-            shared = one.partition("Settings that all rows share")[2].partition("How to read")[0]
-            assert "records 40 label LVH" in shared
-            assert "cv.folds 3 " in shared
-            assert ("model.C" in shared) == (one is text["1.0/report/report.html"])
-        assert f"explain {runs / '1.0'}" in text["1.0/report/report.html"]
+def test_a_run_is_named_as_mlflow_shows_it(runs, capsys, monkeypatch):
+    monkeypatch.chdir(runs)
+    name = json.loads(Path("0.1/run.json").read_text())["name"]
+    assert " C=0.1 " in name
+    assert report.main([name, "1.0", "--out", "named"]) == 0
+    for file in ("leaderboard.csv", "comparisons.csv"):
+        assert (runs / "named" / file).read_bytes() == (runs / "both" / file).read_bytes()
+    capsys.readouterr()
+    assert report.main(["1.0", f"{name}5"]) == 2
+    assert f"did you mean {name}?" in " ".join(capsys.readouterr().err.split())
 
-    def test_a_run_is_named_as_mlflow_shows_it(self, runs, capsys, monkeypatch):
-        monkeypatch.chdir(runs)
-        names = [json.loads(Path(one, "run.json").read_text())["name"] for one in ("0.1", "1.0")]
-        assert " C=0.1 " in names[0]
-        assert report.main([names[0], "1.0", "--out", "named"]) == 0
-        for name in ("leaderboard.csv", "comparisons.csv"):
-            assert (runs / "named" / name).read_bytes() == (runs / "both" / name).read_bytes()
-        capsys.readouterr()
-        assert report.main(["1.0", f"{names[0]}5"]) == 2
-        assert f"did you mean {names[0]}?" in " ".join(capsys.readouterr().err.split())
-        assert report.main(["latest/0", "1.0"]) == 2
 
-    def test_the_records_with_the_largest_errors_are_drawn(self, runs, tmp_path):
-        rows = csv_rows(runs / "1.0/predictions.csv")
-        errors = {one["record"]: abs(float(one["y_true"]) - float(one["y_score"])) for one in rows}
-        page = Page(runs / "1.0/report/report.html")
-        names = re.findall(r"Record (\S+) (?:has|does not have) LVH: P", page.text)
-        assert names == sorted(errors, key=errors.get, reverse=True)[:4]
-        assert [one[:18] for one in page.pictures] == ["data:image/svg+xml"] * 4
-        shutil.copytree(runs / "1.0", tmp_path / "other", ignore=lambda *_: ["report"])
-        record = json.loads((runs / "1.0/run.json").read_text())
-        record["data"]["fingerprint"] = "another"
-        (tmp_path / "other/run.json").write_text(json.dumps(record))
-        (tmp_path / "other/explanation").mkdir()
-        (tmp_path / "other/explanation/importance.png").write_bytes(b"a picture")
-        assert report.main([str(tmp_path / "other")]) == 0
-        other = Page(tmp_path / "other/report/report.html")
-        assert "Left out: the records have changed since this run" in other.text
-        assert other.pictures == ["data:image/png;base64," + b64encode(b"a picture").decode()]
-        assert "../explanation/importance.csv" in other.links
+def test_the_records_with_the_largest_errors_are_drawn(runs, tmp_path):
+    rows = csv_rows(runs / "1.0/predictions.csv")
+    errors = {one["record"]: abs(float(one["y_true"]) - float(one["y_score"])) for one in rows}
+    page = Page(runs / "1.0/report/report.html")
+    names = re.findall(r"Record (\S+) (?:has|does not have) LVH: P", page.text)
+    assert names == sorted(errors, key=errors.get, reverse=True)[:4]
+    assert [one[:18] for one in page.pictures] == ["data:image/svg+xml"] * 4
+    shutil.copytree(runs / "1.0", tmp_path / "other", ignore=lambda *_: ["report"])
+    record = json.loads((runs / "1.0/run.json").read_text())
+    record["data"]["fingerprint"] = "another"
+    (tmp_path / "other/run.json").write_text(json.dumps(record))
+    (tmp_path / "other/explanation").mkdir()
+    (tmp_path / "other/explanation/importance.png").write_bytes(b"a picture")
+    assert report.main([str(tmp_path / "other")]) == 0
+    other = Page(tmp_path / "other/report/report.html")
+    assert "Left out: the records have changed since this run" in other.text
+    assert other.pictures == ["data:image/png;base64," + b64encode(b"a picture").decode()]
+    assert "../explanation/importance.csv" in other.links
 
 
 def test_a_run_is_found_in_mlflow_by_a_command_or_an_address(tmp_path, monkeypatch):

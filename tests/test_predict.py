@@ -55,7 +55,7 @@ def test_a_folder_has_a_page_of_each_record(model, data_set, cohort, tmp_path, c
     assert main(asked) == 2  # nothing that is there is written over
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "--picture: expected a file that is not there yet" in printed.err
+    assert "--picture: expected a new file" in printed.err
 
 
 @pytest.mark.parametrize("given", ["no/one.png", "one.gif", "."])

@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import Page
 from rich.console import Console
+from sklearn.metrics import auc, roc_auc_score
 from studies import make_fold, make_study, make_trial, predicted
 
 from lvh.reports.leaderboard import ranked_rows
 from lvh.reports.study_figures import is_grid
-from lvh.reports.study_report import leaderboard_table, table, write
+from lvh.reports.study_report import leaderboard_table, show_sweep, table, write
 from lvh.reports.terminal import show_table
 from lvh.reports.verdict import sentences, without_selection_bias
 from lvh.validation.comparison import corrected_interval
@@ -69,47 +70,38 @@ def printed(study, width=100):
     return console.export_text()
 
 
-class TestSelectionBias:
-    @pytest.mark.parametrize("shared", ["other labels", "no subjects", "nothing"])
-    def test_no_correction_where_predictions_cannot_be_paired(self, shared):
-        study = predicted([0.5, 0.7, 0.6], n=60)
-        one = study.predictions[1]
-        other = {
-            "other labels": replace(one, y_true=1 - one.y_true),
-            "no subjects": replace(one, record=np.array([f"x{at}" for at in range(60)])),
-        }
-        predictions = {**study.predictions, 1: other[shared]} if shared in other else {}
+def test_no_correction_where_predictions_cannot_be_paired():
+    study = predicted([0.5, 0.7, 0.6], n=60)
+    one, records = study.predictions[1], np.array([f"x{at}" for at in range(60)])
+    for other in (replace(one, y_true=1 - one.y_true), replace(one, record=records), None):
+        predictions = {**study.predictions, 1: other} if other else {}
         assert isinstance(without_selection_bias(replace(study, predictions=predictions)), str)
 
 
-class TestLeaderboard:
-    def test_what_leaks_has_no_rank_however_high_it_scores(self, tmp_path):
-        trials = [make_trial(at, [0.5 + at / 10] * 5) for at in range(4)]
-        trials[3] = replace(
-            trials[3], state="leaking", values=(), baselines={}, error="not honest: carried weights"
-        )
-        study = make_study(trials)
-        assert [row.trial.number for row in ranked_rows(study)] == [2, 1, 0]
-        assert re.search(r"^ +3 .* 5/5 +leaking", printed(study), re.M)
-        assert "0.800" not in printed(study)
-        text = " ".join(sentences(study))
-        assert "trial 3" not in text
-        assert "not honest: carried weights" in write(study, tmp_path).read_text()
+def test_what_leaks_has_no_rank_however_high_it_scores(tmp_path):
+    trials = [make_trial(at, [0.5 + at / 10] * 5) for at in range(4)]
+    trials[3] = replace(
+        trials[3], state="leaking", values=(), baselines={}, error="not honest: carried weights"
+    )
+    study = make_study(trials)
+    assert [row.trial.number for row in ranked_rows(study)] == [2, 1, 0]
+    assert re.search(r"^ +3 .* 5/5 +leaking", printed(study), re.M)
+    assert "0.800" not in printed(study)
+    assert "trial 3" not in " ".join(sentences(study))
+    assert "not honest: carried weights" in write(study, tmp_path).read_text()
 
 
-class TestSentences:
-    @pytest.mark.parametrize(("objective", "baseline"), [("ap", "age + sex"), ("loss", "no skill")])
-    def test_a_best_that_does_not_beat_the_baselines(self, objective, baseline):
-        texts = sentences(make_study([make_trial(0, [0.4], objective=objective)], (objective,)))
-        assert f"The best configuration does not score better than {baseline}." in " ".join(texts)
-
-    def test_it_says_why_two_cannot_be_compared(self):
-        one, other, single = (make_trial(at, [0.5 + at / 10] * n) for at, n in enumerate((5, 5, 1)))
-        elsewhere = tuple(replace(fold, test="other records") for fold in other.folds)
-        text = " ".join(sentences(make_study([one, replace(other, folds=elsewhere)])))
-        assert "because their folds test other records than those of the best: units=0" in text
-        text = " ".join(sentences(make_study([one, single])))
-        assert "because fewer than two folds have a score: units=0" in text
+@pytest.mark.parametrize(("objective", "baseline"), [("ap", "age + sex"), ("loss", "no skill")])
+def test_it_says_what_the_best_does_not_beat_and_what_cannot_be_compared(objective, baseline):
+    one, other, single = (
+        make_trial(at, [0.4 + (at if objective == "ap" else -at) / 100] * n, objective=objective)
+        for at, n in enumerate((5, 5, 1))
+    )
+    elsewhere = tuple(replace(fold, test="other records") for fold in other.folds)
+    for trial in (replace(other, folds=elsewhere), single):
+        text = " ".join(sentences(make_study([one, trial], (objective,))))
+        assert f"The best configuration does not score better than {baseline}." in text
+        assert re.search("Not comparable, because fewer than two folds .*: units=0", text)
 
 
 @pytest.mark.parametrize("maximize", [True, False])
@@ -120,7 +112,7 @@ def test_a_score_declares_its_ends_and_its_direction(maximize, monkeypatch):
     trials = [make_trial(at, own, objective="f1") for at, own in enumerate(values)]
     study = make_study(trials, ("f1",), predictions=predicted([0.4, 1.5]).predictions)
     best, other = ranked_rows(study)
-    assert (best.trial.number, other.verdict) == (int(maximize), "worse")
+    assert (best.trial.number, other.comparison.verdict) == (int(maximize), "worse")
     low, high = (row.interval for row in sorted((best, other), key=lambda row: row.mean))
     assert (low.low, low.high) == (-1, corrected_interval(values[0], 0.25).high)
     assert (high.low, high.high) == (corrected_interval(values[1], 0.25).low, 1)
@@ -165,7 +157,6 @@ EDGES = {
         [make_trial(at, [], "failed", {"a": at, "b": None}, error="no") for at in range(3)]
     ),
     "undefined": make_study([make_trial(at, [math.nan, 0.5, at / 4][:at]) for at in range(5)]),
-    "all equal": make_study([make_trial(at, [0.5] * 5) for at in range(6)]),
     "three dimensions": of_params(
         9, lambda at: {"a": [True, None, "$x$"][at % 3], "b": 10.0**-at, "c": "\u6f22 $\\frac$"}
     ),
@@ -195,6 +186,15 @@ def test_any_study_has_a_report_without_warnings(case, tmp_path, capfd):
     assert not re.search(r"\bnan\b", page.text)
 
 
+def test_a_wide_terminal_has_a_column_for_each_dimension_and_few_folds_a_hint(capsys):
+    study = of_params(6, lambda at: {"a": at, "b": 1, "c": 2, "d": at})
+    narrow, wide = ([of.header for of in table(study, width).columns] for width in (60, 140))
+    assert "configuration" in narrow
+    assert {"a", "b", "c", "d"} <= {*wide}
+    show_sweep(study)
+    assert "hint: cv=repeated" in capsys.readouterr().out
+
+
 def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
     (heatmap,) = Page(folder / "report.html").figures["heatmap"]["data"]
     best = ranked_rows(study)[0]
@@ -209,64 +209,58 @@ def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
     assert shown == {trial.number for trial in study.trials}
 
 
-class TestFiles:
-    def test_the_tables_are_those_of_the_study(self, study, folder):
-        lines = csv_rows(folder / "leaderboard.csv")
-        rows = ranked_rows(study)
-        for line, row in zip(lines, rows, strict=False):
-            assert [int(line["rank"]), int(line["trial"])] == [row.rank, row.trial.number]
-            numbers = [float(line[name]) for name in ("mean", "std", "low", "high")]
-            assert numbers == [row.mean, row.std, row.interval.low, row.interval.high]
-        rest = lines[len(rows) :]
-        assert [line["state"] for line in rest] == ["stopped", "failed", "open"]
-        assert rest[1]["error"] == f"no memory\n{SCRIPT}"
-        folds = csv_rows(folder / "folds.csv")
-        assert len(folds) == sum(len(trial.folds) for trial in study.trials)
-        line = next(one for one in folds if (one["trial"], one["fold"]) == ("8", "5"))
-        assert {name: float(line[name]) for name in NAMES} == study.trials[8].folds[-1].metrics
-        comparisons = zip(csv_rows(folder / "comparisons.csv"), ranked_rows(study), strict=True)
-        for line, row in comparisons:
-            assert (line["trial"], line["verdict"]) == (str(row.trial.number), row.verdict)
-            assert float(line["difference"]) == row.comparison.difference
+def test_the_tables_are_those_of_the_study(study, folder):
+    lines = csv_rows(folder / "leaderboard.csv")
+    rows = ranked_rows(study)
+    for rank, (line, row) in enumerate(zip(lines, rows, strict=False), 1):
+        assert [int(line["rank"]), int(line["trial"])] == [rank, row.trial.number]
+        numbers = [float(line[name]) for name in ("mean", "std", "low", "high")]
+        assert numbers == [row.mean, row.std, row.interval.low, row.interval.high]
+    rest = lines[len(rows) :]
+    assert [line["state"] for line in rest] == ["stopped", "failed", "open"]
+    assert rest[1]["error"] == f"no memory\n{SCRIPT}"
+    folds = csv_rows(folder / "folds.csv")
+    assert len(folds) == sum(len(trial.folds) for trial in study.trials)
+    line = next(one for one in folds if (one["trial"], one["fold"]) == ("8", "5"))
+    assert {name: float(line[name]) for name in NAMES} == study.trials[8].folds[-1].metrics
+    for line, row in zip(csv_rows(folder / "comparisons.csv"), rows, strict=True):
+        assert (line["trial"], line["verdict"]) == (str(row.trial.number), row.comparison.verdict)
+        assert float(line["difference"]) == row.comparison.difference
 
 
-class TestPage:
-    def test_the_page_says_the_result_by_the_curves_of_its_predictions(self, study, folder):
-        page = Page(folder / "report.html")
-        text = " ".join(page.text.split())
-        first, *others = sentences(study)
-        verdict = "size=3, stride=2" + first.removeprefix("The best").removesuffix(".")
-        for sentence in (study.title, study.name, study.note, verdict, *others):
-            assert sentence in text
-        assert {"heatmap", "folds", "differences", "roc", "parallel"} <= set(page.figures)
-        links = [value for name, value in page.attributes if name in ("src", "href")]
-        assert {one for one in links if not one.startswith(("data:", "#"))} == {
-            f"{one}.csv" for one in ("leaderboard", "folds", "comparisons")
-        }
-        from sklearn.metrics import auc, roc_auc_score
+def test_the_page_says_the_result_by_the_curves_of_its_predictions(study, folder):
+    page = Page(folder / "report.html")
+    text = " ".join(page.text.split())
+    first, *others = sentences(study)
+    verdict = "size=3, stride=2" + first.removeprefix("The best").removesuffix(".")
+    for sentence in (study.title, study.name, study.note, verdict, *others):
+        assert sentence in text
+    assert {"heatmap", "folds", "differences", "roc", "parallel"} <= set(page.figures)
+    links = [value for name, value in page.attributes if name in ("src", "href")]
+    assert {one for one in links if not one.startswith(("data:", "#"))} == {
+        f"{one}.csv" for one in ("leaderboard", "folds", "comparisons")
+    }
+    curves = page.figures["roc"]["data"]
+    for trace in curves:
+        found = study.predictions[trace["meta"]]
+        area = auc(decoded(trace["x"]), decoded(trace["y"]))
+        assert area == pytest.approx(roc_auc_score(found.y_true, found.y_score), abs=0.01)
+    ranked = [row.trial.number for row in ranked_rows(study)]
+    assert [trace["meta"] for trace in curves if trace["visible"]] == ranked[:5]
+    drawn = [trace.get("meta") for one in page.figures.values() for trace in one["data"]]
+    assert {one for one in drawn if one is not None} == {*ranked}
 
-        figures = Page(folder / "report.html").figures
-        for trace in figures["roc"]["data"]:
-            found = study.predictions[trace["meta"]]
-            area = auc(decoded(trace["x"]), decoded(trace["y"]))
-            assert area == pytest.approx(roc_auc_score(found.y_true, found.y_score), abs=0.01)
-        shown = [trace["meta"] for trace in figures["roc"]["data"] if trace["visible"]]
-        ranked = [row.trial.number for row in ranked_rows(study)]
-        assert shown == ranked[:5]
-        drawn = [trace.get("meta") for one in figures.values() for trace in one["data"]]
-        assert {one for one in drawn if one is not None} == {*ranked}
 
-    def test_texts_of_others_are_not_markup(self, tmp_path):
-        trials = [
-            make_trial(0, [0.5, 0.6], params={SCRIPT: SCRIPT}),
-            make_trial(1, [0.4, 0.7], params={SCRIPT: '"><img src=x onerror=alert(1)>'}),
-            make_trial(2, [], "failed", {SCRIPT: "x"}, error=SCRIPT),
-        ]
-        study = make_study(trials, title=SCRIPT, name=SCRIPT, note=SCRIPT)
-        page = Page(write(study, tmp_path))
-        assert not [name for name, _ in page.attributes if name.startswith("on")]
-        assert page.text.count(SCRIPT) >= 6
-        assert SCRIPT not in (tmp_path / "report.html").read_text()
+def test_texts_of_others_are_not_markup(tmp_path):
+    trials = [
+        make_trial(0, [0.5, 0.6], params={SCRIPT: SCRIPT}),
+        make_trial(1, [0.4, 0.7], params={SCRIPT: '"><img src=x onerror=alert(1)>'}),
+        make_trial(2, [], "failed", {SCRIPT: "x"}, error=SCRIPT),
+    ]
+    page = Page(write(make_study(trials, title=SCRIPT, name=SCRIPT, note=SCRIPT), tmp_path))
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert page.text.count(SCRIPT) >= 6
+    assert SCRIPT not in (tmp_path / "report.html").read_text()
 
 
 def decoded(values):

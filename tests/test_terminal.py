@@ -4,6 +4,7 @@ import io
 import re
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import lvh
-from lvh.reports.terminal import console, show_facts, show_table
+from lvh.reports.terminal import console, say, show_facts, show_table
 from lvh.runs.hints import typed
 from lvh.runs.lookup import choose
 from lvh.tracking.run_dir import link_latest
@@ -50,6 +51,15 @@ def test_a_pipe_gets_a_row_a_line_whose_columns_a_script_can_split(rows, facts):
 def test_no_row_is_cut_where_nobody_looks(monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     assert console().width > 1000
+
+
+def test_a_terminal_can_click_addresses_pages_and_the_path_that_is_given():
+    page = Path("out/report.html")
+    line = f"page: {page}, see https://a.org/b and docs/sweeps.md"
+    printed = shown(partial(say, link=page), line, width=200)
+    docs = Path(lvh.__file__).parents[1] / "docs/sweeps.md"
+    links = [page.absolute().as_uri(), "https://a.org/b", docs.as_uri()]
+    assert re.findall(r"\x1b\]8;[^;]*;([^\x1b]+)\x1b", printed) == links
 
 
 def test_every_page_that_a_message_names_is_there():

@@ -35,7 +35,7 @@ RUNS = {
         "model=cnn stride=125 train.epochs=12 cv.folds=4 features.scaling=none "
         "model.bn_momentum=0.9",
         "saliency",
-        "--folds 2 --stride 80",
+        "--folds 2",
     ),
 }
 """What a run is for a person, what is typed, its picture, and options of `lvh explain`."""

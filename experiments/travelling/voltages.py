@@ -49,7 +49,7 @@ def louder() -> pd.DataFrame:
         if not made.exists():
             own = ("data=ludb", *ludb(), "cv=stratified", "tracking=off", "store=folds")
             lvh("run", *overrides, *own, f"hydra.run.dir=ludb-{at}", folder=OUTPUTS)
-            how = ("--repeats", "1", "--changes", "amplitude")
+            how = ("--changes", "amplitude")
             lvh("explain", f"ludb-{at}", *how, folder=OUTPUTS)
         table = pd.read_csv(made)
         tables.append(table[table["change"] == "amplitude"].assign(model=model))

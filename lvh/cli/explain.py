@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from lvh.runs.lookup import choose, is_run_id, settings_of
 from lvh.tracking import TrackingSettings
 
 if TYPE_CHECKING:
-    from lvh.explanations.importance import Options
+    from lvh.explanations.robustness import Change
     from lvh.explanations.run_explanation import Explanation
     from lvh.runs.experiment_data import ExperimentData
 
@@ -29,7 +30,6 @@ EXPLANATIONS = Path("outputs/explanations")
 
 def _run(args: argparse.Namespace) -> None:
     from lvh.explanations.explanation_report import write_report
-    from lvh.explanations.importance import WINDOW, Options, default_stride
     from lvh.explanations.robustness import changes_of
     from lvh.runs.cache_key import run_key
     from lvh.runs.experiment_data import load_data
@@ -50,10 +50,8 @@ def _run(args: argparse.Namespace) -> None:
         raise InputError(
             f"RUN: expected a finished run. Received: {chosen.run}, which the sweep stopped early"
         )
-    stride = default_stride(settings.features.name) if args.stride is None else args.stride / 1000
-    window = WINDOW if args.window is None else args.window / 1000
     data = load_data(settings)
-    options = Options(window, stride, args.repeats, changes_of(data.cohort, args.changes))
+    changes = changes_of(data.cohort, args.changes)
     n_all = len(data.splits)
     n_folds = min(args.folds or n_all, n_all)
     usual = EXPLANATIONS / chosen.run if is_run_id(chosen.run) else Path(chosen.run, "explanation")
@@ -61,8 +59,8 @@ def _run(args: argparse.Namespace) -> None:
     check_folder("--out", folder, "importance.csv")
     title = f"{settings.name} on {data.cohort.name}"
     say(f"{title}: {n_folds} of {n_all} folds are trained again and explained")
-    explanation = _explanation(settings, data, n_folds, options)
-    write_report(explanation, folder, title=title, note=data.cohort.note)
+    explanation = _explanation(settings, data, n_folds, changes)
+    write_report(explanation, folder, title=title)
     _show(explanation, data.cohort.note)
     say(f"files: {folder}", link=folder)
     if not is_run_id(chosen.run):
@@ -78,7 +76,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _explanation(
-    settings: RunSettings, data: "ExperimentData", n_folds: int, options: "Options"
+    settings: RunSettings, data: "ExperimentData", n_folds: int, changes: "Sequence[Change]"
 ) -> "Explanation":
     from lvh.explanations.run_explanation import explain_run
 
@@ -89,16 +87,17 @@ def _explanation(
             text = f"fold {fold + 1} of {n_folds}: {action}"
             bar.update(task, description=text, completed=done)
 
-        return explain_run(settings, data, data.splits[:n_folds], options, show)
+        return explain_run(settings, data, data.splits[:n_folds], changes, show)
 
 
 def _show(explanation: "Explanation", note: str) -> None:
-    from lvh.explanations.explanation_report import KINDS, by_kind, changed_rows, facts, shown
+    from lvh.explanations.explanation_report import KINDS, by_kind, changed_rows, facts
 
     table = Table("without", "", "loss of ap [95 %]")
     for kind, of_kind in by_kind(explanation):
         for at, row in enumerate(of_kind[:_SHOWN].itertuples()):
-            table.add_row("" if at else KINDS[kind], str(row.name), shown(row))
+            loss = f"{row.ap_drop:.3f} [{row.ap_drop_low:.3f}, {row.ap_drop_high:.3f}]"
+            table.add_row("" if at else KINDS[kind], str(row.name), loss)
         table.add_section()
     show_table(table)
     header, *rows = changed_rows(explanation)
@@ -132,11 +131,8 @@ def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
-    add, ms, count = parser.add_argument, between(1, 10_000), between(1, 1000, int)
+    add, count = parser.add_argument, between(1, 1000, int)
     add("--folds", type=count, help="number of folds, from the first (default: all)")
-    add("--window", type=ms, help="length of an occlusion, ms (default: 80)")
-    add("--stride", type=ms, help="between windows, ms (default: 20; 40 in recordings)")
-    add("--repeats", type=count, default=5, help="of each permutation (default: %(default)s)")
     add("--changes", default="all", help=f"of signals: all, none or some of {CHANGES}")
     add("--out", help=f"folder (default: explanation in the run's, or {EXPLANATIONS}/RUN)")
 

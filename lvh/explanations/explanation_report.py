@@ -1,4 +1,4 @@
-"""The folder of an explanation: tables, pictures, and a short text."""
+"""The folder of an explanation: tables and pictures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +9,9 @@ import pandas as pd
 from lvh.evaluation.cv_result import AGE_AND_SEX
 from lvh.explanations.robustness import TITLES, voltage_curve
 from lvh.explanations.run_explanation import Explanation
-from lvh.files import write_text, written_whole
+from lvh.files import written_whole
 from lvh.inference.model_description import voltage_sentence
+from lvh.reports.page import write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,40 +26,28 @@ KINDS = {
     "group": "Groups of inputs",
     "input": "Single inputs",
 }
-"""Kinds of importance in the order of the report, with their titles."""
 
 _IN_PICTURE = 20  # rows of a kind
 _COLORS = ("#b5651d", "#1f4e79")  # of records without the label, and with
 
-_MEANING = """\
-The tables and pictures beside this file show what the scores of these models depend on: no cause,
-and no finding in a patient. docs/predictions.md says how to read them.
-"""
 
-
-def write_report(explanation: Explanation, folder: Path, *, title: str, note: str) -> None:
-    """Write README.md, the tables and the pictures; `note` is what a reader must know, or empty."""
+def write_report(explanation: Explanation, folder: Path, *, title: str) -> None:
+    """Write the tables and the pictures."""
     caption = f"{title}, folds: {explanation.n_folds}, out of fold"
-    figures = {"importance": _draw_importance(explanation, caption)}
-    scores = {"model": explanation.ap, AGE_AND_SEX: explanation.baseline_ap}
-    rows = [(of, "ap", ap.estimate, ap.low, ap.high) for of, ap in scores.items() if ap]
-    tables = {
-        "importance": explanation.importance,
-        "scores": pd.DataFrame(rows, columns=["of", "metric", "pooled", "low", "high"]),
+    parts = {
+        "importance": (explanation.importance, _draw_importance),
+        "saliency": (explanation.saliency, _draw_saliency),
+        "robustness": (explanation.robustness, _draw_robustness),
     }
-    if len(explanation.saliency):
-        figures["saliency"] = _draw_saliency(explanation, caption)
-        tables["saliency"] = explanation.saliency
-    if len(explanation.robustness):
-        figures["robustness"] = _draw_robustness(explanation, caption)
-        tables["robustness"] = explanation.robustness
-    for name, figure in figures.items():
-        with written_whole(folder / f"{name}.png") as file:
-            figure.savefig(file, format="png", metadata={"Software": None})
-    for name, table in tables.items():
-        write_text(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
-    text = [f"# What {title} looks at", *facts(explanation).values(), f"**{note}**" if note else ""]
-    write_text(folder / "README.md", "\n\n".join(filter(None, [*text, _MEANING])))
+    for name, (table, draw) in parts.items():
+        if len(table):
+            write_table(folder / f"{name}.csv", table, "%.6g")
+            with written_whole(folder / f"{name}.png") as file:
+                draw(explanation, caption).savefig(file, format="png", metadata={"Software": None})
+    aps = {"model": explanation.ap, AGE_AND_SEX: explanation.baseline_ap}
+    rows = [(name, "ap", ap.estimate, ap.low, ap.high) for name, ap in aps.items() if ap]
+    scores = pd.DataFrame(rows, columns=["of", "metric", "pooled", "low", "high"])
+    write_table(folder / "scores.csv", scores, "%.6g")
 
 
 def facts(explanation: Explanation) -> dict[str, str]:
@@ -66,13 +55,11 @@ def facts(explanation: Explanation) -> dict[str, str]:
     ap, differences = explanation.ap, explanation.differences
     same = "No fold of this run is in the fold store, so the scores cannot be compared with it."
     if differences:
-        folds = f"{len(differences)} of {explanation.n_folds} folds"
-        difference = f"scores that differ by up to {max(differences):.2g} from the stored ones"
-        exact = "exactly the stored scores"
-        same = f"Trained again, {folds} gave {difference if any(differences) else exact}."
-    baseline = explanation.baseline_ap
+        gave = f"scores up to {max(differences):.2g} from the stored ones"
+        gave = gave if any(differences) else "exactly the stored scores"
+        same = f"Trained again, {len(differences)} of {explanation.n_folds} folds gave {gave}."
     of_baseline = "Age and sex are unknown, so no baseline has them."
-    if baseline is not None:
+    if baseline := explanation.baseline_ap:
         of_baseline = (
             f"Of {AGE_AND_SEX} alone {baseline.estimate:.3f}. An explanation of a model that is "
             "little better than age and sex says little of the heart."
@@ -87,10 +74,7 @@ def facts(explanation: Explanation) -> dict[str, str]:
 
 
 def changed_rows(explanation: Explanation) -> list[list[str]]:
-    """Return mean probabilities after each change, at the strength that moves them most.
-
-    The titles of the columns come first.
-    """
+    """Return mean probabilities after each change, at the strength that moves them most."""
     table, label = explanation.robustness, explanation.label_name
     rows = [["signals changed", f"mean probability with {label}", f"without {label}", "moved"]]
     for change in table["change"].unique() if len(table) else []:
@@ -109,11 +93,6 @@ def by_kind(explanation: Explanation) -> list[tuple[str, pd.DataFrame]]:
     return [(kind, of) for kind in KINDS if len(of := table[table["kind"] == kind])]
 
 
-def shown(row: Any) -> str:
-    """Return a loss with its interval."""
-    return f"{row.ap_drop:.3f} [{row.ap_drop_low:.3f}, {row.ap_drop_high:.3f}]"
-
-
 def _figure(width: float, height: float, title: str) -> "Figure":
     from matplotlib.figure import Figure
 
@@ -126,25 +105,26 @@ def _draw_saliency(explanation: Explanation, title: str) -> "Figure":
     """Draw a panel a lead; of twelve as on paper, limb leads left and chest leads right."""
     saliency, label_name = explanation.saliency, explanation.label_name
     leads = list(saliency["lead"].unique())
-    n_rows = 3 if len(leads) > 8 else 2 if len(leads) > 3 else 1
+    n_rows = min(3, -(-len(leads) // 4))
     n_columns = -(-len(leads) // n_rows)
     figure = _figure(3.3 * n_columns + 0.6, 2.5 * n_rows + 0.9, title)
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
     largest = np.nanmax(np.abs(saliency["importance"]), initial=0.0) or 1.0
+    handles: list[Any] = []
+    for ax in panels.T.ravel()[len(leads) :]:
+        ax.set_axis_off()
     for ax, lead in zip(panels.T.ravel(), leads, strict=False):
         ax.axhline(0, color="0.8", linewidth=0.8)
         ax.set(title=lead, ylim=(-1.08 * largest, 1.08 * largest))
-        beat = ax.twinx()  # over its own scale, which no panel shares
+        beat, handles = ax.twinx(), []  # over its own scale, which no panel shares
         beat.set_yticks([])
         for label, name, style in ((0, f"not {label_name}", ":"), (1, label_name, "-")):
             of = saliency[(saliency["lead"] == lead) & (saliency["label"] == label)]
             ax.fill_between(of["seconds"], 0, of["importance"], color=_COLORS[label], alpha=0.25)
-            ax.plot(of["seconds"], of["importance"], color=_COLORS[label], label=name)
-            beat.plot(of["seconds"], of["beat"], style, color="0.25", label=f"mean beat, {name}")
-    handles = [*panels[0, 0].get_lines()[1:], *figure.axes[len(panels.ravel())].get_lines()]
+            handles += ax.plot(of["seconds"], of["importance"], color=_COLORS[label], label=name)
+            named = {"label": f"mean beat, {name}", "color": "0.25"}
+            handles += beat.plot(of["seconds"], of["beat"], style, **named)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9)
-    for ax in panels.T.ravel()[len(leads) :]:
-        ax.set_axis_off()
     for ax in panels[-1]:
         ax.set_xlabel("s from the QRS peak")
     panels[0, 0].set_ylabel("change of log-odds")
@@ -163,12 +143,11 @@ def _draw_robustness(explanation: Explanation, title: str) -> "Figure":
         ax.set(xlim=(-0.6, of_change["strength"].nunique() - 0.4), ylim=(-0.02, 1.02))
         for label, name in ((0, "without"), (1, "with")):
             of, look = of_change[of_change["label"] == label], {"color": _COLORS[label]}
-            x = np.arange(len(of)) + 0.2 * (label - 0.5)
             ends = np.abs(of[["low", "high"]].T - of["mean"]).to_numpy()
-            ax.errorbar(
-                x, of["mean"], ends, fmt="o", label=f"{name} {explanation.label_name}", **look
-            )
-            ax.axhline(table.loc[table["label"] == label, "mean"].iloc[0], linestyle=":", **look)
+            look["label"] = f"{name} {explanation.label_name}"
+            ax.errorbar(np.arange(len(of)) + 0.2 * (label - 0.5), of["mean"], ends, fmt="o", **look)
+            before = table.loc[table["label"] == label, "mean"].iloc[0]
+            ax.axhline(before, linestyle=":", color=_COLORS[label])
             ax.set_xticks(range(len(of)), of["strength"], rotation=90)
     panels[0].set_ylabel("probability: mean, 80 % of records")
     handles, names = panels[0].get_legend_handles_labels()

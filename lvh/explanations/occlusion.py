@@ -1,9 +1,8 @@
 """Occlusion: how a score changes when a part of a signal, such as a wave, says nothing any more.
 
-A window is bridged by a straight line from the sample before it to the sample after it. This
-needs no isoelectric level, follows a wandering baseline, and makes no step, which a model has never
-seen; what it cannot remove is the height of a wave at the edge of a window. A whole lead becomes
-its median. Source of the method: Zeiler and Fergus, ECCV 2014.
+A window is bridged by a straight line from the sample before it to the sample after it, which
+follows a wandering baseline and makes no step. A whole lead becomes its median. Source of the
+method: Zeiler and Fergus, ECCV 2014.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,42 +22,48 @@ Score = Callable[[Signals], Floats]
 """From inputs, shape (n, ...), to P(label = 1), shape (n,)."""
 Progress = Callable[[int, int], None]
 """Called with the number of windows done, and the number of all."""
+Part = tuple[int, int, int]
+"""The column of a lead, the first sample, and the first sample after the part."""
+Windows = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""First samples of windows that cover a signal, and first samples after them."""
 
 WAVES = ("P", "PR", "QRS", "ST", "T")
 """The parts of a beat; `PR` and `ST` are the segments between two waves."""
-
+_WINDOW = 0.08  # s, about as long as a QRS
 _BEFORE, _AFTER = 0.3, 0.5  # s of a beat that are shown, around its QRS peak
 _BATCH_BYTES = 64 * 1024 * 1024
 
 
-class Part(NamedTuple):
-    """Samples `start` to `stop` (exclusive) of the lead in a column of a signal."""
+class SignalLayout(NamedTuple):
+    """A signal as a form lays it out; `before` is that of an average beat's QRS peak, or None."""
 
-    column: int
-    start: int
-    stop: int
+    leads: tuple[str, ...]
+    n_samples: int
+    before: int | None
+
+    def cover(self, fs: float) -> Windows:
+        """Return windows of 80 ms, every 20 ms of an average beat, every 40 ms of a recording."""
+        length = max(1, round(_WINDOW * fs))
+        return windows(self.n_samples, length, length // (2 if self.before is None else 4) or 1)
 
 
-class Windows(NamedTuple):
-    """Windows that cover a signal: first samples, and first samples after them."""
-
-    starts: npt.NDArray[np.int64]
-    stops: npt.NDArray[np.int64]
+def signal_layout(
+    settings: Any, leads: Sequence[str], shape: Sequence[int], fs: float
+) -> SignalLayout:
+    """Return how `raw`, `beat` or `fusion` lays out a signal of shape (n_samples, n_leads)."""
+    if settings.name not in ("raw", "beat", "fusion"):
+        raise InputError(
+            f"features={settings.name}: expected signals of leads, by features=raw, beat or "
+            "fusion. Received: signals of a plugin, which cannot be explained"
+        )
+    before = round(settings.before * fs) if hasattr(settings, "before") else None
+    return SignalLayout(tuple(leads), shape[0], before)
 
 
 def windows(n_samples: int, length: int, stride: int) -> Windows:
-    """Cover a signal with windows; the first and the last reach over its ends and are cut there.
-
-    Raises:
-        InputError: Samples would be uncovered, or one window would cover the signal.
-    """
-    if not 1 <= stride <= length < n_samples:
-        raise InputError(
-            f"--window and --stride: expected 1 <= stride <= window < {n_samples} samples. "
-            f"Received: window={length}, stride={stride} samples"
-        )
+    """Cover a signal; the first and the last window reach over its ends and are cut there."""
     starts = np.arange(stride - length, n_samples, stride)
-    return Windows(np.maximum(starts, 0), np.minimum(starts + length, n_samples))
+    return np.maximum(starts, 0), np.minimum(starts + length, n_samples)
 
 
 def bridged(signals: Signals, parts: Iterable[Part]) -> Signals:
@@ -79,10 +84,7 @@ def bridged(signals: Signals, parts: Iterable[Part]) -> Signals:
 
 
 def occluded(
-    score: Score,
-    signals: Signals,
-    cover: Windows,
-    progress: Progress = lambda done, total: None,
+    score: Score, signals: Signals, cover: Windows, progress: Progress = lambda done, total: None
 ) -> Floats:
     """Return by how much every window of every lead raises the log-odds of the label.
 
@@ -90,12 +92,9 @@ def occluded(
     n_windows, n_leads): those of the records as they are, less those with the window bridged.
     """
     n_records, _, n_leads = signals.shape
-    original = logit(score(signals))
-    parts = [
-        Part(column, int(start), int(stop))
-        for column in range(n_leads)
-        for start, stop in zip(*cover, strict=True)
-    ]
+    original, starts = logit(score(signals)), cover[0]
+    spans = np.transpose(cover).tolist()
+    parts = [(column, start, stop) for column in range(n_leads) for start, stop in spans]
     importance: list[Floats] = []  # of a part, shape (n_records,)
     batch_size = max(1, _BATCH_BYTES // signals.nbytes)
     for first in range(0, len(parts), batch_size):
@@ -103,105 +102,62 @@ def occluded(
         changed = np.concatenate([bridged(signals, [part]) for part in batch])
         importance.extend(original - logit(score(changed)).reshape(len(batch), -1))
         progress(len(importance), len(parts))
-    by_lead = np.reshape(importance, (n_leads, len(cover.starts), n_records))
+    by_lead = np.reshape(importance, (n_leads, len(starts), n_records))
     return np.ascontiguousarray(by_lead.transpose(2, 1, 0))
 
 
 def spread(values: Floats, cover: Windows, n_samples: int) -> Floats:
     """Give each sample the mean of its windows: from (n_records, n_windows, n_leads) values."""
-    samples = np.arange(n_samples)[:, None]
-    covers = ((cover.starts <= samples) & (samples < cover.stops)).astype(np.float64)
+    (starts, stops), samples = cover, np.arange(n_samples)[:, None]
+    covers = ((starts <= samples) & (samples < stops)).astype(np.float64)
     covers /= covers.sum(axis=1, keepdims=True)
     return np.asarray(np.einsum("sw,rwl->rsl", covers, values, optimize=True))
 
 
-class Wave(NamedTuple):
-    """A wave of one beat of one lead: its name, and its samples from `start` to `stop`."""
-
-    name: str
-    start: int
-    stop: int
-
-
-class SignalLayout(NamedTuple):
-    """A signal as a form lays it out; `before` is that of an average beat's QRS peak, or None."""
-
-    leads: tuple[str, ...]
-    n_samples: int
-    before: int | None
-
-
-def signal_layout(
-    settings: Any, leads: Sequence[str], shape: Sequence[int], fs: float
-) -> SignalLayout:
-    """Return how `raw`, `beat` or `fusion` lays out a signal of shape (n_samples, n_leads).
-
-    Raises:
-        InputError: A plugin made the signal, from anything.
-    """
-    if settings.name not in ("raw", "beat", "fusion"):
-        raise InputError(
-            f"features={settings.name}: expected signals of leads, by features=raw, beat or "
-            "fusion. Received: signals of a plugin, which cannot be explained"
-        )
-    before = round(settings.before * fs) if hasattr(settings, "before") else None
-    return SignalLayout(tuple(leads), shape[0], before)
-
-
-def beats_of(cohort: Cohort, record: int, lead: str) -> list[tuple[int, list[Wave]]]:
-    """Return the complete beats of a lead of a record: the sample of the QRS peak, and the waves.
+def beats_of(cohort: Cohort, record: int, lead: str) -> list[tuple[int, dict[str, slice]]]:
+    """Return the sample of the QRS peak and the waves of each complete beat of a lead.
 
     A beat is an unbroken `(N)`; a `(p)` right before and a `(t)` right after it belong to it.
     """
     symbols, samples = cohort.delineation.lead(record, cohort.leads.index(lead))
-    beats = []
-    for at in find_pattern(symbols, "(N)"):
-        onset, peak, offset = (int(sample) for sample in samples[at : at + 3])
-        waves = [Wave("QRS", onset, offset + 1)]
-        if at >= 3 and symbols[at - 3 : at] == "(p)":
-            p_onset, p_offset = int(samples[at - 3]), int(samples[at - 1])
-            waves += [Wave("P", p_onset, p_offset + 1), Wave("PR", p_offset + 1, onset)]
-        if symbols[at + 3 : at + 6] == "(t)":
-            t_onset, t_offset = int(samples[at + 3]), int(samples[at + 5])
-            waves += [Wave("ST", offset + 1, t_onset), Wave("T", t_onset, t_offset + 1)]
-        beats.append((peak, [wave for wave in waves if wave.stop > wave.start]))
+    places, beats = samples.tolist(), []
+    for n in find_pattern(symbols, "(N)").tolist():
+        onset, peak, offset = places[n : n + 3]
+        waves = {"QRS": slice(onset, offset + 1)}
+        if n >= 3 and symbols[n - 3 : n] == "(p)":
+            p_onset, _, p_offset = places[n - 3 : n]
+            waves |= {"P": slice(p_onset, p_offset + 1), "PR": slice(p_offset + 1, onset)}
+        if symbols[n + 3 : n + 6] == "(t)":
+            t_onset, _, t_offset = places[n + 3 : n + 6]
+            waves |= {"ST": slice(offset + 1, t_onset), "T": slice(t_onset, t_offset + 1)}
+        waves = {name: wave for name, wave in waves.items() if wave.stop > wave.start}
+        beats.append((peak, waves))
     return beats
 
 
 def wave_parts(
     cohort: Cohort, record: int, layout: SignalLayout
 ) -> dict[tuple[str, str], list[Part]]:
-    """Return the parts of a record's signal in which each wave of each lead lies.
-
-    In an average beat a wave lies where it does in the median of the beats, counted from their
-    QRS peaks.
-    """
-    parts = {}
+    """Return the parts of a record's signal in which each wave of each lead lies."""
+    parts: dict[tuple[str, str], list[Part]] = {}
     for column, lead in enumerate(layout.leads):
-        spans: dict[str, list[tuple[int, int]]] = {name: [] for name in WAVES}
-        for peak, waves in beats_of(cohort, record, lead):
-            shift = 0 if layout.before is None else layout.before - peak
-            for wave in waves:
-                spans[wave.name].append((wave.start + shift, wave.stop + shift))
-        for name, own in spans.items():
-            if layout.before is not None and own:
-                first, end = np.median(own, axis=0).round().astype(int).tolist()
-                own = [(first, end)]
-            clipped = [(max(start, 0), min(stop, layout.n_samples)) for start, stop in own]
-            parts[lead, name] = [
-                Part(column, start, stop) for start, stop in clipped if stop > start
-            ]
+        beats = beats_of(cohort, record, lead)
+        for name in WAVES:
+            spans = np.array([[of[name].start, of[name].stop] for _, of in beats if name in of])
+            if layout.before is not None and len(spans):
+                peaks = np.array([peak for peak, of in beats if name in of])
+                spans = np.median(spans + layout.before - peaks[:, None], axis=0, keepdims=True)
+            spans = spans.round().astype(int).clip(0, layout.n_samples).tolist()
+            parts[lead, name] = [(column, start, stop) for start, stop in spans if stop > start]
     return parts
 
 
 def around_beats(
     cohort: Cohort, record: int, layout: SignalLayout, values: npt.NDArray[np.floating]
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Average a record's values, shape (n_samples, n_leads), over its beats, peak on peak.
 
-    Returns:
-        Shape (len(beat_times(layout, fs)), n_leads); an average beat is aligned already. NaN in a
-        lead without a beat that lies wholly inside the recording.
+    An average beat is aligned already. A lead without a beat wholly inside the recording has NaN.
     """
     if layout.before is not None:
         return np.asarray(values, dtype=np.float64)
@@ -215,7 +171,7 @@ def around_beats(
     return means
 
 
-def beat_times(layout: SignalLayout, fs: float) -> npt.NDArray[np.float64]:
+def beat_times(layout: SignalLayout, fs: float) -> Floats:
     """Return seconds from the QRS peak along the first axis of `around_beats`."""
     if layout.before is None:
         return _window(fs) / fs

@@ -1,11 +1,7 @@
-"""How the probability of a model changes when the signals of its records are changed.
-
-Inputs are measured again on the changed signals. Annotated fiducials stay where they are; found
-ones are found again where a change may move them. Swapped leads take their fiducials with them, and
-a flat lead has none.
-"""
+"""How the probability of a model changes when the signals of its records are changed."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -16,8 +12,6 @@ import pandas as pd
 from lvh.data.cohort import Cohort, Delineation
 from lvh.data.delineation import delineate
 from lvh.errors import InputError, excerpt
-from lvh.explanations.occlusion import Floats
-from lvh.features import FeatureSet
 from lvh.inference.model_description import FACTORS
 
 Change = tuple[str, float | str]
@@ -44,11 +38,7 @@ _FOUND_AGAIN = ("noise", "wander", "resampling", "arms")
 
 
 def changes_of(cohort: Cohort, asked: str) -> tuple[Change, ...]:
-    """Return `all` changes that are possible in some records, `none`, or those of a list.
-
-    Raises:
-        InputError: A name is unknown, or its change is not possible in these records.
-    """
+    """Return `all` changes that are possible in some records, `none`, or those of a list."""
     is_mv = cohort.unit == "mV"
     swaps = {name: [""] if {*swap} <= {*cohort.leads} else [] for name, swap in _SWAPS.items()}
     strengths = {
@@ -105,43 +95,29 @@ def changed(cohort: Cohort, change: Change, seed: int = 0) -> Cohort:
 def responses(
     cohort: Cohort,
     changes: Sequence[Change],
-    extract: Callable[[Cohort], FeatureSet],
-    score: Callable[[FeatureSet], Floats],
+    predict: Callable[[Cohort], "pd.Series[float]"],
     *,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Return the probability of every record as it is and after each change.
 
-    Columns are `change`, `strength`, `record`, `label`, and `probability`, which is NaN where a
-    record cannot be scored any more, and in `reason` why the first one cannot.
+    `predict` returns those of the records that can be scored, by name; others have NaN.
     """
     tables = []
-    for change in (ORIGINAL, *changes):
-        p, reason = pd.Series(np.nan, index=cohort.records), ""
-        try:
-            features = extract(cohort if change == ORIGINAL else changed(cohort, change, seed))
-            p[list(features.records)] = score(features)
-            reason = features.dropped[0][1] if features.dropped else ""
-        except InputError as error:  # no record can be read so
-            reason = str(error)
-        one = pd.DataFrame(
-            {
-                "change": change[0],
-                "strength": str(change[1]),
-                "reason": reason,
-                **{"record": cohort.records, "label": cohort.label, "probability": p.to_numpy()},
-            }
-        )
-        tables.append(one)
+    for name, strength in (ORIGINAL, *changes):
+        p = pd.Series(dtype=float)
+        with suppress(InputError):  # no record can be read so
+            is_same = (name, strength) == ORIGINAL
+            p = predict(cohort if is_same else changed(cohort, (name, strength), seed))
+        one = pd.DataFrame({"change": name, "strength": str(strength), "record": cohort.records})
+        tables.append(one.assign(label=cohort.label, probability=one["record"].map(p)))
     return pd.concat(tables, ignore_index=True)
 
 
 def summarize_responses(table: pd.DataFrame) -> pd.DataFrame:
     """Return the probabilities of the records of each label after each change.
 
-    Columns are `change`, `strength`, `label`, `n`, `scored` (records that have a probability),
-    `mean`, `low` and `high` (80 % of the records lie between), `moved` (mean absolute change of a
-    record's probability), and a `reason` for which records have none.
+    80 % of the records lie between `low` and `high`; `moved` is the mean absolute change of one.
     """
     before = table[table["change"] == ORIGINAL[0]].set_index("record")["probability"]
     table = table.assign(moved=(table["probability"] - table["record"].map(before)).abs())
@@ -153,7 +129,6 @@ def summarize_responses(table: pd.DataFrame) -> pd.DataFrame:
         low=("probability", lambda p: p.quantile(0.1)),
         high=("probability", lambda p: p.quantile(0.9)),
         moved=("moved", "mean"),
-        reason=("reason", "max"),
     ).reset_index()
 
 

@@ -1,6 +1,6 @@
 """What the models of a run look at: its folds are trained again and asked about test records."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,20 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lvh.data.cohort import records_at
+from lvh.data.cohort import Cohort, records_at
 from lvh.data.labels import LVH
 from lvh.data.lazy_array import Inputs, read
-from lvh.evaluation.cv_result import AGE_AND_SEX, FoldResult, baseline_summaries
+from lvh.evaluation.cv_result import AGE_AND_SEX, baseline_summaries
 from lvh.evaluation.fold_training import train_folds
-from lvh.explanations.importance import (
-    Context,
-    ExplainedRecords,
-    FoldImportance,
-    Name,
-    Options,
-    Positions,
-    fold_importance,
-)
+from lvh.explanations.importance import Context, ExplainedRecords, FoldImportance, fold_importance
 from lvh.explanations.occlusion import Floats, Score, beat_times
 from lvh.explanations.robustness import MOST, Change, responses, summarize_responses
 from lvh.features import FORMS, fill_missing
@@ -40,28 +32,14 @@ Progress = Callable[[int, str, float], None]
 """Called with the number of the fold, what happens to it, and how much of that is done, of 1."""
 
 _RESAMPLES = 1000
-_TAIL = 0.025  # of a 95 % interval
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """What a run's models look at, out of fold.
+    """What a run's models look at, out of fold; tables are empty where there is nothing to say.
 
-    Attributes:
-        n_folds: Folds that were explained.
-        n_test: Test records of these folds; a record of several repeats counts several times.
-        ap: Pooled average precision.
-        baseline_ap: That of age and sex on these folds; None where they are unknown.
-        importance: What the pooled average precision loses without something: `kind` (`lead`,
-            `wave` or what a `criterion` reads, taken from the signals; `input`, `lead_inputs`,
-            `wave_inputs`, `criterion_inputs` or `group`, permuted), `name`, `ap_drop`,
-            `ap_drop_low`, `ap_drop_high`; the largest loss first.
-        saliency: Mean over the records of each label, around the QRS peaks: `label`, `lead`,
-            `seconds`, `importance` (log-odds) and `beat`, which the model reads. Empty without
-            signals or fiducials.
-        differences: Largest difference of a score from the stored one, of each stored fold.
-        robustness: What the probability does as signals are changed, in the first repeat; see
-            `lvh.explanations.robustness.summarize_responses`. Empty where nothing was changed.
+    A record of several repeats counts several times in `n_test`; `differences` are the largest ones
+    of a score from the stored one, of each stored fold.
     """
 
     n_folds: int
@@ -79,17 +57,11 @@ def explain_run(
     settings: "RunSettings",
     data: ExperimentData,
     splits: Sequence[Split],
-    options: Options,
+    changes: Sequence[Change] = (),
     progress: Progress = lambda fold, action, done: None,
 ) -> Explanation:
-    """Train folds as the run did and ask the model of each fold about its test records.
-
-    Raises:
-        InputError: The windows of `options` do not fit the signal.
-    """
+    """Train folds as the run did and ask the model of each fold about its test records."""
     features, context = data.features, Context(data.cohort, data.features, settings.features)
-    if context.layout is not None:
-        context.cover(options)  # refused before training
     trainer = new_trainer(settings, features, data.cohort.fs)
     epochs = settings.train.epochs if settings.is_network else 1
     folds, differences, robustness = list[FoldImportance](), list[float](), list[pd.DataFrame]()
@@ -113,55 +85,40 @@ def explain_run(
         of_fold = fold_importance(
             records,
             context,
-            options,
             seed=(0, split.repeat, split.fold),
             progress=lambda done, of: progress(len(folds), "explaining", done / of),
         )
-        if options.changes and split.repeat == splits[0].repeat:
+        if changes and split.repeat == splits[0].repeat:
             progress(len(folds), "changing signals", 0)
             chosen = context.positions[split.test[:: -(-n_once // MOST)]]
-            robustness.append(_responses(settings, data, split, chosen, options.changes, score))
+            few = records_at(data.cohort, chosen, read(data.cohort.signals[chosen]))
+            predict = _predictor(settings, data, split, score)
+            robustness.append(responses(few, changes, predict, seed=split.fold))
         folds.append(of_fold)
-        differences += _from_stored(settings, data, result)
-    explanation = summarize(context, splits, folds, differences)
-    if not robustness:
-        return explanation
-    return replace(explanation, robustness=summarize_responses(pd.concat(robustness)))
+        key = fold_key(settings, data.cohort.fingerprint, split, data.splits)
+        if (stored := FoldStore(Path(settings.store)).load(key, split)) is not None:
+            differences.append(float(np.abs(stored.y_score - result.y_score).max()))
+    table = summarize_responses(pd.concat(robustness)) if robustness else pd.DataFrame()
+    explanation = summarize(context, splits, folds)
+    return replace(explanation, differences=tuple(differences), robustness=table)
 
 
-def _responses(
-    settings: "RunSettings",
-    data: ExperimentData,
-    split: Split,
-    chosen: Positions,
-    changes: Sequence[Change],
-    score: Score,
-) -> pd.DataFrame:
-    """Return what the model of a fold says of some test records as their signals are changed."""
+def _predictor(
+    settings: "RunSettings", data: ExperimentData, split: Split, score: Score
+) -> Callable[[Cohort], "pd.Series[float]"]:
+    """Return the probabilities by record that the model of a fold has for changed signals."""
     fill, train = data.features.fill, data.features.X[split.train]
-    return responses(
-        records_at(data.cohort, chosen, read(data.cohort.signals[chosen])),
-        changes,
-        lambda cohort: FORMS[settings.features.name].extract(cohort, settings.features),
-        lambda changed: score(read(fill_missing(fill, train, changed.X)[1])),
-        seed=split.fold,
-    )
 
+    def predict(cohort: Cohort) -> "pd.Series[float]":
+        features = FORMS[settings.features.name].extract(cohort, settings.features)
+        X = read(fill_missing(fill, train, features.X)[1])
+        return pd.Series(score(X), index=features.records)
 
-def _from_stored(
-    settings: "RunSettings", data: ExperimentData, result: FoldResult
-) -> Iterator[float]:
-    """Yield the largest difference of a fold's scores from those in the store, if it is there."""
-    key = fold_key(settings, data.cohort.fingerprint, result.split, data.splits)
-    if (stored := FoldStore(Path(settings.store)).load(key, result.split)) is not None:
-        yield float(np.abs(stored.y_score - result.y_score).max())
+    return predict
 
 
 def summarize(
-    context: Context,
-    splits: Sequence[Split],
-    folds: Sequence[FoldImportance],
-    differences: Sequence[float] = (),
+    context: Context, splits: Sequence[Split], folds: Sequence[FoldImportance]
 ) -> Explanation:
     """Pool the importances of all folds."""
     features, test = context.features, np.concatenate([split.test for split in splits])
@@ -179,18 +136,19 @@ def summarize(
         baseline_ap=None if baseline is None else baseline.pooled["ap"],
         importance=losses(y, y_score, subjects, changed),
         saliency=_saliency(context, folds, y),
-        differences=tuple(differences),
         label_name=features.label_name,
     )
 
 
 def losses(
-    y: Labels, y_score: Floats, subjects: npt.NDArray[np.str_], changed: Mapping[Name, Floats]
+    y: Labels,
+    y_score: Floats,
+    subjects: npt.NDArray[np.str_],
+    changed: Mapping[tuple[str, str], Floats],
 ) -> pd.DataFrame:
     """Return what average precision loses by scores without something, with 95 % intervals.
 
-    Subjects are drawn with replacement, each with all its predictions; the draws are the same for
-    everything that is compared. The scores in `changed` have shape (n_repeats, n).
+    Subjects are resampled, for all losses the same. `changed` scores have shape (n_repeats, n).
     """
     # each once: the estimate itself stands first
     weights = np.concatenate([np.ones((1, len(y))), *resampled(subjects, _RESAMPLES, seed=0)])
@@ -201,7 +159,7 @@ def losses(
     original, rows = ap(y_score), []
     for (kind, name), repeats in changed.items():
         loss = original - np.mean([ap(scores) for scores in repeats], axis=0)
-        low, high = np.nanquantile(loss[1:], [_TAIL, 1 - _TAIL])
+        low, high = np.nanquantile(loss[1:], [0.025, 0.975])
         rows.append((kind, name, loss[0], low, high))
     columns = ["kind", "name", "ap_drop", "ap_drop_low", "ap_drop_high"]
     importance = pd.DataFrame(rows, columns=columns)

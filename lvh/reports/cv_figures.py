@@ -1,7 +1,5 @@
 """Pictures of a cross-validation, as PNG files for its folder and for MLflow."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
+_PANELS = ("scores", "precision_recall", "roc")
+_PANELS_BELOW = ("learning_curves", "confusion_matrix", "calibration")
 
 
 def draw_all(result: CVResult, features: FeatureSet, *, title: str, folder: Path) -> None:
@@ -25,33 +25,29 @@ def draw_all(result: CVResult, features: FeatureSet, *, title: str, folder: Path
     from matplotlib.figure import Figure
     from matplotlib.image import imsave
 
-    panels: dict[str, Callable[[Axes, CVResult, FeatureSet], None]] = {
-        "scores": _draw_scores,
-        "precision_recall": partial(_draw_curve, kind="precision_recall"),
-        "roc": partial(_draw_curve, kind="roc"),
-        "learning_curves": _draw_learning_curves,
-        "confusion_matrix": _draw_confusion_matrix,
-        "calibration": _draw_calibration,
-    }
     figure = Figure(figsize=(13.0, 8.4), dpi=100)
     canvas = FigureCanvasAgg(figure)
     # Fixed places: matplotlib's own layouts take longer than the drawing
     grid = {"left": 0.055, "right": 0.985, "bottom": 0.07, "top": 0.905}
-    axes = figure.subplots(2, 3, gridspec_kw=grid | {"wspace": 0.27, "hspace": 0.35})
-    for ax, draw in zip(axes.flat, panels.values(), strict=True):
-        draw(ax, result, features)
+    (scores, *curves), (learning, *others) = figure.subplots(
+        2, 3, gridspec_kw=grid | {"wspace": 0.27, "hspace": 0.35}
+    )
+    _draw_scores(scores, result)
+    _draw_learning_curves(learning, result)
+    _draw_displays([*curves, *others], result, features.y[result.test], features.label_name)
     figure.suptitle(title, y=0.985)
     canvas.draw()  # once: every panel's own file is cut from this picture
     pixels = np.asarray(canvas.buffer_rgba())
-    height, width = pixels.shape[0], pixels.shape[1] // 3
+    pictures, height = {"summary": pixels}, len(pixels)
     rows = np.split(pixels, [round(0.05 * height), round(0.525 * height)])[1:]
-    parts = [row[:, at * width : (at + 1) * width] for row in rows for at in range(3)]
-    for name, picture in {"summary": pixels, **dict(zip(panels, parts, strict=True))}.items():
+    for row, names in zip(rows, (_PANELS, _PANELS_BELOW), strict=True):
+        pictures |= zip(names, np.array_split(row, 3, axis=1), strict=True)
+    for name, picture in pictures.items():
         with written_whole(folder / f"{name}.png") as temporary:
             imsave(temporary, np.ascontiguousarray(picture), format="png")
 
 
-def _draw_scores(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
+def _draw_scores(ax: "Axes", result: CVResult) -> None:
     """Show fold values, their mean and the pooled interval, and the baselines."""
     places = np.arange(len(_SHOWN))
     values = [[getattr(fold.metrics, name) for fold in result.folds] for name in _SHOWN]
@@ -67,52 +63,40 @@ def _draw_scores(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
     ax.legend(fontsize=7, loc="lower left")
 
 
-def _draw_curve(ax: "Axes", result: CVResult, of: FeatureSet, *, kind: str) -> None:
-    from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
-
-    display: Any = RocCurveDisplay if kind == "roc" else PrecisionRecallDisplay
-    interval = result.scores.pooled["roc_auc" if kind == "roc" else "ap"]
-    look = {"name": f"all folds [{interval.low:.3f}, {interval.high:.3f}]", "ax": ax}
-    display.from_predictions(of.y[result.test], result.y_score, plot_chance_level=True, **look)
-    if kind == "roc":
-        ax.set(title="ROC", xlabel="1 - specificity", ylabel="recall")
-    else:
-        ax.set(title="Precision and recall", xlabel="recall", ylabel="precision")
-
-
-def _draw_learning_curves(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
-    """Show the loss by epoch; where one point makes no curve, the loss of each fold."""
+def _draw_learning_curves(ax: "Axes", result: CVResult) -> None:
+    """Show the loss by epoch, or of each fold where there are no epochs."""
     for name, color in (("loss", BLUE), ("validation_loss", ORANGE)):
         curves = [curve for fold in result.folds if (curve := getattr(fold.history, name))]
-        if not curves:
-            continue
-        has_epochs = max(map(len, curves)) > 1
-        for curve in curves if has_epochs else [[curve[0] for curve in curves]]:
+        has_epochs = max(map(len, curves), default=0) > 1
+        for curve in curves if has_epochs else np.array(curves).T:
             ax.plot(range(1, len(curve) + 1), curve, ".-", color=color, linewidth=0.8, alpha=0.6)
-        ax.plot([], [], color=color, label=name.replace("_", " "))
-        xlabel, yscale = ("epoch", "log") if has_epochs else ("fold", "linear")
-        ax.set(xlabel=xlabel, yscale=yscale)
+        if curves:
+            ax.plot([], [], color=color, label=name.replace("_", " "))
+            xlabel, yscale = ("epoch", "log") if has_epochs else ("fold", "linear")
+            ax.set(xlabel=xlabel, yscale=yscale)
     ax.set(title="Learning curves", ylabel="loss")
     ax.legend(fontsize=8)
 
 
-def _draw_confusion_matrix(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
-    from sklearn.metrics import ConfusionMatrixDisplay
-
-    names = [clipped(name, 24) for name in (f"not {of.label_name}", of.label_name)]
-    look: dict[str, Any] = {"labels": [0, 1], "display_labels": names, "cmap": "Blues"}
-    y = of.y[result.test]
-    ConfusionMatrixDisplay.from_predictions(y, result.y_pred, colorbar=False, ax=ax, **look)
-    ax.set(title="Out of fold", xlabel="predicted", ylabel="label")
-    ax.set_yticklabels(ax.get_yticklabels(), rotation=90, va="center")
-
-
-def _draw_calibration(ax: "Axes", result: CVResult, of: FeatureSet) -> None:
+def _draw_displays(axes: "list[Axes]", result: CVResult, y: Any, label_name: str) -> None:
+    """Draw what scikit-learn draws: curves, the confusion matrix and the calibration."""
     from sklearn.calibration import CalibrationDisplay
+    from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
 
-    y_true, y_score, label = of.y[result.test], result.y_score, clipped(of.label_name, 30)
-    line = recalibration(y_true, y_score)
-    look: dict[str, Any] = {"n_bins": 10, "strategy": "quantile", "ax": ax}
-    look["name"] = f"intercept {line.intercept:.2f}, slope {line.slope:.2f}"
-    CalibrationDisplay.from_predictions(y_true, y_score, **look)
-    ax.set(title="Calibration, out of fold", xlabel=f"P({label})", ylabel=f"share with {label}")
+    displays: tuple[Any, ...] = (PrecisionRecallDisplay, RocCurveDisplay)
+    for ax, display, score in zip(axes, displays, ("ap", "roc_auc"), strict=False):
+        interval = result.scores.pooled[score]
+        name = f"all folds [{interval.low:.3f}, {interval.high:.3f}]"
+        display.from_predictions(y, result.y_score, plot_chance_level=True, name=name, ax=ax)
+    axes[0].set(title="Precision and recall", xlabel="recall", ylabel="precision")
+    axes[1].set(title="ROC", xlabel="1 - specificity", ylabel="recall")
+    names = [clipped(name, 24) for name in (f"not {label_name}", label_name)]
+    look: dict[str, Any] = {"labels": [0, 1], "display_labels": names, "cmap": "Blues"}
+    ConfusionMatrixDisplay.from_predictions(y, result.y_pred, colorbar=False, ax=axes[2], **look)
+    axes[2].set(title="Out of fold", xlabel="predicted", ylabel="label")
+    axes[2].set_yticklabels(axes[2].get_yticklabels(), rotation=90, va="center")
+    line, label = recalibration(y, result.y_score), clipped(label_name, 30)
+    look = {"name": f"intercept {line.intercept:.2f}, slope {line.slope:.2f}", "ax": axes[3]}
+    CalibrationDisplay.from_predictions(y, result.y_score, n_bins=10, strategy="quantile", **look)
+    ylabel = f"share with {label}"
+    axes[3].set(title="Calibration, out of fold", xlabel=f"P({label})", ylabel=ylabel)

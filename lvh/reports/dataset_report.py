@@ -7,58 +7,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from lvh.data.cohort import LEADS, Cohort, SourceMetadata
 from lvh.data.labels import LVH
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
-from lvh.features.base import feature_set, incomplete_records
+from lvh.features.base import feature_set
 from lvh.features.beat import SUSPICIOUS, closest_pairs
-from lvh.features.criteria import CRITERIA
+from lvh.features.criteria import CRITERIA, Measurements
 from lvh.reports import ecg_plot
 from lvh.reports.page import BLUE, ORANGE, write_page, write_table
-from lvh.reports.survey import (
-    CLIPPED,
-    SEXES,
-    SLOW,
-    Survey,
-    class_balance,
-    label_names,
-    label_of,
-    missing_waves,
-    quantiles,
-    share_of,
-)
-from lvh.validation.metrics import bootstrap_intervals
+from lvh.reports.survey import Survey
+from lvh.validation.calibration import wilson_interval
 from lvh.validation.splits import CvSettings, splits
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-Tables = dict[str, pd.DataFrame]
-
 PAGE = "explore.html"
 UNFIT = 0.1  # mV; limb leads that fit one another differ by rounding, and by noise of their own
+_SEXES = ("men", "women")
 _N_EXAMPLES = 2  # of a label
 _N_WORST = 12
-_MOST_NAMED = 30  # records in a sentence
-_WORST = ["flat_leads", "clipped_leads", "copies", "einthoven_uv", "goldberger_uv", "noise_uv"]
-"""Measures that decide which records are worst, in this order."""
+_QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
+_FIGURES = {"ranges": ("min", "mean", "max"), "quality": ("noise",), "voltages": tuple("RST")}
 
 
 def write(
     cohort: Cohort, about: SourceMetadata, *, measured: Survey, cv: CvSettings, folder: Path
 ) -> Path:
-    """Write the report of a data set; return the page, which needs none of the other files.
-
-    Args:
-        cohort: Its signals are read once more, for the examples.
-        about: Origin of the source.
-        measured: From `lvh.reports.survey.survey`.
-        cv: Folds of the baselines.
-        folder: Made if it is not there; files of the same names are replaced.
-    """
+    """Write the report of a data set; return the page, which needs none of the other files."""
     tables = {"balance": class_balance(cohort)}
     fault = "" if cohort.has_age_and_sex else "age or sex of some records is unknown."
     try:
@@ -66,81 +46,87 @@ def write(
             tables["alone"] = _age_and_sex_alone(cohort, cv)
     except InputError as error:
         fault = str(error)
-    tables |= _signal_tables(cohort, measured) | _wave_tables(cohort, measured)
-    pairs = closest_pairs(cohort)
-    if pairs:
+    records = _records_table(cohort, measured)
+    tables |= {"quantiles": _quantiles(cohort, measured), "records": records}
+    is_measured = {*LEADS} <= {*cohort.leads} and cohort.has_age_and_sex
+    if measured.waves and is_measured and cohort.label_name == LVH:  # criteria for nothing else
+        tables["criteria"] = _criteria_scores(cohort, measured.waves)
+    if pairs := closest_pairs(cohort):
         tables["alike"] = pd.DataFrame(pairs)
-    facts, quality = _facts(cohort, about, measured), tables["quality_by_record"]
-    measures = [name for name in _WORST if quality[name].notna().all()]
-    written = {"source": pd.DataFrame(facts.items(), columns=["what", "value"]), **tables}
-    for name, table in written.items():
+    facts = _facts(cohort, about)
+    source = pd.DataFrame(facts.items(), columns=["what", "value"])
+    for name, table in {"source": source, **tables}.items():
         write_table(folder / f"{name}.csv", table, "%.6g")
-    in_ms_and_uv = {"clipped": 1000 * CLIPPED, "unfit": 1000 * UNFIT}
+    known = records[["flat_leads", "copies", "einthoven_uv", "noise_uv"]].dropna(axis=1)
     return write_page(
         folder / PAGE,
         "dataset.html",
-        figures=_figures(tables, label_names(cohort)),
+        figures=_figures(tables, _label_names(cohort)),
         title=cohort.name,
         about="The data, before any model",
         note=cohort.note,
         facts=facts,
         voltage=about.voltage,
         cohort=cohort,
-        medians=pd.Series(cohort.age).groupby(label_of(cohort)).median(),
         cv=cv,
         alone_fault=fault,
         tables=tables,
-        criteria=CRITERIA,
-        records=_marked(cohort, measured),
-        limits={"suspicious": SUSPICIOUS, "slow": SLOW, **in_ms_and_uv},
+        limits={"suspicious": SUSPICIOUS, "unfit": 1000 * UNFIT},
         close=[one for one in pairs if one.distance < SUSPICIOUS and not one.same_subject],
-        worst=quality.nlargest(_N_WORST, measures)[["record", *measures]],
+        worst=records.nlargest(_N_WORST, [*known])[["record", *known]],
         examples=_examples(cohort, folder),
     )
 
 
-def _facts(cohort: Cohort, about: SourceMetadata, measured: Survey) -> dict[str, str]:
+def _facts(cohort: Cohort, about: SourceMetadata) -> dict[str, str]:
     """Say what the source is."""
-    counts = pd.Series(cohort.subjects).value_counts().value_counts().sort_index()
-    n_samples, left_out = cohort.signals.shape[1], "nothing by the source"
-    if "left out" in cohort.note:
-        left_out = cohort.note
-    if measured.missing:
-        lacking = measured.missing["no_qrs_t"]
-        reasons = incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", "drop")
-        names = [f"{cohort.records[at]} ({reason})" for at, reason in reasons.items()]
-        left_out += f"; by features=ntp: {', '.join(names[:_MOST_NAMED]) or 'nothing'}"
-        left_out += f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    n_samples = cohort.signals.shape[1]
     share = f"{100 * cohort.prevalence:.1f}\N{NO-BREAK SPACE}%"
     return {
         "source": cohort.name,
         "records": str(len(cohort.records)),
-        "subjects": str(counts.sum()),
-        "subjects with": ", ".join(f"{n} record{'s' * (n > 1)}: {k}" for n, k in counts.items()),
+        "subjects": str(len(np.unique(cohort.subjects))),
         f"with {cohort.label_name}": f"{cohort.label.sum()} ({share})",
         "sampling frequency": f"{cohort.fs:g} Hz",
         "duration": f"{n_samples / cohort.fs:g} s, {n_samples} samples",
         "leads": " ".join(cohort.leads),
         "labels": about.labels,
-        "left out": left_out,
+        "left out": cohort.note if "left out" in cohort.note else "nothing",
         "licence": about.licence,
         "citation": about.citation,
         "fingerprint": cohort.fingerprint,
     }
 
 
-def _marked(cohort: Cohort, measured: Survey) -> dict[str, list[str]]:
-    """Return the names of the records that each sentence of the page counts."""
-    marked = {
-        "flat": measured.flat.any(axis=1),
-        "clipped": measured.clipped.any(axis=1),
-        "unfit": np.maximum(measured.einthoven, measured.goldberger) > UNFIT,
-        "copies": pd.Series(measured.digest).duplicated(keep=False).to_numpy(),
-        **{name: leads.any(axis=1) for name, leads in measured.missing.items()},
-    }
-    if measured.missing:
-        marked["without_p"] = measured.missing["without_p"].all(axis=1)
-    return {name: np.array(cohort.records)[own].tolist() for name, own in marked.items()}
+def _label_names(cohort: Cohort) -> tuple[str, str]:
+    return cohort.label_name, f"not {cohort.label_name}"
+
+
+def _share(
+    positive: npt.NDArray[np.bool_], subjects: npt.NDArray[np.str_]
+) -> tuple[float, float, float]:
+    """Return a share of records and Wilson's interval, as wide as if a subject had one record."""
+    if not positive.size:
+        return np.nan, np.nan, np.nan
+    n_subjects = len(np.unique(subjects))
+    return astuple(wilson_interval(float(positive.mean()) * n_subjects, n_subjects))
+
+
+def class_balance(cohort: Cohort) -> pd.DataFrame:
+    """Count the label in all records and, if known, by sex, by decade of age, and by both."""
+    groups = [("all", "all", np.ones(len(cohort.records), dtype=np.bool_))]
+    if cohort.has_age_and_sex:
+        sex, decade = np.where(cohort.male, *_SEXES), (cohort.age // 10 * 10).astype(np.int64)
+        groups += [("sex", value, sex == value) for value in _SEXES]
+        for name, inside in {"decade": True, **{a: sex == a for a in _SEXES}}.items():
+            groups += [(name, str(at), (decade == at) & inside) for at in np.unique(decade)]
+    rows = []
+    for group, value, inside in groups:
+        label, subjects = cohort.label[inside] == 1, cohort.subjects[inside]
+        counts = len(label), len(np.unique(subjects)), label.sum()
+        rows.append((group, value, *counts, *_share(label, subjects)))
+    columns = ["group", "value", "records", "subjects", "with_label", "share", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _age_and_sex_alone(cohort: Cohort, cv: CvSettings) -> pd.DataFrame:
@@ -156,91 +142,58 @@ def _age_and_sex_alone(cohort: Cohort, cv: CvSettings) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["baseline", "score", "mean", "std", "pooled", "low", "high"])
 
 
-def _signal_tables(cohort: Cohort, measured: Survey) -> Tables:
-    parts = {"min": measured.low, "mean": measured.mean, "max": measured.high}
-    uv = {"noise": measured.noise * 1000, "wander": measured.wander * 1000}
-    recording = []
-    for name, values in (("noise", measured.noise), ("wander", measured.wander)):
-        # an area above .5 says that records with the label have more of it: a shortcut for a model
-        _, rank = np.unique(np.median(values, axis=1), return_inverse=True)
-        scores = rank / max(int(rank.max()), 1)
-        auc = bootstrap_intervals(cohort.label, scores, cohort.subjects)["roc_auc"]
-        recording.append((name, *astuple(auc)))
-    records = pd.DataFrame({"record": cohort.records})
-    quality = records.assign(
-        einthoven_uv=measured.einthoven * 1000,
-        goldberger_uv=measured.goldberger * 1000,
-        flat_leads=measured.flat.sum(axis=1),
-        clipped_leads=measured.clipped.sum(axis=1),
-        copies=pd.Series(measured.digest).groupby(measured.digest).transform("size") - 1,
-        noise_uv=uv["noise"].max(axis=1),
-        **_by_lead(cohort, {f"{name}_uv": values for name, values in uv.items()}),
+def _records_table(cohort: Cohort, measured: Survey) -> pd.DataFrame:
+    """Return a row for each record: its faults, and the value of each criterion."""
+    digest, values = pd.Series(measured.digest), {}
+    if measured.waves and {*LEADS} <= {*cohort.leads}:
+        values = {name: criterion.value(measured.waves) for name, criterion in CRITERIA.items()}
+    return pd.DataFrame(
+        {
+            "record": cohort.records,
+            "label": cohort.label,
+            **{f"{name}_leads": leads.sum(axis=1) for name, leads in measured.faults.items()},
+            "copies": digest.groupby(digest).transform("size") - 1,
+            "einthoven_uv": measured.einthoven * 1000,
+            "noise_uv": measured.signals["noise"].max(axis=1) * 1000,
+            **values,
+        }
     )
-    return {
-        "ranges": records.assign(label=cohort.label, **_by_lead(cohort, parts)),
-        "range_quantiles": quantiles(cohort, parts),
-        "quality": quantiles(cohort, uv),
-        "recording": pd.DataFrame(recording, columns=["measure", "roc_auc", "low", "high"]),
-        "quality_by_record": quality,
-    }
 
 
-def _wave_tables(cohort: Cohort, measured: Survey) -> Tables:
-    """Return the tables that need fiducials; none for a source without."""
-    waves = measured.waves
-    if waves is None:
-        return {}
-    voltages = {"R": waves.r, "S": waves.s, "T": waves.t, "QRS": waves.qrs * 1000}
-    criteria: Tables = {}
-    is_lvh = cohort.label_name == LVH  # they are criteria for nothing else
-    if is_lvh and {*LEADS} <= {*cohort.leads} and cohort.has_age_and_sex:
-        values = {name: criterion.value(waves) for name, criterion in CRITERIA.items()}
-        columns = {"male": cohort.male, "label": cohort.label, **values}
-        criteria["criteria"] = _criteria_scores(cohort, values)
-        criteria["criteria_values"] = pd.DataFrame({"record": cohort.records, **columns})
-    lacking = {f"leads_{name}": lacks.sum(axis=1) for name, lacks in measured.missing.items()}
-    return {
-        "voltages": quantiles(cohort, voltages),
-        **criteria,
-        "missing": missing_waves(cohort, measured),
-        "missing_by_record": pd.DataFrame({"record": cohort.records, **lacking}),
-    }
+def _quantiles(cohort: Cohort, measured: Survey) -> pd.DataFrame:
+    """Return quantiles of each measure over records, by lead and label."""
+    measures, waves = dict(measured.signals), measured.waves
+    if waves:
+        measures |= {"R": waves.r, "S": waves.s, "T": waves.t, "QRS": waves.qrs}
+    label, rows = np.where(cohort.label == 1, *_label_names(cohort)), []
+    for name, (at, lead), value in product(measures, enumerate(cohort.leads), _label_names(cohort)):
+        column = pd.Series(measures[name][label == value, at]).dropna()
+        rows.append((name, lead, value, len(column), *column.quantile([*_QUANTILES.values()])))
+    return pd.DataFrame(rows, columns=["measure", "lead", "label", "records", *_QUANTILES])
 
 
-def _criteria_scores(cohort: Cohort, values: Mapping[str, Any]) -> pd.DataFrame:
-    """Score each criterion, in all and in either sex; a record without its value is negative."""
-    male, has_label, rows = cohort.male, cohort.label == 1, []
+def _criteria_scores(cohort: Cohort, waves: Measurements) -> pd.DataFrame:
+    """Score each criterion; a record without its value is negative."""
+    has_label, subjects, rows = cohort.label == 1, cohort.subjects, []
     for name, rule in CRITERIA.items():
         # in the type of the inputs, so that a value at the threshold is what it is for a model
-        positive = rule.positive(values[name].astype(np.float32), male)
-        both = " / ".join(f"{limit:g}" for limit in dict.fromkeys((rule.men, rule.women)))
-        groups = [("all", both, male | ~male), (SEXES[0], f"{rule.men:g}", male)]
-        for group, limit, inside in (*groups, (SEXES[1], f"{rule.women:g}", ~male)):
-            sick, healthy = inside & has_label, inside & ~has_label
-            threshold = f"{'at least' if rule.reached else 'above'} {limit} {rule.unit}"
-            counts = np.isnan(values[name][inside]).sum(), positive[inside].sum()
-            sensitivity = share_of(positive[sick], cohort.subjects[sick])
-            specificity = share_of(~positive[healthy], cohort.subjects[healthy])
-            rows.append((name, group, threshold, *counts, *sensitivity, *specificity))
-    columns = ["criterion", "sex", "threshold", "missing", "positive"]
+        value = rule.value(waves).astype(np.float32)
+        positive = rule.positive(value, cohort.male)
+        limits = " / ".join(f"{limit:g}" for limit in dict.fromkeys((rule.men, rule.women)))
+        threshold = f"{'at least' if rule.reached else 'above'} {limits} {rule.unit}"
+        sensitivity = _share(positive[has_label], subjects[has_label])
+        specificity = _share(~positive[~has_label], subjects[~has_label])
+        rows.append((name, threshold, np.isnan(value).sum(), *sensitivity, *specificity))
+    columns = ["criterion", "threshold (men / women)", "missing"]
     for score in ("sensitivity", "specificity"):
         columns += [score, f"{score}_low", f"{score}_high"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _by_lead(cohort: Cohort, parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Split arrays of shape (n_records, n_leads) into columns, lead by lead: `v1_min`."""
-    return {
-        f"{lead}_{name}": part[:, at]
-        for at, lead in enumerate(cohort.leads)
-        for name, part in parts.items()
-    }
-
-
 def _examples(cohort: Cohort, folder: Path) -> list[tuple[str, str]]:
     """Draw the first records of each label, each of another subject; return data URIs and words."""
     pictures: list[tuple[str, str]] = []
-    for words, label in zip(label_names(cohort), (1, 0), strict=True):
+    for words, label in zip(_label_names(cohort), (1, 0), strict=True):
         own = np.flatnonzero(cohort.label == label)
         _, first = np.unique(cohort.subjects[own], return_index=True)
         for at in own[np.sort(first)[:_N_EXAMPLES]].tolist():
@@ -252,7 +205,7 @@ def _examples(cohort: Cohort, folder: Path) -> list[tuple[str, str]]:
     return pictures
 
 
-def _figures(tables: Tables, labels: tuple[str, str]) -> "dict[str, Figure]":
+def _figures(tables: Mapping[str, pd.DataFrame], labels: tuple[str, str]) -> "dict[str, Figure]":
     from plotly import express
 
     colours = dict(zip(labels, (BLUE, ORANGE), strict=True))
@@ -263,37 +216,33 @@ def _figures(tables: Tables, labels: tuple[str, str]) -> "dict[str, Figure]":
     shares = express.scatter(whole, x="value", y="share", template="none", **bars)
     shares.update_xaxes(type="category", title=None)
     figures = {"balance": shares.update_yaxes(range=[-0.02, 1.05], tickformat=".0%")}
-    for name, of, unit in (
-        ("ranges", "range_quantiles", "mV"),
-        ("quality", "quality", "µV"),
-        ("voltages", "voltages", "mV"),
-    ):
-        if of in tables:
-            figures[name] = _boxes(tables[of], unit, colours)
-    counts = balance[balance.group.isin(SEXES)]
+    for name, measures in _FIGURES.items():
+        rows = tables["quantiles"][tables["quantiles"].measure.isin(measures)]
+        if len(rows):
+            figures[name] = _boxes(rows, colours)
+    counts = balance[balance.group.isin(_SEXES)]
     if len(counts):
         numbers = (counts.with_label, counts.records - counts.with_label)
         counts = counts.assign(**dict(zip(labels, numbers, strict=True)))
-        look = {"template": "none", "color_discrete_map": colours, "barmode": "group"}
-        drawn = express.bar(counts, x="value", y=[*labels], facet_col="group", **look)
-        drawn.for_each_annotation(lambda one: one.update(text=one.text.removeprefix("group=")))
-        drawn.update_layout(legend_title=None, yaxis_title="records")
-        figures["ages"] = drawn.update_xaxes(title="decade of age")
+        look: dict[str, Any] = {"color_discrete_map": colours, "barmode": "group"}
+        look |= {"template": "none", "facet_col": "group"}
+        bars = express.bar(counts, x="value", y=[*labels], **look)
+        bars.for_each_annotation(lambda one: one.update(text=one.text.removeprefix("group=")))
+        bars.update_layout(legend_title=None, yaxis_title="records")
+        figures["ages"] = bars.update_xaxes(title="decade of age")
     return figures
 
 
-def _boxes(rows: pd.DataFrame, unit: str, colours: Mapping[str, str]) -> "Figure":
+def _boxes(rows: pd.DataFrame, colours: Mapping[str, str]) -> "Figure":
     """Draw median, quartiles and the middle 90 % of each lead and label, a panel a measure."""
     from plotly.subplots import make_subplots
 
-    measures, ends = list(rows.measure.unique()), ("q1", "median", "q3", "lowerfence", "upperfence")
-    titles = [f"{name}, {'ms' if name == 'QRS' else unit}" for name in measures]
-    figure = make_subplots(len(measures), 1, subplot_titles=titles)
+    measures, ends = list(rows.measure.unique()), ("lowerfence", "q1", "median", "q3", "upperfence")
+    figure = make_subplots(len(measures), 1, subplot_titles=[f"{name}, mV" for name in measures])
     for (row, name), (label, colour) in product(enumerate(measures, 1), colours.items()):
         own = rows[(rows.measure == name) & (rows.label == label)]
-        columns = [own[of] for of in ("q25", "median", "q75", "q05", "q95")]
+        box = {end: own[quantile] for end, quantile in zip(ends, _QUANTILES, strict=True)}
         look = dict.fromkeys(("name", "legendgroup", "offsetgroup"), label)
         look |= {"marker_color": colour, "showlegend": row == 1}
-        box = dict(zip(ends, columns, strict=True))
         figure.add_box(x=own.lead, **box, **look, row=row, col=1)
     return figure.update_layout(boxmode="group", height=120 + 210 * len(measures))

@@ -44,10 +44,7 @@ _MOST_IN_TITLE, _MOST_IN_LINE, _MOST_LINES = 84, 160, 5
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The text on the page, none of it markup: a title, five lines at most below it, a foot.
-
-    `label` is what colours speak for and against.
-    """
+    """The text on the page, none of it markup; colours speak for and against the `label`."""
 
     title: str
     lines: tuple[str, ...] = ()
@@ -56,7 +53,7 @@ class Words:
 
 
 class _Trace(NamedTuple):
-    """A piece of a lead, from a sample on, in a row from the top; `y` is the height above 0 mV."""
+    """A piece of a lead, from its sample `first` on, in a row from the top, mm."""
 
     name: str
     lead: str
@@ -68,23 +65,18 @@ class _Trace(NamedTuple):
 
 
 def picture_paths(place: str, names: Sequence[str]) -> list[Path]:
-    """Return the path of the picture of each record, before anything is computed.
-
-    `place` is a file for one record, or a folder in which each has a PDF of its own name.
-    """
-    path, expected = Path(place), ""
+    """Return the path of each record's picture: a file for one, or a PDF each in a folder."""
+    path = Path(place)
     is_folder = bool(place) and path.is_dir()
     paths = [path / f"{name}.pdf" for name in names] if is_folder else [path]
-    is_file = len(names) == 1 and path.suffix.lower() in _SUFFIXES
-    if not paths[0].parent.is_dir() or not (is_folder or is_file):
-        file = f"a file that ends in {', '.join(_SUFFIXES)}, or " if len(names) == 1 else ""
-        expected = f"{file}a folder that is there"
-    elif len(set(paths)) < len(paths):
-        expected = "records of distinct names"
-    elif there := [path for path in paths if path.exists() or path.is_symlink()]:
-        expected, place = "a file that is not there yet", str(there[0])
-    if expected:
-        raise InputError(f"--picture: expected {expected}. Received: {place!r:.200}")
+    is_new = not any(path.exists() or path.is_symlink() for path in paths)
+    is_place = path.suffix.lower() in _SUFFIXES and path.parent.is_dir()
+    if len({*paths}) < len(names) or not is_new or not (is_folder or is_place):
+        raise InputError(
+            f"--picture: expected a new file that ends in {', '.join(_SUFFIXES)} for one record, "
+            "or a folder that is there, without such pictures, for records of distinct names. "
+            f"Received: {place!r:.200}"
+        )
     if fault := write_fault(paths[0].parent):
         raise EnvironmentFault(f"--picture: cannot write into {paths[0].parent}: {fault}")
     return paths
@@ -110,17 +102,8 @@ def draw(
     """Draw one record on A4 landscape, true to scale: an axis unit is a mm of the page.
 
     The first 10 s, four leads a row, above a rhythm strip; a lead a row, six of them, where some of
-    the twelve are missing. Each piece is drawn around its median, without a filter; what is beyond
-    the grid is cut off, and its lead named.
-
-    Args:
-        signals: Shape (n_samples, n_leads), mV, of the `leads`.
-        fs: Sampling frequency, Hz.
-        words: What is written.
-        leads: Names of the leads.
-        importance: Shape (n_samples, n_leads): above 0 where a sample has pushed the score toward
-            the label, below 0 where away, NaN where nothing is known; a band behind the trace.
-        delineation: Fiducials of the record, the first of it, which are marked.
+    the twelve are missing. Signals (mV) and `importance` have shape (n_samples, n_leads).
+    Importance is above 0 where a sample has pushed the score toward the label, NaN if unknown.
     """
     figure, ax = _paper(_PINK if importance is None else _NEUTRAL)
     traces = _traces(signals, fs, leads)
@@ -129,18 +112,19 @@ def draw(
         importance = importance / (np.nanmax(np.abs(importance), initial=0) or 1)
         unknown = np.isnan(importance).all(axis=0)
         _draw_legend(ax, clipped(words.label, 40))
-    zero = _baselines(traces)
-    for row, y in enumerate(zero):  # 1 mV for 200 ms on lines of the grid
+    zero, line = _baselines(traces), dict[str, Any](color=_INK, linewidth=0.25 * _PT, zorder=4)
+    for y in zero:  # 1 mV for 200 ms on lines of the grid
         x = _LEFT + np.array([3, 5, 5, 10, 10, 12])
-        _draw_line(ax, x, y + _MM_PER_MV * np.array([0, 0, 1, 1, 0, 0]), f"pulse-{row}", "miter")
+        pulse = y + _MM_PER_MV * np.array([0, 0, 1, 1, 0, 0])
+        ax.plot(x, pulse, solid_joinstyle="miter", **line)
     traces = [trace._replace(y=zero[trace.row] + trace.y) for trace in traces]
     for trace in traces:
-        end = trace.first + len(trace.y)
         if importance is not None:
+            end = trace.first + len(trace.y)
             _draw_band(ax, trace, importance[trace.first : end, trace.column])
         if delineation is not None:
             _draw_fiducials(ax, trace, delineation)
-        _draw_line(ax, trace.x, trace.y, f"trace-{trace.name}", "round")
+        ax.plot(trace.x, trace.y, solid_joinstyle="round", gid=f"trace-{trace.name}", **line)
         _name_lead(ax, trace, zero[trace.row], _PALE if unknown[trace.column] else _INK)
     facts = _facts(len(signals), fs, traces)
     facts += ["nothing is known of the leads in grey"] if unknown.any() else []
@@ -161,7 +145,10 @@ def _paper(colours: tuple[str, str]) -> "tuple[Figure, Axes]":
     ax = figure.add_axes((_LEFT / _WIDTH, _BOTTOM / _HEIGHT, *size))
     ax.set(xlim=(_LEFT, _RIGHT), ylim=(_BOTTOM, _TOP))
     ax.set_axis_off()
-    _draw_grid(ax, colours)
+    for step, colour, thickness in zip((1, 5), colours, (0.1, 0.2), strict=True):
+        look: dict[str, Any] = {"linewidth": thickness * _PT, "snap": True, "zorder": 1}
+        ax.vlines(np.arange(_LEFT, _RIGHT + 1, step), _BOTTOM, _TOP, colour, **look)
+        ax.hlines(np.arange(_BOTTOM, _TOP + 1, step), _LEFT, _RIGHT, colour, **look)
     return figure, ax
 
 
@@ -201,10 +188,7 @@ def _traces(signals: npt.NDArray[np.float32], fs: float, leads: Sequence[str]) -
 
 
 def _baselines(traces: list[_Trace]) -> Floats:
-    """Return where 0 mV of each row lies, shape (n_rows,), on lines of the grid.
-
-    Rows of equal voltages are evenly spaced, and high voltages get more room.
-    """
+    """Return where 0 mV of each row lies, on lines of the grid; high voltages get more room."""
     top, bottom = np.zeros((2, traces[-1].row + 1))
     for trace in traces:
         low, high = np.quantile(trace.y, [_SPIKES, 1 - _SPIKES])
@@ -215,18 +199,6 @@ def _baselines(traces: list[_Trace]) -> Floats:
     return np.asarray(_TOP - np.rint(np.cumsum(gaps)[:-1]))
 
 
-def _draw_grid(ax: "Axes", colors: tuple[str, str]) -> None:
-    for step, color, thickness in zip((1, 5), colors, (0.1, 0.2), strict=True):
-        look: dict[str, Any] = {"linewidth": thickness * _PT, "snap": True, "zorder": 1}
-        ax.vlines(np.arange(_LEFT, _RIGHT + 1, step), _BOTTOM, _TOP, color, **look)
-        ax.hlines(np.arange(_BOTTOM, _TOP + 1, step), _LEFT, _RIGHT, color, **look)
-
-
-def _draw_line(ax: "Axes", x: npt.ArrayLike, y: npt.ArrayLike, name: str, joint: Any) -> None:
-    look: dict[str, Any] = {"color": _INK, "linewidth": 0.25 * _PT, "zorder": 4}
-    ax.plot(np.asarray(x), np.asarray(y), solid_joinstyle=joint, gid=name, **look)
-
-
 def _draw_band(ax: "Axes", trace: _Trace, share: npt.NDArray[np.floating]) -> None:
     from matplotlib.collections import LineCollection
 
@@ -235,9 +207,10 @@ def _draw_band(ax: "Axes", trace: _Trace, share: npt.NDArray[np.floating]) -> No
     runs = [(a, b) for a, b in pairwise(edges) if level[a]]
     points = np.column_stack([trace.x, trace.y])
     lines = [points[a : b + 1] for a, b in runs]  # a sample further, so that runs meet
-    look: dict[str, Any] = {"joinstyle": "round", "capstyle": "butt", "zorder": 2}
-    look |= {"colors": [_colour(int(level[a])) for a, _ in runs], "linewidths": _BAND * _PT}
-    ax.add_collection(LineCollection(lines, gid=f"band-{trace.name}", **look), autolim=False)
+    colours = [_colour(int(level[a])) for a, _ in runs]
+    look: dict[str, Any] = {"linewidths": _BAND * _PT, "joinstyle": "round", "capstyle": "butt"}
+    band = LineCollection(lines, colors=colours, gid=f"band-{trace.name}", zorder=2, **look)
+    ax.add_collection(band, autolim=False)
 
 
 def _colour(level: int) -> tuple[float, ...]:
@@ -260,11 +233,9 @@ def _draw_legend(ax: "Axes", label: str) -> None:
 def _draw_fiducials(ax: "Axes", trace: _Trace, of: Delineation) -> None:
     symbols, samples = of.lead(0, trace.column)
     inside = (samples >= trace.first) & (samples < trace.first + len(trace.y))
-    is_end = np.isin(np.array(list(symbols))[inside], ("(", ")"))
-    at = samples[inside] - trace.first
-    for kind, marker in ((is_end, "|"), (~is_end, ".")):
-        look: dict[str, Any] = {"color": _AWAY, "markersize": 4, "zorder": 3}
-        ax.plot(trace.x[at[kind]], trace.y[at[kind]], marker, **look)
+    for marker, kinds in {"|": ("(", ")"), ".": ("N", "p", "t")}.items():
+        at = samples[inside & np.isin(list(symbols), kinds)] - trace.first
+        ax.plot(trace.x[at], trace.y[at], marker, color=_AWAY, markersize=4, zorder=3)
 
 
 def _name_lead(ax: "Axes", trace: _Trace, zero: float, color: str) -> None:
@@ -296,10 +267,7 @@ def _facts(n_samples: int, fs: float, traces: list[_Trace]) -> list[str]:
 
 
 def _write(ax: "Axes", words: Words, facts: str) -> None:
-    half, title = _MOST_IN_TITLE // 2, words.title
-    if len(title) > _MOST_IN_TITLE:
-        title = f"{title[:half]} ... {title[-half:]}"
-    _text(ax, _LEFT, _TOP + 26, title, 13, weight="bold")
+    _text(ax, _LEFT, _TOP + 26, clipped(words.title, _MOST_IN_TITLE), 13, weight="bold")
     lines = [piece for line in words.lines for piece in wrap(line, _MOST_IN_LINE)]
     for at, line in enumerate(lines[:_MOST_LINES]):
         _text(ax, _LEFT, _TOP + 20.5 - 4.4 * at, line, 9)
@@ -309,6 +277,6 @@ def _write(ax: "Axes", words: Words, facts: str) -> None:
 
 
 def _text(ax: "Axes", x: float, y: float, words: str, size: float, **look: Any) -> None:
-    """Write words without reading them as markup, at a place in mm and with a size in points."""
+    """Write words, which are no markup, at a place in mm and with a size in points."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in words)
     ax.text(x, y, plain, fontsize=size, parse_math=False, zorder=5, **look)

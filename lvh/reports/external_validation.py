@@ -7,7 +7,6 @@ Medical Decision Making 26, 2006.
 from collections.abc import Callable
 from dataclasses import astuple, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,11 +27,10 @@ from lvh.validation.metrics import weighted_scores as weighted
 from lvh.validation.splits import Split
 
 TABLES = ("external", "net_benefit", "subgroups")
-"""Of `ExternalValidation`, and of the CSV files in the folder of a run."""
 _RESAMPLES = 300
 _THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 _AS_GIVEN, _RECALIBRATED = "as predicted", "recalibrated in the large"
-_BENEFIT = "net benefit at "
+_SCORES, _BENEFIT = ("roc_auc", "ap", "accuracy", "brier"), "net benefit at "
 _AGES = [0, 40, 60, 75, np.inf]
 _AGE_NAMES = ["below 40", "40 to below 60", "60 to below 75", "75 and more"]
 
@@ -71,10 +69,7 @@ def write_external(
 def refitted_scores(
     features: FeatureSet, split: Split, trainer: Trainer, *, seed: int, n: int
 ) -> Floats:
-    """Return scores of the test records by `n` models, each of resampled training subjects.
-
-    Shape (n, n_test). A subject's records stay together; each draw has both labels.
-    """
+    """Return scores, shape (n, n_test), by `n` models, each of resampled training subjects."""
     _, member = np.unique(features.subjects[split.train], return_inverse=True)
     places = [split.train[member == number] for number in range(member.max() + 1)]
     generator = np.random.default_rng([seed, split.repeat, split.fold])
@@ -98,8 +93,7 @@ def external_validation(
 ) -> ExternalValidation:
     """Judge the scores of another source's records, whose `qrs` is in s or NaN.
 
-    `recalibrate` judges also scores whose mean is made the prevalence of the test records; without
-    `refits` of `refitted_scores`, the intervals leave the training sample out.
+    Without `refits` of `refitted_scores`, the intervals leave the training sample out.
     """
     (fold,) = result.folds
     y, subjects = result.y_true, features.subjects[fold.split.test]
@@ -107,31 +101,26 @@ def external_validation(
     judge = partial(
         _judge, y, share=shares["training"], threshold=fold.threshold, recalibrate=recalibrate
     )
-    estimates = judge(fold.y_score, np.ones(len(y)))
-    n = _RESAMPLES if refits is None else len(refits)
-    draws = [
-        [*judge(fold.y_score if refits is None else refits[at], own).values()]
-        for at, own in enumerate(chain.from_iterable(resampled(subjects, n, seed=0)))
-        if 0 < own @ y < own.sum()  # both labels count
-    ]
-    drawn = pd.DataFrame(draws, columns=range(len(estimates)), dtype=float)
-    bounds = drawn.quantile([0.025, 0.975]).to_numpy().copy()  # where a measure is defined
+    scores = [fold.y_score] * _RESAMPLES if refits is None else refits
+    weights = np.concatenate([*resampled(subjects, len(scores), seed=0)])
+    pairs = zip(scores, weights, strict=True)
+    draws = [judge(one, own) for one, own in pairs if 0 < own @ y < own.sum()]  # both labels count
+    table = judge(fold.y_score, np.ones(len(y))).rename("estimate").to_frame()
+    drawn = pd.DataFrame(draws, columns=table.index)
+    table["low"], table["high"] = drawn.quantile(0.025), drawn.quantile(0.975)  # where defined
     how = f"training and test subjects resampled {len(draws)} times, a new model each time"
     if refits is None:
         how = "test subjects resampled; cv.refits=200 resamples the training subjects too"
-        for at, (measure, *case) in enumerate(estimates):
-            if case == ["test", _AS_GIVEN] and measure in result.scores.pooled:
-                own = result.scores.pooled[measure]
-                bounds[:, at] = own.low, own.high  # as the table of the run has them
-    rows = zip(estimates.items(), *bounds, strict=True)
-    columns = ["measure", "prevalence", "scores", "estimate", "low", "high"]
-    table = pd.DataFrame([(*case, value, *ends) for (case, value), *ends in rows], columns=columns)
+        for name, own in result.scores.pooled.items():  # as the table of the run has them
+            if (case := (name, "test", _AS_GIVEN)) in table.index:
+                table.loc[case, ["low", "high"]] = own.low, own.high
+    table = table.reset_index()
     is_benefit = table.measure.str.startswith(_BENEFIT)
     benefits = table[is_benefit].rename(columns={"measure": "threshold"})
     benefits["threshold"] = benefits.threshold.str.removeprefix(_BENEFIT)
-    subgroups = _subgroups(features, result, qrs)
-    lines = [f"external validation; 95 % intervals: {how}", *_sentences(table, shares)]
-    return ExternalValidation(table[~is_benefit], benefits, subgroups, lines)
+    external, subgroups = table[~is_benefit], _subgroups(features, result, qrs)
+    lines = [f"external validation; 95 % intervals: {how}", *_sentences(external, shares)]
+    return ExternalValidation(external, benefits, subgroups, lines)
 
 
 def _sentences(table: pd.DataFrame, shares: dict[str, float]) -> list[str]:
@@ -141,7 +130,6 @@ def _sentences(table: pd.DataFrame, shares: dict[str, float]) -> list[str]:
         one = rows.loc[(measure, prevalence, scores)]
         return f"{one.estimate:.3f} [{one.low:.3f}, {one.high:.3f}]"
 
-    majority = max(shares["test"], 1 - shares["test"])
     lines = [
         f"AUC {text('roc_auc')}; AP {text('ap')} at the prevalence of the test records "
         f"({shares['test']:.3f}), {text('ap', 'training')} at that of the training records "
@@ -149,7 +137,8 @@ def _sentences(table: pd.DataFrame, shares: dict[str, float]) -> list[str]:
         f"calibration: slope {text('slope')} (1 is right), intercept {text('intercept')} (0 is "
         f"right; {text('intercept', 'training')} at the training prevalence), observed : expected "
         f"{text('observed_to_expected')}",
-        f"accuracy {text('accuracy')}, the larger class of the test records alone {majority:.3f}",
+        f"accuracy {text('accuracy')}, the larger class of the test records alone "
+        f"{max(shares['test'], 1 - shares['test']):.3f}",
     ]
     if ("brier", "test", _RECALIBRATED) in rows.index:
         lines.append(
@@ -168,31 +157,29 @@ def _judge(
     share: float,
     threshold: float,
     recalibrate: bool,
-) -> dict[tuple[str, str, str], float]:
-    """Return each measure at each prevalence, of scores as they are and recalibrated.
-
-    `share` is the prevalence of the training records: the test records count so that they have it.
-    """
+) -> "pd.Series[float]":
+    """Return each measure at the test prevalence and at `share`, that of the training records."""
     own = weights @ y / weights.sum()
     at_training = weights * np.where(y == 1, share / own, (1 - share) / (1 - own))
-    kinds, found = {_AS_GIVEN: 0.0}, dict[tuple[str, str, str], float]()
+    shifts, values = {_AS_GIVEN: 0.0}, dict[tuple[str, str, str], float]()
     for name, counted in {"test": weights, "training": at_training}.items():
         line = recalibration(y, y_score, counted)
         if recalibrate and name == "test":
-            kinds[_RECALIBRATED] = line.intercept
-        for kind, shift in kinds.items():
+            shifts[_RECALIBRATED] = line.intercept
+        for kind, shift in shifts.items():
             shown = sigmoid(logit(y_score) + shift) if shift else y_score
-            scores = weighted(y, shown, counted[None], threshold)
-            values = {one: float(value[0]) for one, value in zip(NAMES, scores, strict=True)}
-            measures = {one: values[one] for one in ("roc_auc", "ap", "accuracy", "brier")}
+            scores = dict(zip(NAMES, weighted(y, shown, counted[None], threshold), strict=True))
+            measures = {one: float(scores[one][0]) for one in _SCORES}
             measures |= {"intercept": line.intercept - shift, "slope": line.slope}
             measures["observed_to_expected"] = counted @ y / (counted @ shown)
             for limit in _THRESHOLDS:
                 gain = counted / counted.sum() * np.where(y == 1, 1, -limit / (1 - limit))
                 measures[f"{_BENEFIT}{limit}"] = gain[shown > limit].sum()
                 measures[f"{_BENEFIT}{limit}, treat all"] = gain.sum()
-            found |= {(one, name, kind): round(float(at), 9) for one, at in measures.items()}
-    return found
+            values |= {(one, name, kind): value for one, value in measures.items()}
+    names = ["measure", "prevalence", "scores"]
+    index = pd.MultiIndex.from_tuples([*values], names=names)
+    return pd.Series([*values.values()], index, dtype=float).round(9)
 
 
 def _subgroups(features: FeatureSet, result: CVResult, qrs: Floats) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -12,8 +11,6 @@ from lvh.tracking.run_names import short_names, value_text
 from lvh.validation import comparison as statistics
 from lvh.validation.metrics import NAMES, SCALES, Interval
 
-Verdict = Literal["best", "worse", "not told apart", "not comparable"]
-
 ALPHA = 0.05
 
 
@@ -21,11 +18,8 @@ ALPHA = 0.05
 class Comparison:
     """One configuration against the best on the folds that both have.
 
-    `t` and `p` are corrected for shared training records, `p_holm` is min(1, p n / 2), for n
-    complete trials of which any could be the best, then corrected by Holm over the n - 1 others;
-    `worse`, `equivalent` and `better` are probabilities, for a region of practical equivalence.
-    `verdict` is `worse` where `p_holm` is below .05. The best itself, and a
-    trial that shares fewer than two folds with it, has NaN.
+    `p_holm` is min(1, p n / 2), for n complete trials of which any could be the best, corrected by
+    Holm; `worse`, `equivalent` and `better` are probabilities. What cannot be compared has NaN.
     """
 
     number: int
@@ -39,7 +33,7 @@ class Comparison:
     worse: float = math.nan
     equivalent: float = math.nan
     better: float = math.nan
-    verdict: Verdict = "not comparable"
+    verdict: str = "not comparable"  # or best, worse, not told apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,78 +42,67 @@ class Row:
 
     `mean`, `std` and the corrected 95 % `interval`, cut at the ends of the scale, are of the first
     objective over the `n_folds` that define it; where folds have none, `mean` is the trial's value.
-    `seconds` is the sum over folds.
     """
 
-    rank: int
     trial: Trial
     mean: float
     std: float
     interval: Interval
     n_folds: int
-    accuracy: float
-    seconds: float
     comparison: Comparison
-    verdict: str
 
 
 def ranked_rows(study: StudyResult) -> tuple[Row, ...]:
     """Return a row for each complete trial, best first."""
     pairs = compare_with_best(study) or [Comparison(one.number) for one in study.complete]
     return tuple(
-        _row(rank, trial, study.objectives[0], pair)
-        for rank, (trial, pair) in enumerate(zip(study.complete, pairs, strict=True), start=1)
+        _row(trial, study.objectives[0], pair)
+        for trial, pair in zip(study.complete, pairs, strict=True)
     )
 
 
 def unranked_trials(study: StudyResult) -> tuple[Trial, ...]:
-    """Return trials without a rank: leaking ones, then stopped, then failed, then open ones."""
+    """Return leaking, then stopped, then failed, then open trials."""
     states = ("leaking", "stopped", "failed", "open")
     return tuple(trial for state in states for trial in study.trials if trial.state == state)
 
 
 def compare_with_best(study: StudyResult) -> tuple[Comparison, ...]:
-    """Compare each complete trial with the best one, which comes first, fold by fold.
-
-    There is none if the objective has no value in each fold or the best value is undefined.
-    """
+    """Compare each complete trial with the best, which comes first; () if it has no such value."""
     objective, complete = study.objectives[0], study.complete
     if not complete or not has_folds(objective) or math.isnan(complete[0].values[0]):
         return ()
     best, *others = complete
-    n_folds = int(np.isfinite(list(fold_values(best, objective).values())).sum())
+    n_folds = int(np.isfinite(fold_values(best.folds, objective)).sum())
     pairs = [compare_trials(trial, best, objective) for trial in others]
     # the best was chosen among all by these folds, so every pair counts, not only those with it
-    n_pairs_each = len(complete) / 2
-    corrected = statistics.holm([float(np.minimum(1.0, pair.p * n_pairs_each)) for pair in pairs])
+    p = np.minimum(1.0, np.array([pair.p for pair in pairs]) * len(complete) / 2)
+    corrected = statistics.holm(p.tolist())
     compared = [Comparison(best.number, 0.0, n_folds=n_folds, verdict="best")]
     for pair, p_holm in zip(pairs, corrected, strict=True):
         is_behind = pair.difference != 0 and (pair.difference < 0) == objective.maximize
-        verdict: Verdict = "worse" if p_holm < ALPHA and is_behind else "not told apart"
-        if math.isnan(p_holm):
-            verdict = "not comparable"
+        verdict = "worse" if p_holm < ALPHA and is_behind else "not told apart"
+        verdict = pair.verdict if math.isnan(p_holm) else verdict
         compared.append(replace(pair, p_holm=p_holm, verdict=verdict))
     return tuple(compared)
 
 
 def compare_trials(trial: Trial, best: Trial, objective: Objective) -> Comparison:
     """Compare a trial with the best, or with any other one, on the folds that both have."""
-    values, best_values = fold_values(trial, objective), fold_values(best, objective)
-    tested = {(fold.repeat, fold.fold): fold.test for fold in trial.folds}
-    shared = [fold for fold in best.folds if tested.get((fold.repeat, fold.fold)) == fold.test]
-    keys = [(fold.repeat, fold.fold) for fold in shared]
-    differences = np.array([values[key] - best_values[key] for key in keys], dtype=np.float64)
+    own = {(fold.repeat, fold.fold, fold.test): fold for fold in trial.folds}
+    shared = [fold for fold in best.folds if (fold.repeat, fold.fold, fold.test) in own]
+    tried = [own[fold.repeat, fold.fold, fold.test] for fold in shared]
+    differences = np.array(fold_values(tried, objective)) - fold_values(shared, objective)
     differences = differences[~np.isnan(differences)]
     share, rope = _test_share(shared), statistics.ROPE
     if objective.name == "seconds":  # seconds have no scale: a share of what the best takes
-        rope *= float(np.mean(list(best_values.values())))
+        rope *= float(np.mean(fold_values(best.folds, objective)))
     interval = statistics.corrected_interval(differences, share)
     t, p = statistics.corrected_t(differences, share)
     gains = differences if objective.maximize else -differences
     worse, equivalent, better = statistics.correlated_bayes(gains, share, rope)
-    pair = Comparison(
-        trial.number, interval.estimate, interval.low, interval.high, len(differences)
-    )
+    n, mean = len(differences), interval.estimate
+    pair = Comparison(trial.number, mean, interval.low, interval.high, n)
     return replace(pair, t=t, p=p, worse=worse, equivalent=equivalent, better=better)
 
 
@@ -128,14 +111,10 @@ def has_folds(objective: Objective) -> bool:
     return objective.name in NAMES or objective.name == "seconds"
 
 
-def fold_values(trial: Trial, objective: Objective) -> dict[tuple[int, int], float]:
-    """Return a trial's value in each fold, by repeat and fold; NaN where it is undefined."""
-    return {
-        (fold.repeat, fold.fold): {**fold.metrics, "seconds": fold.seconds}.get(
-            objective.name, math.nan
-        )
-        for fold in trial.folds
-    }
+def fold_values(folds: Sequence[FoldScore], objective: Objective) -> list[float]:
+    """Return the value in each fold; NaN where it is undefined."""
+    scores = [{**fold.metrics, "seconds": fold.seconds} for fold in folds]
+    return [of_fold.get(objective.name, math.nan) for of_fold in scores]
 
 
 def configuration_names(study: StudyResult) -> dict[int, str]:
@@ -152,26 +131,16 @@ def configuration_names(study: StudyResult) -> dict[int, str]:
     }
 
 
-def _row(rank: int, trial: Trial, objective: Objective, pair: Comparison) -> Row:
-    values = np.array(list(fold_values(trial, objective).values()), dtype=np.float64)
+def _row(trial: Trial, objective: Objective, pair: Comparison) -> Row:
+    values = np.array(fold_values(trial.folds, objective), dtype=np.float64)
     defined = values[~np.isnan(values)]
     interval = statistics.corrected_interval(defined, _test_share(trial.folds))
     if scale := SCALES.get(objective.name):  # no score is beyond it
         low, high = np.clip([interval.low, interval.high], scale.low, scale.high).tolist()
         interval = Interval(interval.estimate, low, high)
-    accuracy = [fold.metrics.get("accuracy", math.nan) for fold in trial.folds]
-    return Row(
-        rank=rank,
-        trial=trial,
-        mean=interval.estimate if has_folds(objective) else trial.values[0],
-        std=float(defined.std(ddof=1)) if defined.size > 1 else math.nan,
-        interval=interval,
-        n_folds=defined.size,
-        accuracy=float(np.mean(accuracy)) if accuracy else math.nan,
-        seconds=sum(fold.seconds for fold in trial.folds),
-        comparison=pair,
-        verdict=pair.verdict,
-    )
+    mean = interval.estimate if has_folds(objective) else trial.values[0]
+    std = float(defined.std(ddof=1)) if defined.size > 1 else math.nan
+    return Row(trial, mean, std, interval, defined.size, pair)
 
 
 def _test_share(folds: Sequence[FoldScore]) -> float:

@@ -13,20 +13,12 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY = "#3b7dbd", "#d07a2c", "#8a8f98"
 COLOURS = (BLUE, ORANGE, "#3a9a6b", "#b65fa8", "#9a8a2a", "#5d6bd6", "#c4504f", "#2d9aa8")
-"""Of curves; all of them can be seen on white and on black."""
 
 
 def write_page(
     path: Path, template: str, *, figures: "Mapping[str, Figure]", **content: object
 ) -> Path:
-    """Write an HTML page that needs no other file; return its path.
-
-    Args:
-        path: Of the page.
-        template: Name of a template that extends `page.html`.
-        figures: That the template may show, by name.
-        **content: What the template shows; text in it is escaped.
-    """
+    """Write an HTML page that needs no other file; text in its content is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
@@ -39,7 +31,6 @@ def write_page(
         lstrip_blocks=True,
     )
     templates.filters["table"] = lambda frame: Markup(_table(frame))
-    templates.filters["decimals"] = "{:.3f}".format
     templates.filters["percent"] = lambda share: f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
     text = templates.get_template(template).render(
         content,
@@ -52,9 +43,7 @@ def write_page(
 
 def write_table(path: Path, table: "pd.DataFrame", float_format: str | None = None) -> None:
     """Write a table as CSV, whole or not at all; what is undefined is empty."""
-    numbers = table.astype(dict.fromkeys(table.select_dtypes("bool"), int))  # 1 and 0
-    text = numbers.to_csv(index=False, lineterminator="\n", float_format=float_format)
-    write_text(path, text)
+    write_text(path, table.to_csv(index=False, lineterminator="\n", float_format=float_format))
 
 
 def data_uri(picture: bytes, kind: str = "png") -> str:

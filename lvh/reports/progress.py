@@ -1,6 +1,5 @@
 """The progress and the result of a run, as a user sees them."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple
 from itertools import groupby
@@ -55,9 +54,8 @@ class ProgressReporter(Callback):
         self._trainer, self._verbosity, self._name = trainer, verbosity, title
         self._n_folds = self._done = 0
         self._epochs: dict[tuple[int, int], int] = {}
-        self._has_epochs = settings.is_network
-        self._n_epochs = settings.train.epochs if self._has_epochs else 1
-        unit = TextColumn("epochs, left" if self._has_epochs else "folds, left")
+        self._n_epochs = settings.train.epochs if settings.is_network else 1
+        unit = TextColumn("epochs, left" if settings.is_network else "folds, left")
         self._bar = progress(unit, TimeRemainingColumn(), hidden=verbosity == "line")
         self._console = self._bar.console
 
@@ -77,13 +75,13 @@ class ProgressReporter(Callback):
         if self._verbosity == "full":
             show_facts(self._facts(known), self._name, on=self._console)
         elif self._verbosity == "bar" and not known and not self._console.is_terminal:
-            self._print(f"{self._name}: {self._training(known)}")
+            say(f"{self._name}: {self._training(known)}", on=self._console)
         self._bar.start()
 
     def _training(self, known: int) -> str:
         n_parameters = None if known else self._trainer().n_parameters
         parameters = "" if n_parameters is None else f"{n_parameters:,} parameters, "
-        epochs = f" x {self._n_epochs} epochs" if self._has_epochs else ""
+        epochs = f" x {self._n_epochs} epochs" if self._settings.is_network else ""
         n_tabular, *signal = self._features.input_shape
         join = " + " if self._features.signal_shape else " x "
         inputs = join.join(filter(None, [str(n_tabular), " x ".join(map(str, signal))]))
@@ -123,7 +121,7 @@ class ProgressReporter(Callback):
         following = f"fold {min(self._done + 1, self._n_folds)} of {self._n_folds}"
         self._bar.update(self._task, description=following)
         if self._verbosity != "line" and not self._console.is_terminal and not known:
-            epochs = f"{len(fold.history.loss)} epochs, " if self._has_epochs else ""
+            epochs = f"{len(fold.history.loss)} epochs, " if self._settings.is_network else ""
             scores = f"accuracy {fold.metrics.accuracy:.3f}, ap {fold.metrics.ap:.3f}"
             text = f"fold {self._done} of {self._n_folds}: {scores}, {epochs}{fold.seconds:.1f} s"
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -131,49 +129,35 @@ class ProgressReporter(Callback):
     def on_shuffle(self, done: int, wanted: int) -> None:
         """Say, ten times, how far the test against shuffled labels is."""
         if self._verbosity != "line" and done * 10 // wanted > (done - 1) * 10 // wanted:
-            self._print(f"{done} of {wanted} shuffles of the labels are scored")
+            say(f"{done} of {wanted} shuffles of the labels are scored", on=self._console)
 
     def show(self, result: CVResult | None, folder: Path, reason: str = "") -> None:
         """Show the result, in full or in a line; or the reason why there is none."""
+        settings, screen = self._settings, self._console
         if result is None:
-            self._print(f"{self._name}: {reason}")
+            say(f"{self._name}: {reason}", on=screen)
             return
-        leakage = self._settings.cv.protocol.leakage
-        dishonest = leakage and (
-            f"NOT HONEST: {leakage}. Test records decided these scores, which have no rank"
-        )
+        leakage = settings.cv.protocol.leakage
+        warning = [f"NOT HONEST: {leakage}. Test records decided these scores, which have no rank"]
+        warning *= bool(leakage)
         if self._verbosity == "full":
-            self._warn(dishonest)
-            chosen = self._settings.cv.threshold != "fixed"
+            say(*warning, style="yellow", on=screen)
+            chosen = settings.cv.threshold != "fixed"
             show_table(result_table(result, f"{self._name} on {self._cohort.name}", chosen))
-            note = self._cohort.note
-            show_facts({"result": headline(result), "note": note}, on=self._console)
-            self._warn(dishonest)
+            baselines = {name: one.as_baseline() for name, one in result.baselines.items()}
+            ap = interval_text(astuple(result.scores.pooled["ap"]), baselines)
+            text = f"ap of all {len(np.unique(result.test))} test records together {ap}"
+            show_facts({"result": text, "note": self._cohort.note}, on=screen)
             files = near(str(folder))
-            lines = "help: docs/concepts.md says how to read this", f"files: {files}"
-            say(*lines, on=self._console, link=Path(files))
-            return
-        summary, seconds = result.scores, sum(fold.seconds for fold in result.folds)
-        texts = []
-        for name in ("ap", "accuracy"):
-            average, std = getattr(summary.mean, name), getattr(summary.std, name)
-            texts.append(f"{name} {average:.3f}{'' if math.isnan(std) else f' +- {std:.3f}'}")
-        self._print(f"{self._name}: {', '.join(texts)}, {seconds:.1f} s")
-        self._warn(dishonest)
-
-    def _warn(self, line: str) -> None:
-        if line:
-            say(line, style="yellow", on=self._console)
-
-    def _print(self, *lines: str) -> None:
-        say(*lines, on=self._console)
-
-
-def headline(result: CVResult) -> str:
-    """Say the pooled average precision, and what a random order of the records has."""
-    baselines = {name: one.as_baseline() for name, one in result.baselines.items()}
-    text = interval_text(astuple(result.scores.pooled["ap"]), baselines)
-    return f"ap of all {len(np.unique(result.test))} test records together {text}"
+            say("help: docs/concepts.md says how to read this", on=screen)
+            say(f"files: {files}", on=screen, link=Path(files))
+        else:
+            average, std = result.scores.mean, result.scores.std
+            scores = f"ap {average.ap:.3f} +- {std.ap:.3f}, accuracy {average.accuracy:.3f}"
+            seconds = sum(fold.seconds for fold in result.folds)
+            line = f"{self._name}: {scores} +- {std.accuracy:.3f}, {seconds:.1f} s"
+            say(line.replace(" +- nan", ""), on=screen)
+        say(*warning, style="yellow", on=screen)
 
 
 def result_table(result: CVResult, title: str, shows_threshold: bool = False) -> Table:
@@ -188,16 +172,18 @@ def result_table(result: CVResult, title: str, shows_threshold: bool = False) ->
         cells = [f"{scores[name]:.3f}" if name in scores else "" for name in shown]
         table.add_row(label, str(n_test), *cells, style=style)
 
-    def threshold(folds: Sequence[FoldResult]) -> dict[str, float]:
-        return {"threshold": mean(fold.threshold for fold in folds)}
-
-    groups = _groups(result)
-    metrics = [[fold.metrics for fold in folds] for _, folds in groups]
-    for (label, folds), (scores, _) in zip(groups, [*map(mean_and_std, metrics)], strict=True):
-        add(label, sum(len(fold.split.test) for fold in folds), asdict(scores) | threshold(folds))
+    groups = [(f"fold {fold.split.fold + 1}", [fold]) for fold in result.folds]
+    if len(groups) > _FOLDS_SHOWN:
+        repeats = groupby(result.folds, key=lambda fold: fold.split.repeat)
+        groups = [(f"repeat {repeat + 1}", list(folds)) for repeat, folds in repeats]
+    for label, folds in groups:
+        scores, _ = mean_and_std([fold.metrics for fold in folds])
+        values = asdict(scores) | {"threshold": mean(fold.threshold for fold in folds)}
+        add(label, sum(len(fold.split.test) for fold in folds), values)
     table.add_section()
     summary = result.scores
-    add("mean", "", asdict(summary.mean) | threshold(result.folds), style="bold")
+    threshold = {"threshold": mean(fold.threshold for fold in result.folds)}
+    add("mean", "", asdict(summary.mean) | threshold, style="bold")
     add("std", "", asdict(summary.std))
     table.add_section()
     for label, bound in (("pooled", "estimate"), ("95 % from", "low"), ("95 % to", "high")):
@@ -209,11 +195,3 @@ def result_table(result: CVResult, title: str, shows_threshold: bool = False) ->
     for name, baseline in result.baselines.items():
         add(name, "", asdict(baseline.mean), style="dim")
     return table
-
-
-def _groups(result: CVResult) -> list[tuple[str, Sequence[FoldResult]]]:
-    """Return each fold on its own; the folds of each repeat where there are many."""
-    if len(result.folds) <= _FOLDS_SHOWN:
-        return [(f"fold {fold.split.fold + 1}", [fold]) for fold in result.folds]
-    repeats = groupby(result.folds, key=lambda fold: fold.split.repeat)
-    return [(f"repeat {repeat + 1}", list(folds)) for repeat, folds in repeats]

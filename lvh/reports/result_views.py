@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
+def _summary_text(self: Any) -> str:
+    """Return the summary, not the predictions."""
+    return str(self.summary().to_string(float_format="{:.3f}".format))
+
+
 @dataclass(frozen=True, slots=True)
 class StudyResult(results.StudyResult):
     """A sweep, with tables and figures for a notebook."""
@@ -54,11 +59,11 @@ class StudyResult(results.StudyResult):
         Raises:
             InputError: One is no sweep or has no complete trial, or they share no fold.
         """
-        if not isinstance(other, StudyResult):
-            raise InputError(f"compare: expected a sweep. Received: a {type(other).__name__}")
-        for study in (self, other):
-            if not study.complete:
-                raise InputError(f"compare: expected a complete trial in study {study.name}")
+        if not isinstance(other, StudyResult) or not (self.complete and other.complete):
+            received = type(other).__name__
+            raise InputError(
+                f"compare: expected a sweep with a complete trial. Received: {received}"
+            )
         return _compared(self.complete[0], other.complete[0], NAMES)
 
     def sentences(self) -> list[str]:
@@ -68,15 +73,12 @@ class StudyResult(results.StudyResult):
     def plot(self, name: str | None = None) -> "Figure":
         """Return a figure, such as `heatmap` or `folds`; an error names all that there are."""
         figures = draw_all(self, ranked_rows(self), {})
-        if not figures:
-            raise InputError("plot: expected a complete trial. Received: none")
-        if name is not None and name not in figures:
+        name = name or next(iter(figures), "no complete trial")
+        if name not in figures:
             raise InputError(f"plot: expected one of {', '.join(figures)}. Received: {name}")
-        return figures[name or next(iter(figures))]
+        return figures[name]
 
-    def __repr__(self) -> str:
-        """Return the summary, not the predictions."""
-        return str(self.summary().to_string(float_format="{:.3f}".format))
+    __repr__ = _summary_text
 
     def _repr_html_(self) -> str:
         return _html([self.title, *self.sentences()], self.summary())
@@ -140,8 +142,7 @@ class CVResult(cv_result.CVResult):
         """
         if not isinstance(other, CVResult):
             raise InputError(
-                "compare: expected a cross-validation, such as one of a sweep's best settings. "
-                f"Received: a {type(other).__name__}"
+                f"compare: expected a cross-validation. Received: {type(other).__name__}"
             )
         names = (*self.shown, *(name for name in self.own if name in other.own))
         return _compared(self._trial(), other._trial(), names)
@@ -153,9 +154,7 @@ class CVResult(cv_result.CVResult):
         study = StudyResult(*texts, objectives, (), len(self.folds), trials, predictions)
         return study.plot(name)
 
-    def __repr__(self) -> str:
-        """Return the summary, not the predictions."""
-        return str(self.summary().to_string(float_format="{:.3f}".format))
+    __repr__ = _summary_text
 
     def _repr_html_(self) -> str:
         n_records = len(np.unique(self.test))
@@ -176,11 +175,7 @@ def _fields(of: Any) -> dict[str, Any]:
 def fold_scores(
     result: cv_result.CVResult, data: str = "", own: Mapping[str, tuple[float, ...]] | None = None
 ) -> tuple[FoldScore, ...]:
-    """Return the folds of a cross-validation as those of a trial.
-
-    Folds with the same test records and labels are the same, if the fingerprints of their data are.
-    `own` has further scores by fold.
-    """
+    """Return the folds as those of a trial; test records, labels and `data` tell them apart."""
     ends = np.cumsum([len(fold.split.test) for fold in result.folds])[:-1]
     scored = zip(np.array(result.records)[result.test].tolist(), result.y_true, strict=True)
     tests = np.split(np.array([f"{name} {label}" for name, label in scored]), ends)

@@ -29,29 +29,20 @@ _MOST_LEVELS = 20  # of a dimension of a heat map, or of names in a random fores
 _MOST_ROWS = 40  # configurations that the leaderboard can choose
 _SHOWN_ROWS = 5  # that are chosen at first
 _MOST_POINTS = 150  # of a curve
-_FEWEST = 4  # trials from which a share of variance says anything at all
+_FEWEST = 4  # different scores from which a share of variance says anything at all
 _LOG_FROM = 50  # times the smallest value is the largest: a linear axis would hide the small ones
 
 
 def draw_all(
     study: StudyResult, rows: Sequence[Row], commands: Mapping[int, str]
 ) -> "dict[str, Figure]":
-    """Draw every figure for which the sweep has data, by name.
-
-    Args:
-        study: Finished or not.
-        rows: From `lvh.reports.leaderboard.ranked_rows`.
-        commands: That train a trial again, by its number.
-    """
+    """Draw every figure for which the sweep has data, by name; `commands` train a trial again."""
     figures = {"heatmap": draw_heatmap(study, rows, commands)} if is_grid(study) else {}
     return figures | _draw_rows(study, rows) | _draw_search(study)
 
 
 def is_grid(study: StudyResult) -> bool:
-    """Return whether a heat map shows the sweep: two dimensions, few values, most pairs tried.
-
-    None of the two may be missing in a trial, as one of a conditional space may.
-    """
+    """Return whether a heat map shows the sweep: two dimensions, few values, most pairs tried."""
     if len(study.dimensions) != 2 or any(len(trial.params) < 2 for trial in study.trials):
         return False
     sizes = [len(_levels(study, name)) for name in study.dimensions]
@@ -60,34 +51,37 @@ def is_grid(study: StudyResult) -> bool:
 
 
 def draw_heatmap(study: StudyResult, rows: Sequence[Row], commands: Mapping[int, str]) -> "Figure":
-    """Draw the mean and its 95 % interval at every pair of values.
-
-    A pair that was tried more than once shows its best complete trial.
-    """
+    """Draw the mean and its 95 % interval at every pair of values, of the best trial there."""
     from plotly.graph_objects import Figure, Heatmap
 
     names, cells = configuration_names(study), []
-    means = {row.trial.number: (row.mean, row.interval) for row in rows}
+    ranked = {row.trial.number: row for row in rows}
     for trial in (*(row.trial for row in rows), *unranked_trials(study)):
-        mean, interval = means.get(trial.number, (math.nan, None))
-        text = trial.state if interval is None else f"{mean:.3f}".replace("nan", "undefined")
-        if interval is not None and not math.isnan(interval.low):
-            text += f"<br>{interval.low:.2f} to {interval.high:.2f}"
-        hover = [names[trial.number], text, f"{len(trial.folds)} of {study.n_folds} folds"]
+        row, mean, text = ranked.get(trial.number), math.nan, str(trial.state)
+        if row:
+            mean, text = row.mean, f"{row.mean:.3f}".replace("nan", "undefined")
+            if not math.isnan(row.interval.low):
+                text += f"<br>{row.interval.low:.2f} to {row.interval.high:.2f}"
         place = [value_text(trial.params.get(name)) for name in study.dimensions]
+        hover = [names[trial.number], text, f"{len(trial.folds)} of {study.n_folds} folds"]
         hover.append(commands.get(trial.number, ""))
         cells.append([*place, mean, text, "<br>".join(hover), trial.number])
     frame = pd.DataFrame(cells, columns=["y", "x", "mean", "text", "hover", "trial"])
-    wide = frame.drop_duplicates(["y", "x"]).set_index(["y", "x"]).unstack()
     ys, xs = ([value_text(level) for level in _levels(study, name)] for name in study.dimensions)
+    wide = frame.drop_duplicates(["y", "x"]).set_index(["y", "x"]).unstack()
     parts = {name: wide[name].reindex(index=ys, columns=xs) for name in frame.columns[2:]}
-    shown: dict[str, Any] = {"z": parts["mean"].to_numpy(float)}
-    for key, name, empty in (("text", "text", ""), ("hovertext", "hover", "not tried")):
-        shown[key] = parts[name].fillna(empty).to_numpy()
-    shown["customdata"] = parts["trial"].astype(object).fillna("").to_numpy()
-    look = {"texttemplate": "%{text}", "hovertemplate": "%{hovertext}<extra></extra>"}
-    colours = "Blues" if study.objectives[0].maximize else "Blues_r"  # the better, the darker
-    figure = Figure(Heatmap(**shown, **look, colorscale=colours, xgap=2, ygap=2))
+    heatmap = Heatmap(
+        z=parts["mean"].to_numpy(float),
+        text=parts["text"].fillna("").to_numpy(),
+        hovertext=parts["hover"].fillna("not tried").to_numpy(),
+        customdata=parts["trial"].astype(object).fillna("").to_numpy(),
+        texttemplate="%{text}",
+        hovertemplate="%{hovertext}<extra></extra>",
+        colorscale="Blues" if study.objectives[0].maximize else "Blues_r",  # the better, the darker
+        xgap=2,
+        ygap=2,
+    )
+    figure = Figure(heatmap)
     figure.update_xaxes(tickvals=list(range(len(xs))), ticktext=[clipped(x, 20) for x in xs])
     figure.update_yaxes(tickvals=list(range(len(ys))), ticktext=[clipped(y, 20) for y in ys])
     down, across = (clipped(name, 40) for name in short_names(study.dimensions).values())
@@ -144,7 +138,7 @@ def _by_fold(study: StudyResult, row: Row, name: str) -> Iterator[tuple[str, dic
     """Yield a row's score in each fold, its mean, and its difference to the best."""
     objective, pair = study.objectives[0], row.comparison
     if has_folds(objective) and not math.isnan(row.mean):
-        folds = list(fold_values(row.trial, objective).values())
+        folds = fold_values(row.trial.folds, objective)
         yield "folds", {"x": folds, "y": [name] * len(folds), "mode": "markers", "opacity": 0.5}
         bounds = _errors([row.mean], [(row.interval.low, row.interval.high)])
         mean = {"mode": "markers", "marker_symbol": "diamond", "marker_size": 10}
@@ -190,28 +184,25 @@ def _draw_search(study: StudyResult) -> "dict[str, Figure]":
     from optuna.importance import FanovaImportanceEvaluator
 
     names = [objective.name for objective in study.objectives]
-    options: dict[str, Any] = {"target_name": names[0]}
-    figures: dict[str, Figure] = {}
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # it logs each new study
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         copy = _as_optuna(study)
         if len(copy.trials) < 2 or not study.dimensions:
             return {}
+        options, figures = dict[str, Any](target_name=names[0]), dict[str, Any]()
         if len(names) > 1:
-            options["target"] = lambda trial: trial.values[0]
+            options["target"] = lambda one: one.values[0]
             figures["pareto"] = visualization.plot_pareto_front(copy, target_names=names)
         figures["history"] = visualization.plot_optimization_history(copy, **options)
         levels = [_levels(study, name) for name in study.dimensions]
         is_small = all(len(own) <= _MOST_LEVELS or _is_numeric(own) for own in levels)
-        values = {trial.values[0] for trial in copy.trials}
-        if is_small and len(copy.trials) >= _FEWEST and len(values) > 1:
-            # by Hutter, Hoos and Leyton-Brown; a tree costs the square of its leaves
+        if is_small and len({trial.values[0] for trial in copy.trials}) >= _FEWEST:
+            # a tree costs the square of its leaves
             options["evaluator"] = FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
             bars = visualization.plot_param_importances(copy, **options)
-            figures["importance"] = bars.update_layout(
-                xaxis_title="share of the variance", yaxis_title=None
-            )
+            bars.update_layout(xaxis_title="share of the variance", yaxis_title=None)
+            figures["importance"] = bars
     for figure in figures.values():
         figure.update_layout(title=None, width=None)
     return {**figures, "parallel": _draw_parallel(study)}
@@ -228,8 +219,7 @@ def _draw_parallel(study: StudyResult) -> "Figure":
         column = [trial.params.get(name) for trial in trials]
         axis: dict[str, Any] = {"label": clipped(short, 24), "values": column}
         if not _is_numeric(column):
-            texts = list(dict.fromkeys(value_text(value) for value in column))
-            axis["values"] = [texts.index(value_text(value)) for value in column]
+            axis["values"], texts = pd.factorize(np.array([value_text(one) for one in column]))
             axis["tickvals"] = list(range(len(texts)))
             axis["ticktext"] = [clipped(text, 20) for text in texts]
         axes.append(axis)
@@ -241,31 +231,27 @@ def _draw_parallel(study: StudyResult) -> "Figure":
 def _as_optuna(study: StudyResult) -> "Study":
     """Copy the complete trials that have all their values into a study in memory."""
     import optuna
-    from optuna.study import StudyDirection
 
-    ways = {True: StudyDirection.MAXIMIZE, False: StudyDirection.MINIMIZE}
-    copy = optuna.create_study(directions=[ways[one.maximize] for one in study.objectives])
+    copy = optuna.create_study(
+        directions=["maximize" if one.maximize else "minimize" for one in study.objectives]
+    )
     kinds = {name: _distribution(_levels(study, name)) for name in study.dimensions}
     for trial in study.trials:
         if trial.state == "complete" and np.isfinite(trial.values).all():
             params = {name: value for name, value in trial.params.items() if name in kinds}
-            known = {name: kinds[name] for name in params}
-            made = optuna.trial.create_trial(
-                params=params, distributions=known, values=list(trial.values)
-            )
+            known, values = {name: kinds[name] for name in params}, list(trial.values)
+            made = optuna.trial.create_trial(params=params, distributions=known, values=values)
             copy.add_trial(made)
     return copy
 
 
 def _distribution(levels: list[Any]) -> "BaseDistribution":
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if not levels or not _is_numeric(levels):
         return CategoricalDistribution(levels or [None])
     low, high = levels[0], levels[-1]
-    is_whole = all(isinstance(level, int) for level in levels)
-    kind = IntDistribution if is_whole else FloatDistribution
-    return kind(low, high, log=low > 0 and high >= _LOG_FROM * low)
+    return FloatDistribution(low, high, log=low > 0 and high >= _LOG_FROM * low)
 
 
 def _levels(study: StudyResult, dimension: str) -> list[Plain]:

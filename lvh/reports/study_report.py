@@ -2,10 +2,11 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.markup import escape
@@ -56,8 +57,8 @@ def table(study: StudyResult, width: int = 80) -> Table:
 
     `width` in letters decides whether each dimension has a column.
     """
-    shown = _shown_leaderboard(study, ranked_rows(study), {}, digits=4).drop(columns="rank")
-    shown = shown.drop(columns="reason", errors="ignore")
+    shown = _shown_leaderboard(study, ranked_rows(study), {}, digits=4)
+    shown = shown.drop(columns=["rank", "reason"], errors="ignore")
     dimensions = list(short_names(study.dimensions).values())
     widths = [shown[name].map(len).max() for name in dimensions] if len(shown) else []
     needed = sum(map(max, zip(widths, map(len, dimensions), strict=False))) + 2 * len(widths)
@@ -65,19 +66,14 @@ def table(study: StudyResult, width: int = 80) -> Table:
         shown = shown.drop(columns=dimensions)
         shown.insert(1, "configuration", shown.trial.map(configuration_names(study)))
         dimensions = ["configuration"]
-    objective = study.objectives[0]
-    over = " over folds" if has_folds(objective) else ""
-    n, mean = len(study.complete), "mean " if over else ""
-    title = f"{n} configuration{'s' if n != 1 else ''} by {mean}{objective.name}{over}"
+    objective, n = study.objectives[0], len(study.complete)
+    score = f"mean {objective.name} over folds" if has_folds(objective) else objective.name
+    title = f"{n} configuration{'s' if n != 1 else ''} by {score}"
     shown_table = Table(title=escape(title), padding=(0, 1, 0, 0))
     for name in shown:
-        is_wide = name in ("configuration", "verdict")
-        shown_table.add_column(
-            escape(name),
-            justify="left" if name in dimensions else "right",
-            overflow="fold",
-            no_wrap=not is_wide,
-        )
+        side: Any = "left" if name in dimensions else "right"
+        no_wrap = name not in ("configuration", "verdict")
+        shown_table.add_column(escape(name), justify=side, overflow="fold", no_wrap=no_wrap)
     for row in shown.head(_MOST_ROWS).to_dict("records"):
         style = _STYLES.get(row["verdict"], "dim")
         shown_table.add_row(*(escape(str(cell)) for cell in row.values()), style=style)
@@ -89,11 +85,10 @@ def table(study: StudyResult, width: int = 80) -> Table:
 def show_sweep(study: StudyResult) -> None:
     """Show the table of a sweep, or of runs, what it says, and where to read about it."""
     show_table(table(study, console().width))
-    found = facts(study)
-    best = found["best"].removeprefix("Best: ")
-    show_facts({**found, "best": best, "note": study.note})
+    texts = facts(study)
+    show_facts({**texts, "best": texts["best"].removeprefix("Best: "), "note": study.note})
     say("help: docs/sweeps.md says how to read this")
-    is_open = any(row.verdict == "not told apart" for row in ranked_rows(study))
+    is_open = any(row.comparison.verdict == "not told apart" for row in ranked_rows(study))
     if is_open and study.n_folds < _FEW_FOLDS:
         say("hint: cv=repeated has more folds, which can tell more configurations apart")
 
@@ -109,21 +104,20 @@ def write(
 ) -> Path:
     """Write the report of a sweep; return the page, which needs none of the other files.
 
-    Args:
-        study: Finished or not.
-        folder: Made if it is not there; `leaderboard.csv`, `folds.csv`, `comparisons.csv` and
-            `report.html` in it are replaced.
-        runs: Folders of the trials' runs, by number.
-        tracked_at: Says where MLflow shows a run.
-        cohort: Records of the best run, or why there are none to draw; empty says nothing.
-        explain: The command that explains the best run.
+    `runs` are folders by trial, `cohort` has the records of the best run or says why there are none
+    to draw, and `explain` is the command that explains it.
     """
     rows, runs = ranked_rows(study), runs or {}
     links = _links(study, runs, folder, tracked_at)
-    _write_tables(study, rows, folder)
+    names = [field.name for field in fields(Comparison)]
+    comparisons = pd.DataFrame([asdict(row.comparison) for row in rows], columns=names)
+    write_table(folder / "leaderboard.csv", leaderboard_table(study, rows))
+    write_table(folder / "folds.csv", folds_table(study))
+    write_table(folder / "comparisons.csv", comparisons.rename(columns={"number": "trial"}))
     first, *others = sentences(study)
     best = rows[0].trial if rows else None
     best_run = None if best is None else runs.get(best.number)
+    external = {f"{name}.csv": best_run / f"{name}.csv" for name in TABLES} if best_run else {}
     return write_page(
         folder / "report.html",
         "study.html",
@@ -135,8 +129,8 @@ def write(
         sentences=others,
         leaderboard=_shown_leaderboard(study, rows, links),
         scores=pd.DataFrame() if best is None else _scores(study, best),
-        external=_external(best_run),
-        settings=_shared_settings(runs.values()),
+        external={name: pd.read_csv(path) for name, path in external.items() if path.is_file()},
+        settings=_shared_settings(list(runs.values())),
         explanation=_explanation(best_run),
         explained=os.path.relpath(best_run / "explanation", folder) if best_run else "",
         explain=explain,
@@ -150,36 +144,25 @@ def _links(
     study: StudyResult, runs: Mapping[int, Path], folder: Path, tracked_at: TrackedAt | None
 ) -> dict[int, tuple[str, str, str]]:
     """Return the folder of each trial, its place in MLflow, and the command that trains it."""
-    keys = {trial.number: trial.run_key for trial in study.trials}
-    return {
-        number: (
-            os.path.relpath(run, folder),
-            tracked_at(keys[number], run) if tracked_at and keys[number] else "",
-            _command(run),
-        )
-        for number, run in runs.items()
-    }
+    keys, links = {trial.number: trial.run_key for trial in study.trials}, {}
+    for number, run in runs.items():
+        place = tracked_at(keys[number], run) if tracked_at and keys[number] else ""
+        path = shlex.quote(str(run.absolute()))
+        command = f"python -m lvh.run --config-path {path} --config-name config"
+        links[number] = (os.path.relpath(run, folder), place, command)
+    return links
 
 
-def _write_tables(study: StudyResult, rows: Sequence[Row], folder: Path) -> None:
-    names = [field.name for field in fields(Comparison)]
-    comparisons = pd.DataFrame([asdict(row.comparison) for row in rows], columns=names)
-    write_table(folder / "leaderboard.csv", leaderboard_table(study, rows))
-    write_table(folder / "folds.csv", folds_table(study))
-    write_table(folder / "comparisons.csv", comparisons.rename(columns={"number": "trial"}))
-
-
-def _shared_settings(runs: Iterable[Path]) -> pd.DataFrame:
+def _shared_settings(runs: Sequence[Path]) -> pd.DataFrame:
     """Return the settings that all runs have, with one value, as their records say."""
-    common = list[dict[str, str]]()
+    settings = list[dict[str, str]]()
     for run in runs:
         with suppress(InputError):  # it has no record, or a damaged one
             record = load_run(run / "run.json")
-            facts_of_data = {"records": str(record.data.n), "label": record.data.label}
             params = {name: value_text(value, None) for name, value in record.params.items()}
-            common.append(facts_of_data | params)
-    shared = set.intersection(*(set(one.items()) for one in common)) if common else set()
-    rows = [item for item in common[0].items() if item in shared] if common else []
+            settings.append({"records": str(record.data.n), "label": record.data.label} | params)
+    first = settings[0] if settings else {}
+    rows = [item for item in first.items() if all(item in one.items() for one in settings)]
     return pd.DataFrame(rows, columns=["setting", "value"])
 
 
@@ -211,31 +194,21 @@ def run_folders(study: StudyResult, store: str) -> dict[int, Path]:
     return {number: Path(folder) for number, folder in folders.items() if folder}
 
 
-def _command(run: Path) -> str:
-    path = shlex.quote(str(run.absolute()))
-    return f"python -m lvh.run --config-path {path} --config-name config"
-
-
 def _explanation(run: Path | None) -> list[tuple[str, str]]:
     """Return pictures that explain a run as data URIs, with what they show."""
-    paths = {} if run is None else {run / "explanation" / name: name for name in _EXPLANATIONS}
+    folder = run / "explanation" if run else Path("none")
     return [
-        (data_uri(read_bytes(path, path.parent, _MAX_PICTURE_BYTES)), _EXPLANATIONS[name])
-        for path, name in paths.items()
-        if path.is_file()
+        (data_uri(read_bytes(folder / name, folder, _MAX_PICTURE_BYTES)), words)
+        for name, words in _EXPLANATIONS.items()
+        if run and (folder / name).is_file()
     ]
-
-
-def _external(run: Path | None) -> dict[str, pd.DataFrame]:
-    """Return the tables of an external validation, by file."""
-    paths = [run / f"{name}.csv" for name in TABLES] if run else []
-    return {path.name: pd.read_csv(path) for path in paths if path.is_file()}
 
 
 def leaderboard_table(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
     """Return all trials, those without a rank below the others and without a score."""
     values = [f"value_{objective.name}" for objective in study.objectives]
-    ranked, lines = {row.trial.number: row for row in rows}, []
+    ranked = {row.trial.number: (rank, row) for rank, row in enumerate(rows, 1)}
+    lines = []
     for trial in (*(row.trial for row in rows), *unranked_trials(study)):
         line: dict[str, object] = {"trial": trial.number, "state": trial.state}
         for name in study.dimensions:  # numbers with every digit
@@ -244,10 +217,14 @@ def leaderboard_table(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
         line |= zip(values, trial.values, strict=False)
         line["seconds"] = f"{sum(fold.seconds for fold in trial.folds):.3f}"
         line |= {"folds": len(trial.folds), "error": trial.error}
-        if row := ranked.get(trial.number):
-            line |= {name: getattr(row, name) for name in ("rank", "mean", "std", "accuracy")}
+        if trial.number in ranked:
+            rank, row = ranked[trial.number]
+            accuracy = pd.Series(
+                [fold.metrics.get("accuracy") for fold in trial.folds], dtype=float
+            )
+            line |= {"rank": rank, "mean": row.mean, "std": row.std, "accuracy": accuracy.mean()}
             line |= {"low": row.interval.low, "high": row.interval.high}
-            line |= {"folds": row.n_folds, "verdict": row.verdict}
+            line |= {"folds": row.n_folds, "verdict": row.comparison.verdict}
         lines.append(line)
     names = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
     columns = ["rank", "trial", "state", *study.dimensions, *values, *names]
@@ -272,7 +249,7 @@ def _shown_leaderboard(
 ) -> pd.DataFrame:
     """Return the leaderboard for a reader; the script of the page makes links of `_LINKS`."""
     frame, names = leaderboard_table(study, rows), [one.name for one in study.objectives]
-    shown = frame[["rank", "trial"]].astype(object).fillna("")
+    shown = frame[["rank", "trial"]].fillna("")
     for name, short in short_names(study.dimensions).items():
         shown[short] = [
             f"{one:.{digits}g}" if isinstance(one, float) else str(one) for one in frame[name]
@@ -283,16 +260,14 @@ def _shown_leaderboard(
         "" if pd.isna(low) else f"{low:.2f} to {high:.2f}"
         for low, high in zip(frame["low"], frame["high"], strict=True)
     ]
-    is_ranked = frame["rank"].notna()
-    done = frame["folds"].astype(str)
+    is_ranked, done = frame["rank"].notna(), frame["folds"].astype(str)
     shown["folds"] = done.where(is_ranked, done + f"/{study.n_folds}")
     for name in names[1:]:
         shown[name] = frame[f"value_{name}"].map(_decimals)
     if "seconds" not in names:
         shown["seconds"] = frame["seconds"].astype(float).map("{:.1f}".format).where(is_ranked, "")
     verdict = frame["verdict"].replace("not comparable", "?")
-    shown["verdict"] = verdict.where(is_ranked, frame["state"])
-    shown["reason"] = frame["error"]
+    shown["verdict"], shown["reason"] = verdict.where(is_ranked, frame["state"]), frame["error"]
     for at, name in enumerate(_LINKS):
         shown[name] = [links[one][at] if one in links else "" for one in frame["trial"]]
     empty = [name for name in ("reason", *_LINKS) if not shown[name].any()]

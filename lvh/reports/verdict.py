@@ -16,12 +16,6 @@ from lvh.validation.metrics import NAMES, bootstrap_intervals
 from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
 _LISTED = 6  # configurations that a sentence names
-_STATES = {
-    "leaking": "scored by records that leaked into the training",
-    "stopped": "stopped early",
-    "failed": "failed",
-    "open": "still open",
-}
 
 
 def facts(study: StudyResult) -> dict[str, str]:
@@ -30,15 +24,15 @@ def facts(study: StudyResult) -> dict[str, str]:
     if not rows:
         none = "No configuration is complete, so none can be called the best."
         return {"best": none, "trials": _counts(study)}
-    found = {
-        "score": _headline(study, rows[0]),
+    texts = {
+        "score": _pooled_score(study, rows[0]),
         "best": _best(study, rows[0]),
         "others": _not_told_apart(study, rows),
         "baselines": _baselines(study, rows[0]),
         "bias": _selection_bias(study),
         "trials": _counts(study),
     }
-    return {name: text for name, text in found.items() if text}
+    return {name: text for name, text in texts.items() if text}
 
 
 def sentences(study: StudyResult) -> list[str]:
@@ -52,7 +46,7 @@ def headline(study: StudyResult, rows: Sequence[Row], first: str) -> str:
         return first
     name = clipped(configuration_names(study)[rows[0].trial.number], 100)
     text = f"{name}{first.removeprefix('The best').removesuffix('.')}"
-    verdicts = Counter(row.verdict for row in rows)
+    verdicts = Counter(row.comparison.verdict for row in rows)
     equal, n = verdicts["not told apart"], verdicts["not told apart"] + verdicts["worse"]
     if n:
         text += f"; these folds cannot tell {equal} of {n} other configurations apart from it"
@@ -61,14 +55,11 @@ def headline(study: StudyResult, rows: Sequence[Row], first: str) -> str:
 
 def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
     """Return the score of the best without the bias of its choice, or why there is none."""
-    objective, complete = study.objectives[0], study.complete
-    missing = sum(trial.number not in study.predictions for trial in complete)
+    objective, n = study.objectives[0], len(study.complete)
     if objective.name not in NAMES:
         return f"{objective.name} is not a score of predictions"
-    if len(complete) < 2:
-        return "it needs at least two complete configurations to choose from"
-    if missing:
-        return f"predictions are missing of {missing} of {len(complete)} configurations"
+    if n < 2 or {trial.number for trial in study.complete} - {*study.predictions}:
+        return "it needs the predictions of all complete configurations, of two at least"
     frames = {}
     for number, one in sorted(study.predictions.items()):
         names = ("record", "repeat", "subject", "y_true", "y_score", "threshold")
@@ -76,10 +67,8 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
         frames[number] = frame.set_index(["record", "repeat"])
     shared = pd.concat(frames, axis=1, join="inner").sort_index().swaplevel(axis=1)
     labels, subject = shared["y_true"].to_numpy().T, shared["subject"].iloc[:, 0].to_numpy(str)
-    if (labels != labels[0]).any():
-        return "the configurations have different labels for the same record"
-    if len(np.unique(subject)) < 2:
-        return "the configurations share predictions of fewer than two subjects"
+    if (labels != labels[0]).any() or len(np.unique(subject)) < 2:
+        return "it needs the same records of two subjects or more, with the same labels"
     y_score, threshold = (shared[name].to_numpy().T for name in ("y_score", "threshold"))
     shown = Predictions(y_true=labels[0], y_score=y_score, threshold=threshold, subject=subject)
     corrected = bias_corrected(shown, objective.name, maximize=objective.maximize)
@@ -87,8 +76,7 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
     return "it was defined in no resample" if undefined else corrected
 
 
-def _headline(study: StudyResult, best: Row) -> str:
-    """Say the pooled average precision of the best, where its predictions are at hand."""
+def _pooled_score(study: StudyResult, best: Row) -> str:
     rows = study.predictions.get(best.trial.number)
     if rows is None or math.isnan(best.trial.values[0]):
         return ""
@@ -100,10 +88,10 @@ def _headline(study: StudyResult, best: Row) -> str:
 
 
 def _best(study: StudyResult, best: Row) -> str:
-    name, configuration = study.objectives[0].name, _listed(study, [best])
+    name = study.objectives[0].name
     if math.isnan(best.trial.values[0]):
         return f"No configuration has a defined {name}."
-    start = f"Best: {configuration}" if len(study.trials) > 1 else study.title
+    start = f"Best: {_listed(study, [best])}" if len(study.trials) > 1 else study.title
     if not has_folds(study.objectives[0]):
         return f"{start}, {name} {best.mean:.3f}."
     folds = f"{best.n_folds} fold{'s' if best.n_folds != 1 else ''}"
@@ -114,23 +102,18 @@ def _best(study: StudyResult, best: Row) -> str:
 
 
 def _not_told_apart(study: StudyResult, rows: Sequence[Row]) -> str:
-    if len(rows) < 2 or rows[0].verdict != "best":
+    if len(rows) < 2 or rows[0].comparison.verdict != "best":
         return ""
-    equal = [row for row in rows if row.verdict == "not told apart"]
-    unknown = [row for row in rows if row.verdict == "not comparable"]
+    equal = [row for row in rows if row.comparison.verdict == "not told apart"]
+    unknown = [row for row in rows if row.comparison.verdict == "not comparable"]
     texts = []
     if equal:
         texts.append(f"These folds cannot tell it apart from {_listed(study, equal)}.")
     elif not unknown:
         texts.append("The test finds every other complete configuration worse.")
-    reasons = (
-        "fewer than two folds have a score",
-        "their folds test other records than those of the best",
-    )
-    for at, why in enumerate(reasons):
-        of = [row for row in unknown if (min(row.n_folds, rows[0].n_folds) >= 2) == at]
-        if of:
-            texts.append(f"Not comparable, because {why}: {_listed(study, of)}.")
+    if unknown:
+        why = "fewer than two folds with a score have the same test records as the best"
+        texts.append(f"Not comparable, because {why}: {_listed(study, unknown)}.")
     return " ".join(texts)
 
 
@@ -150,36 +133,28 @@ def _baselines(study: StudyResult, best: Row) -> str:
 
 
 def _selection_bias(study: StudyResult) -> str:
-    n, name = len(study.complete), study.objectives[0].name
-    corrected, texts = without_selection_bias(study), []
+    n, objective = len(study.complete), study.objectives[0]
+    corrected, text = without_selection_bias(study), ""
     if not isinstance(corrected, str):
-        estimate = corrected.estimate
-        texts.append(
-            f"The best of {n} is chosen by its score, which makes that score too good: best "
-            f"pooled {name} {corrected.naive:.3f}, bias-corrected {estimate.estimate:.3f} "
-            f"[{estimate.low:.3f}, {estimate.high:.3f}]."
+        best = corrected.estimate
+        text = (
+            f"The best of {n} is chosen by its score, which makes that score too good as a rule: "
+            f"best pooled {objective.name} {corrected.naive:.3f}, bias-corrected "
+            f"{best.estimate:.3f} [{best.low:.3f}, {best.high:.3f}]."
         )
     elif n > 1:
-        texts.append(f"No bias-corrected {name} of the best of {n}: {corrected}.")
-    stopped = sum(trial.state == "stopped" for trial in study.trials)
-    if stopped:
-        texts.append(
-            "Stopped trials have no complete scores, so the bias correction cannot use them. "
-            f"{stopped} {'were' if stopped > 1 else 'was'} stopped: the corrected score of the "
-            "best may still be too high."
-        )
-    return " ".join(texts)
+        text = f"No bias-corrected {objective.name} of the best of {n}: {corrected}."
+    if stopped := sum(trial.state == "stopped" for trial in study.trials):
+        text += f" It leaves out {stopped} stopped early, so it may still be too high."
+    return text.strip()
 
 
 def _counts(study: StudyResult) -> str:
     count = Counter[str](trial.state for trial in study.trials)
     n = len(study.trials)
     text = f"{count['complete']} of {n} configuration{'s' if n != 1 else ''} complete"
-    parts = [f"{count[state]} {words}" for state, words in _STATES.items() if count[state]]
-    if not parts:
-        return f"{text}."
-    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
-    return f"{text}; {listed}, which are not ranked."
+    parts = [f"{number} {state}" for state, number in count.items() if state != "complete"]
+    return f"{text}; not ranked: {', '.join(parts)}." if parts else f"{text}."
 
 
 def _listed(study: StudyResult, rows: Sequence[Row]) -> str:
