@@ -28,7 +28,6 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "'data.root=a=b'": ["needs quotes: 'data.root=\"a=b\"'"],
     "'data.root=${x}'": ["data.root", r"needs quotes: 'data.root=\"\${x}\"'".replace(r"\"", '"')],
     "model=svm,dnn": ["model=svm,dnn: several values are a sweep: add -m"],
-    "model=cnn features.leads=v1": ["features.leads", "all, or a list", "'v1'"],
     "hydra/sweeper=basic": ["hydra/sweeper=basic': lvh"],
     f"model=svm {LEAKING}": ["a model that has no epochs", "svm"],
     "train.augment.noise=0.1": ["train.augment: changes signals", "model=dnn"],
