@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from conftest import in_process
 
+from lvh.cli import export, predict
+
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 COMMANDS = {
     "model/lda.py": "data=synthetic features=voltage model=lda model.shrinkage=0.5",
