@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-from lvh.data import delineation, synthetic
 from lvh.data.cohort import LEADS, Cohort, Delineation, part_of
 from lvh.data.delineation import MAX_SAMPLES, delineate, delineate_record, with_fiducials
 from lvh.errors import InputError
@@ -139,9 +138,9 @@ def test_noise_and_short_records_end_in_well_formed_waves(n_samples):
 
 @pytest.mark.parametrize("fs", [0.0, 99.9, 1000.1, float("nan")])
 def test_other_sampling_frequencies_and_long_records_are_refused(fs, few):
-    with pytest.raises(InputError, match=r"found at 100 to 1000 Hz\. Received: "):
+    with pytest.raises(InputError, match=r"found at 100 to 1000 Hz.* Received: "):
         delineate_record(few.signals[0], fs)
-    with pytest.raises(InputError, match=rf"at most {MAX_SAMPLES} samples\. Received: 100001"):
+    with pytest.raises(InputError, match=rf"at most {MAX_SAMPLES} samples.* 100001"):
         delineate_record(np.zeros((MAX_SAMPLES + 1, 12), np.float32), 500.0)
 
 
@@ -153,29 +152,3 @@ class TestCohort:
         assert (one.delineation.origin, few.delineation.origin) == ("found", "annotated")
         assert one.fingerprint != few.fingerprint
         assert one.note.startswith(few.note)
-
-    @pytest.mark.slow
-    def test_several_processes_find_what_one_does(self, monkeypatch):
-        given = synthetic.SyntheticSettings("synthetic", 8, 1.0, 0.02, 0, "found")
-        monkeypatch.setattr(delineation.os, "sched_getaffinity", lambda _: {0, 1})
-        together = synthetic.load(given)
-        alone = delineate(together.signals, together.fs)
-        np.testing.assert_array_equal(together.delineation.samples, alone.samples)
-        np.testing.assert_array_equal(together.delineation.offsets, alone.offsets)
-
-
-@pytest.mark.ludb
-@pytest.mark.slow
-def test_they_agree_with_those_of_cardiologists(ludb):
-    """On seven records of LUDB; experiments/delineation has all."""
-    near, n, close = 0, 0, []
-    for record in (1, 5, 9, 13, 17, 33, 109):
-        one = delineate(ludb.signals[record : record + 1], ludb.fs)
-        for lead in range(len(LEADS)):
-            off = errors(waves(ludb.delineation, record, lead, "N"), waves(one, 0, lead, "N"))
-            n += len(off)
-            near += np.isfinite(off[:, 1]).sum()
-            close.append(off)
-    assert near / n > 0.98
-    ms = np.nanmedian(np.abs(np.concatenate(close)), axis=0) * 1000 / ludb.fs
-    assert (ms <= [14, 6, 14]).all()

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from conftest import in_process
 
+from lvh.cli import export, predict
+
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 COMMANDS = {
     "model/lda.py": "data=synthetic features=voltage model=lda model.shrinkage=0.5",
@@ -83,6 +85,28 @@ def test_both_runs_of_the_page_on_own_data():
     assert record["params"]["features.leads"] == "ii"  # not the default ones, which it lacks
     code, out, err = in_process(*columns, *SHORT, "hydra.run.dir=columns")
     assert (code, err) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["array", "files"])
+def test_what_export_proposes_can_be_typed(kind, capsys):
+    exec(blocks("python")[0], {})
+    own, made = ["data.signals=signals.npy", "data.leads=[ii]"], "RECORD.csv"
+    if kind == "files":
+        own, made = ["data.path=files.csv"], "r{}.csv"
+        files = [made.format(at) for at in range(120)]
+        table = pd.read_csv("records.csv").assign(path=files, age=50, sex="F")
+        table.to_csv("files.csv", index=False)
+    for number, signal in enumerate(np.load("signals.npy")):
+        pd.DataFrame({"II": signal}).to_csv(made.format(number), index=False)
+    code, _, err = in_process(
+        *("data=table", "data.path=records.csv", "data.fs=250", "data.label=af", *own),
+        *("model=cnn", "model.filters=[8,8]", "train.epochs=1", "hydra.run.dir=run", *SHORT),
+    )
+    assert (code, err) == (0, "")
+    assert export.main(["run", "--seeds", "1", "--no-register", "--out", "model"]) == 0
+    line = re.search("^next: (.*)$", capsys.readouterr().out, re.M)[1]
+    assert predict.main(shlex.split(line.partition("predict ")[2])) == 0
 
 
 TROUBLES = (DOCS / "troubleshooting.md").read_text("utf-8")

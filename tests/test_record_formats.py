@@ -60,14 +60,9 @@ def test_a_record_is_the_same_in_each_format(small, tmp_path, suffix):
         assert "as --fs says. Received: 500" in refusal(path, suffix, fs=100.0)
     if suffix in {".dcm", ".aecg.xml", ".muse.xml"}:
         assert (one.age[0], one.male[0]) == (60, True)
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_limb_leads_that_break_their_laws_are_refused_in_each_format(small, tmp_path, suffix):
     swapped = small[:, [0, 1, 2, 3, 5, 4, *range(6, 12)]]
-    message = refusal(write(tmp_path / f"r{suffix}", swapped), suffix)
-    assert "limb leads: expected avl = i - ii / 2 within 0." in message
-    assert message.startswith(str(tmp_path / "r"))
+    message = refusal(write(path, swapped), suffix)
+    assert message.startswith(f"{path}: limb leads: expected avl = i - ii / 2 within 0.")
 
 
 @given(
@@ -154,33 +149,25 @@ def quoted(text: str) -> str:
 DIALECTS = {
     "utf-16": lambda text: text.encode("utf-16"),
     "unmarked": lambda text: text.encode("utf-16-le"),
-    "decimals": lambda text: text.replace(",", ";").replace(".", ",").encode(),
+    "big-endian": lambda text: text.encode("utf-16-be"),
     "bars": lambda text: text.replace(",", "|").encode(),
+    "colons": lambda text: text.replace(",", ":").encode(),
+    "decimals": lambda text: text.replace(",", ";").replace(".", ",").encode(),
     "spaces": lambda text: unmarked(text).replace(",", " ").encode(),
     "quotes": lambda text: quoted(text).encode(),
     "preamble": lambda text: f"Patient: x\nDate;1,2\n\n{text}".encode(),
     "units": lambda text: unmarked(text).replace("\n", f"\ns{',mV' * 12}\n", 1).encode(),
-    "brackets": lambda text: unmarked(text).replace("\n", f"\n(s){',(mV)' * 12}\n", 1).encode(),
-    "comma": lambda text: text.replace("\n", ",\n").encode(),
     "joined": lambda text: text.replace(" (mV)", "_mV").encode(),
-    "micro sign": lambda text: thousandfold(text).replace("mV", "\xb5V").encode("cp1252"),
-    "mu": lambda text: thousandfold(text).replace("mV", "\u03bcV").encode(),
+    "micro sign": lambda text: text.replace("mV", "\xb5V").encode("cp1252"),
 }
-
-
-def thousandfold(text: str) -> str:
-    """Write microvolts in place of millivolts; the times stay."""
-    head, *rows = text.splitlines()
-    cells = [row.split(",") for row in rows]
-    micro = [[time, *(f"{1000 * float(one):g}" for one in volts)] for time, *volts in cells]
-    return "\n".join([head, *map(",".join, micro)])
 
 
 class TestTable:
     @pytest.mark.parametrize("encode", DIALECTS)
     def test_any_usual_dialect_is_read(self, encode, small, tmp_path):
         path = tmp_path / "r.csv"
-        path.write_bytes(DIALECTS[encode](table(small, 500.0, digits=".4f")))
+        signal = small * 1000 if encode == "micro sign" else small
+        path.write_bytes(DIALECTS[encode](table(signal, 500.0, digits=".4f")))
         one = read(path, unit="mV" if encode == "spaces" else None, fs=500.0)
         np.testing.assert_allclose(one.signals[0], small, atol=6e-5)
 
@@ -199,6 +186,14 @@ class TestTable:
         if not is_known:
             assert "--fs says" in refusal(tmp_path / "r.csv")
 
+    @pytest.mark.parametrize("leads", [LEADS, ("v1", "v5")])
+    def test_columns_without_names_are_read_by_those_of_the_user(self, leads, small, tmp_path):
+        mv = small[:, [LEADS.index(lead) for lead in leads]]
+        (tmp_path / "r.csv").write_text(table(mv, names=leads).partition("\n")[2])
+        options = ReadOptions(unit="mV", fs=500.0, leads=leads)
+        one = record.read(tmp_path / "r.csv", leads=leads, options=options)
+        np.testing.assert_allclose(one.signals[0], mv, atol=6e-5)
+
     def test_unit_and_times_must_be_known_and_even(self, small, tmp_path):
         path = tmp_path / "r.csv"
         path.write_text(table(small, names=LEADS))
@@ -206,12 +201,11 @@ class TestTable:
         assert "--fs says it" in refusal(path, unit="mV")
         path.write_text(table(small))
         assert "as --unit says" in refusal(path, fs=500.0, unit="uV")
-        assert "expected mV, uV or V" in refusal(
-            write(path, small, names=[f"{lead} (mmHg)" for lead in LEADS])
-        )
+        write(path, small, names=[f"{lead} (mmHg)" for lead in LEADS])
+        assert "the unit mV, uV or V" in refusal(path)
         lines = table(small, 500.0).splitlines()
         (tmp_path / "r.csv").write_text("\n".join(lines[:100] + lines[101:]))
-        assert "row 100: expected evenly spaced times" in refusal(tmp_path / "r.csv")
+        assert "evenly spaced times that rise. Received: a step" in refusal(tmp_path / "r.csv")
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -220,21 +214,14 @@ class TestTable:
             "a word": (lambda text: text + "x" + ",1" * 11, "expected a number. Received: 'x'"),
             "no number": (lambda text: text + "nan" + ",1" * 11, "that are no finite number"),
             "a short row": (lambda text: text + "1,2,3\n", "expected 12 values"),
-            "points and commas": (
-                lambda text: text.replace(",", ";").replace(".", ",", 20),
-                "expected decimal points or decimal commas. Received: both",
-            ),
-            "commas": (lambda text: text.replace(".", ","), "Are these decimal commas?"),
+            "both": (lambda text: text.replace(",", ";").replace(".", ",", 20), "expected a numb"),
             "no header": (lambda text: text.partition("\n")[2], "expected a row of names"),
-            "too many rows": (lambda text: "x" * (65 << 20), "expected at most"),
+            "too many rows": (lambda text: "x" * (65 << 20), "Convert it to WFDB"),
         }.values(),
     )
     def test_a_malformed_table_is_refused(self, change, message, small, tmp_path):
         (tmp_path / "r.csv").write_text(change(table(small[:50], digits=".4f")))
         assert message in refusal(tmp_path / "r.csv", fs=500.0)
-
-
-BORN = datetime.date(1950, 6, 1)
 
 
 class TestEdf:
@@ -247,27 +234,23 @@ class TestEdf:
         assert "of one sampling frequency" in refusal(path)
 
     @pytest.mark.parametrize(
-        ("sex", "born", "day", "age", "male"),
-        [
-            ("F", BORN, datetime.date(2020, 5, 31), 69, False),
-            ("M", BORN, datetime.date(2020, 6, 1), 70, True),
-            ("X", BORN, datetime.date(2020, 6, 1), None, False),
-            ("M", None, datetime.date(2020, 6, 1), None, True),
-        ],
+        ("sex", "year", "age"), [("F", 1950, 69), ("X", 1950, np.nan), ("M", None, np.nan)]
     )
-    def test_age_and_sex_are_those_of_the_patient(self, sex, born, day, age, male, small, tmp_path):
-        known = {"patient": Patient(sex=sex, birthdate=born), "recording": Recording(startdate=day)}
+    def test_age_and_sex_are_those_of_the_patient(self, sex, year, age, small, tmp_path):
+        day = Recording(startdate=datetime.date(2020, 5, 31))
+        born = year and datetime.date(year, 6, 1)
+        known = {"patient": Patient(sex=sex, birthdate=born), "recording": day}
         notes = [EdfAnnotation(0.1, None, "x")]
         one = read(write(tmp_path / "r.edf", small, annotations=notes, **known))
-        assert (one.age[0] == age) if age is not None else np.isnan(one.age[0])
-        assert one.male[0] == male
+        np.testing.assert_array_equal(one.age, [age])
+        assert one.male[0] == (sex == "M")
 
     @pytest.mark.parametrize(
         ("place", "text", "message"),
         [  # bytes of the header of twelve signals (Kemp 1992)
             (192, "EDF+D", "without gaps"),
             (236, "99999999", "expected a whole EDF file"),
-            (256 + 12 * 104, "8       ", "expected ranges"),
+            (256 + 12 * 104, "8       ", "as the header says"),
             (256 + 12 * 120, "-5      ", "expected samples from -5"),
         ],
     )
@@ -299,4 +282,4 @@ def test_edf_and_muse_say_what_is_left_out_or_follows(small, tmp_path):
         np.save(path, array)
         assert "expected" in refusal(path, ".npy")
     np.savez(tmp_path / "r.npz", other=small)
-    assert "expected the array `signals`" in refusal(tmp_path / "r.npz")
+    assert "with the array `signals`" in refusal(tmp_path / "r.npz")

@@ -1,6 +1,5 @@
 """Anyone's own records: what a table says is what the cohort holds, and damage is refused."""
 
-import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from lvh.config.composition import settings_of
-from lvh.data import cohort_summary, table_signals
+from lvh.data import cohort_summary, table_file
 from lvh.data.cohort import LEADS, Cohort
 from lvh.data.joining import join
 from lvh.data.lazy_array import LazyArray
@@ -169,25 +168,18 @@ def saved(tmp_path, rows):
 
 
 DAMAGE = {
-    "no such table": (dict(path="none.csv"), {}, "none.csv: expected a file"),
-    "no such label": (dict(label="vt"), {}, "data.label: expected a column .* it has record"),
-    "no such column": (dict(subject="id"), {}, "data.subject: expected a column"),
+    "no such label": (dict(label="vt"), {}, "data.label: expected a column .*: record"),
     "likely subjects": ({}, {"subject": None, "Patient_ID": 1}, "Is it Patient_ID"),
     "three classes": ({}, {"af": list("01201201")}, "data.label: expected 0 and 1"),
-    "two texts": ({}, {"af": list("ANANANAN")}, "data.positive=VALUE says which"),
-    "one class": ({}, {"af": 1}, "data.label: expected 0 and 1"),
-    "no such value": (dict(positive="x"), {"af": list("ANANANAN")}, "data.positive: expected"),
-    "positive of three": (dict(positive="A"), {"af": list("ANOANOAN")}, "data.positive: expected"),
+    "two texts": ({}, {"af": list("ANANANAN")}, "data.positive=VALUE says"),
+    "positive of three": (dict(positive="A"), {"af": list("ANOANOAN")}, "and is A"),
     "external": ({}, {"record": ["external/a", *"bcdefgh"]}, "records: expected 8 different"),
     "odd age": ({}, {"age": "old", "sex": "F"}, "row 1, column age: expected 0 to 130 years"),
     "odd sex": ({}, {"age": 50, "sex": 1}, "row 1, column sex: expected female or male"),
-    "no leads": (dict(leads=()), {}, "data.leads: expected names .* Received: none"),
-    "other leads": (dict(leads=("ii",)), {}, "data.leads: expected names"),
+    "no leads": (dict(leads=()), {}, "data.leads: expected numbers .* 0 names"),
     "no fs": (dict(fs=None), {}, "data.fs says it, in Hz"),
     "too long": (dict(seconds=1.0), {}, "data.seconds: expected a part of the 0.3 s"),
-    "too late": (dict(start=1.0), {}, "data.start and data.seconds"),
-    "no array": (dict(signals="none.npy"), {}, "data.signals: none.npy: expected a .npy"),
-    "unit": (dict(unit="V"), {}, "some usable record.* Is this another unit"),
+    "unit": (dict(unit="V"), {}, "or some that are usable.* Is this another unit"),
     "label is sex": (
         dict(label="sex", positive="F"),
         {"sex": list("FMFMFMFM"), "age": 60},
@@ -195,16 +187,6 @@ DAMAGE = {
     ),
     "a command to a terminal": ({}, {"\x1b[31m": 1}, "expected a row of different names"),
 }
-
-
-@st.composite
-def spelled_twice(draw) -> tuple[str, str]:
-    """Two spellings of one subject."""
-    one = draw(st.text("0123456789aßéK ", min_size=1).map(str.strip).filter(bool))
-    ways = [str.upper, str.lower, lambda text: unicodedata.normalize("NFD", text)]
-    if one.isdecimal():
-        ways = [lambda text: f"{text}.0", lambda text: f"0{text}", lambda text: f"0{text}."]
-    return one, draw(st.sampled_from(ways))(one)
 
 
 class TestDamage:
@@ -221,8 +203,6 @@ class TestDamage:
             drawn_signals(8, 3),
             drawn_signals(8, 2)[:, :, 0],
             drawn_signals(8, 2) > 0,
-            np.array([["a"] * 5] * 8),
-            drawn_signals(8, 2)[..., None],
             np.zeros((8, 0, 2)),
         ],
         ids=lambda X: f"{X.dtype}{X.shape}",
@@ -246,31 +226,21 @@ class TestDamage:
         assert (reasons["d"], reasons["e"]) == ("no label", "no subject")
         assert "5 of 8 records left out as flawed" in cohort.note
         summary = cohort_summary.summarize_cohort(cohort)
-        assert sum(summary.dropped.values()) == 5
+        assert sum(summary["dropped"].values()) == 5
         with pytest.raises(InputError, match=r"data\.flawed=fail: expected no flawed record"):
             load(saved(rows, X, flawed="fail"))
 
-    @examples(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
-    @given(texts=spelled_twice(), more=st.lists(st.sampled_from("pqr"), min_size=6, max_size=6))
-    def test_a_subject_has_one_spelling(self, tmp_path, rows, texts, more):
-        path = tmp_path / "rows.csv"
-        rows.assign(subject=[*texts, *more]).to_csv(path, index=False)
-        settings = TableSettings(path=str(path), label="af")
-        if texts[0] == texts[1]:
-            assert load(settings).subjects[0] == load(settings).subjects[1]
-        else:
-            with pytest.raises(InputError, match=r"column subject: expected one spelling"):
-                load(settings)
+    @pytest.mark.parametrize("texts", [("7", "7.0"), ("7", "07"), ("aß", "ASS"), ("é", "e\u0301")])
+    def test_a_subject_has_one_spelling(self, texts, saved, rows):
+        with pytest.raises(InputError, match=r"column subject: expected one spelling"):
+            load(saved(rows.assign(subject=[*texts, *"pqrpqr"])))
 
-    def test_subjects_are_read_from_an_index_and_as_utf_8_alone(self, rows, tmp_path, saved):
-        rows.set_index("subject").to_parquet(tmp_path / "rows.parquet")
-        cohort = load(TableSettings(path=str(tmp_path / "rows.parquet"), label="af"))
-        assert "".join(cohort.subjects) == "ppqqrrss"
+    def test_subjects_are_read_as_utf_8_alone(self, rows, tmp_path, saved):
         settings = saved(rows)  # ü and ö would be one letter, and two subjects one
         rows.assign(subject=list("üüööüüöö")).to_csv(
             tmp_path / "rows.csv", index=False, encoding="latin-1"
         )
-        with pytest.raises(InputError, match="Save the table as UTF-8"):
+        with pytest.raises(InputError, match="expected a table in UTF-8"):
             load(settings)
 
     def test_copies_and_swapped_limb_leads_are_left_out(self, saved, cohort):
@@ -285,10 +255,8 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("stored", "message"),
         [
-            ({"leads": ["v1", "ii"]}, r"data\.leads: expected v1 ii, as"),
-            ({"fs": [250, 250]}, "fs: expected one number"),
-            ({"fs": "fast"}, "fs: expected one number"),
-            ({"leads": "ii"}, r"data\.leads: expected ii, as"),
+            ({"leads": ["v1", "ii"]}, r"data\.leads: expected \('v1', 'ii'\), as"),
+            ({"fs": [250, 250]}, "one number `fs`"),
             ({"records": list("bacdefgh")}, r"data\.signals: .* in its order"),
         ],
     )
@@ -303,21 +271,20 @@ class TestDamage:
             (tmp_path / f"{at}.csv").write_text(record_files.table(mv[at], names=["ii", "v1"]))
         rows.assign(path=[f"{at}.csv" for at in range(8)]).to_csv(tmp_path / "rows.csv")
         settings = TableSettings(path=str(tmp_path / "rows.csv"), label="af", fs=250.0)
-        assert load(settings).leads == ("ii", "v1")
+        before = load(settings)
+        assert before.leads == ("ii", "v1")
+        mv[4] += 1
+        (tmp_path / "4.csv").write_text(record_files.table(mv[4], names=["ii", "v1"]))
+        assert load(settings).fingerprint == load(settings).fingerprint != before.fingerprint
         assert load(replace(settings, leads=("V1",))).leads == ("v1",)
         (tmp_path / "3.csv").write_text(record_files.table(mv[3, :50], names=["ii", "v1"]))
-        with pytest.raises(InputError, match=r"data\.seconds: .* from 0\.2 to 0\.3 s"):
+        with pytest.raises(InputError, match=r"data\.seconds: .* files of \[50, 75\] samples"):
             load(settings)
-        shorter = load(replace(settings, seconds=0.3))
-        assert shorter.dropped == (("d", "shorter than 0.3 s"),)
-        np.testing.assert_array_equal(
-            load(replace(settings, start=0.1, seconds=0.1)).signals, mv[:, 25:50]
-        )
+        assert load(replace(settings, seconds=0.3)).dropped == (("d", "shorter than 0.3 s"),)
+        part = load(replace(settings, start=0.1, seconds=0.1))
+        np.testing.assert_array_equal(part.signals, mv[:, 25:50])
         (tmp_path / "3.csv").write_text(record_files.table(mv[3], names=["ii", "v2"]))
         with pytest.raises(InputError, match=r"3\.csv: expected the leads ii v1"):
-            load(settings)
-        (tmp_path / "3.csv").unlink()
-        with pytest.raises(InputError, match=r"3\.csv: expected a file"):
             load(settings)
 
 
@@ -326,7 +293,7 @@ class TestSignals:
         X = drawn_signals(8, 2)
         X[2, :, 1] = 1.0
         whole = load(saved(X=X, seconds=0.2))
-        monkeypatch.setattr(table_signals, "LOADED_BYTES", 1000)
+        monkeypatch.setattr(table_file, "LOADED_BYTES", 1000)
         lazy = load(saved(X=X, seconds=0.2))
         assert isinstance(lazy.signals, LazyArray)
         np.testing.assert_array_equal(lazy.signals.read(), whole.signals)
@@ -335,19 +302,6 @@ class TestSignals:
         cohort = load(saved(X=X, unit="other"))
         np.testing.assert_array_equal(cohort.signals.read(), X)
         assert cohort.unit == "other"
-
-    def test_a_file_that_changes_is_read_again(self, rows, tmp_path):
-        for at in range(8):
-            np.save(tmp_path / f"{at}.npy", drawn_signals(1, 1, at)[0])
-        rows.assign(path=[f"{at}.npy" for at in range(8)]).to_csv(tmp_path / "rows.csv")
-        settings = TableSettings(
-            path=str(tmp_path / "rows.csv"), label="af", fs=250.0, leads=("ii",)
-        )
-        before = load(settings)
-        np.save(tmp_path / "5.npy", drawn_signals(1, 1, 99)[0])
-        after = load(settings)
-        assert load(settings).fingerprint == after.fingerprint != before.fingerprint
-        np.testing.assert_array_equal(after.signals[5:6], drawn_signals(1, 1, 99))
 
 
 class TestColumns:
@@ -372,32 +326,17 @@ class TestColumns:
         assert extract(both, ColumnsSettings()).names == ("qt",)
         assert len(both.columns) == len(both.records) == 16
         for of, names, message in (
-            (both, ("hr",), "'hr', none of its columns"),
-            (cohort, ("site",), "'site', text"),
-            (cohort, ("hr", "hr"), "'hr', twice"),
+            (both, ("hr",), "'hr'"),
+            (cohort, ("site",), "'site'"),
+            (cohort, ("hr", "hr"), "'hr', 'hr'"),
         ):
             with pytest.raises(InputError, match=rf"features\.columns: .*{message}"):
                 extract(of, ColumnsSettings(columns=names))
 
-    @pytest.mark.parametrize(
-        ("name", "values", "says"),
-        [
-            ("code", [2, 5, "", 5, 2, "", 5, 2], "the label af"),
-            ("code", ["", 5.5, "", 1.3, "", 2, 2.5, ""], "the label af"),
-            ("patient_id", list("11223344"), "the subject"),
-        ],
-    )
-    def test_a_column_that_is_no_measurement_is_no_input(self, rows, tmp_path, name, values, says):
-        rows.assign(**{name: values}).to_csv(tmp_path / "rows.csv", index=False)
-        cohort = load(TableSettings(path=str(tmp_path / "rows.csv"), label="af"))
-        with pytest.raises(InputError, match=f"{name} says {says} of every record"):
-            extract(cohort, ColumnsSettings())
-        assert extract(cohort, ColumnsSettings(columns=(name,))).names == (name,)
-
     @given(
         seed=st.integers(0, 999),
         n=st.integers(10, 60),
-        kind=st.sampled_from(["row", "backwards", "shuffled", "gaps", "code"]),
+        kind=st.sampled_from(["row", "backwards", "shuffled", "gaps", "code", "known"]),
     )
     def test_numbers_of_rows_and_codes_of_the_label_are_no_inputs(self, seed, n, kind):
         rng = np.random.default_rng(seed)
@@ -409,6 +348,7 @@ class TestColumns:
             "shuffled": rng.permutation(n),
             "gaps": np.cumsum(rng.integers(1, 9, n)),
             "code": np.where(label == 1, rng.integers(3, 5, n), rng.integers(0, 3, n)),
+            "known": np.where(label == 1, rng.normal(size=n), np.nan),
         }[kind]
         table = pd.DataFrame({"hr": rng.normal(70, 9, n), "x": values.astype(float)})
         cohort = Cohort.from_arrays(np.zeros((n, 0, 0)), label, fs=0, leads=[])

@@ -26,8 +26,8 @@ from _common import table as markdown
 from lvh.data.cohort import LEADS, Cohort, part_of
 from lvh.data.ludb import LudbSettings, load
 from lvh.features.criteria import CRITERIA, qrs_axis
-from lvh.features.morphology import MorphologySettings, extract
-from lvh.features.voltage import measure
+from lvh.features.voltage import MorphologySettings, measure
+from lvh.features.voltage import extract_morphology as extract
 from lvh.reports.ecg_plot import Words
 from lvh.reports.ecg_plot import draw as on_paper
 

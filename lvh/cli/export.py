@@ -2,25 +2,32 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lvh.cli.command import DEFAULT_MODEL, add_run, between, command, tracking_of
+from lvh.data.readers.leads import ReadOptions, lead_key
+from lvh.data.readers.record import read
+from lvh.data.table import TableSettings, file_of
 from lvh.errors import InputError, LvhError
 from lvh.files import made_whole
-from lvh.inference import DESCRIPTION, load, save
+from lvh.inference import DESCRIPTION, Description, load, save
 from lvh.inference.training_records import training_records
 from lvh.reports.terminal import progress, say
 from lvh.runs.cache_key import run_key
-from lvh.runs.experiment_data import load_data
+from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.runs.hints import say_next, typed
 from lvh.runs.lookup import choose, settings_of
 
 
 def _run(options: argparse.Namespace) -> None:
     is_final = bool(options.run) and (Path(options.run) / DESCRIPTION).is_file()
-    folder = Path(options.run) if is_final else _export(options)
+    folder, example = (
+        (Path(options.run), list[str | Path](["RECORD"])) if is_final else _export(options)
+    )
     if not options.register:
-        say_next("predict", "RECORD", model=folder)
+        say_next("predict", *example, model=folder)
         return
     from lvh.inference.mlflow_model import register
 
@@ -30,11 +37,11 @@ def _run(options: argparse.Namespace) -> None:
         again = typed("export", folder)
         raise type(fault)(f"{fault}. The model is saved. To register it: {again}") from None
     say(f"registered as lvh, version {version}: {DEFAULT_MODEL}")
-    say_next("predict", "RECORD", uri=options.uri)
+    say_next("predict", *example, uri=options.uri)
 
 
-def _export(options: argparse.Namespace) -> Path:
-    """Choose a run, fit its model to all records, and save it."""
+def _export(options: argparse.Namespace) -> tuple[Path, list[str | Path]]:
+    """Choose a run, fit its model to all records, and save it; return also what it can predict."""
     from lvh.inference.mlflow_model import write_mlmodel
     from lvh.inference.refit import cross_validated, refit
 
@@ -66,7 +73,38 @@ def _export(options: argparse.Namespace) -> Path:
     ap, threshold = description.scores["model"]["ap"], description.threshold
     say(f"saved in {folder}", link=folder)
     say(f"cross-validation of this configuration: mean ap {ap:.3f}; threshold {threshold:.3g}")
-    return folder
+    return folder, _example(settings.data, data, description)
+
+
+def _example(source: Any, data: ExperimentData, description: Description) -> list[str | Path]:
+    """Return a record like those of the training, and the options by which it can be read."""
+    if not isinstance(source, TableSettings):
+        return ["RECORD"]
+    is_array, unit = source.signals is not None, source.unit
+    leads, cohort = tuple(map(lead_key, source.leads)), data.cohort
+    part = ReadOptions(unit, source.fs, leads, source.start, source.seconds)
+    path, who, name = Path("RECORD.csv"), dict[str, str](), data.features.records[0]
+    if description.needs_age_and_sex:
+        at = cohort.records.index(name)
+        who = {"age": f"{cohort.age[at]:g}", "sex": "male" if cohort.male[at] else "female"}
+    if is_array:  # of which no part is a file: the user has records of one's own
+        says_unit = str(source.signals).endswith(".npz")
+        part = replace(part, fs=cohort.fs, leads=(), unit=unit or (None if says_unit else "mV"))
+    else:
+        path = file_of(source, name)
+        try:
+            read(path, leads=description.leads, options=part)
+        except InputError:  # it says no unit, and the table takes mV
+            part = replace(part, unit="mV")
+    given = {
+        "fs": f"{part.fs:g}" if part.fs else "",
+        "unit": part.unit if part.unit and part.unit != "other" else "",
+        "leads": ",".join(part.leads),
+        "start": f"{part.start:g}" if part.start else "",
+        "seconds": f"{part.seconds:g}" if part.seconds else "",
+        **who,
+    }
+    return [path, *(word for name, of in given.items() if of for word in (f"--{name}", of))]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

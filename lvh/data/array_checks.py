@@ -1,10 +1,12 @@
 """Checks of what a user gives: shapes, names, labels, subjects; leads and voltages of an ECG."""
 
+import logging
 import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,8 @@ _ROUNDING = 1.5  # steps of an ADC that three rounded leads may be off together
 _MAX_NOISE_MV = 0.25  # that is allowed for on top, rounding included
 _WHOLE = re.compile(r"^0*(\d+)(?:\.0*)?$")
 
+_log = logging.getLogger(__name__)
+
 
 def checked_signals(X: Any, leads: Sequence[str]) -> tuple[Inputs, tuple[str, ...]]:
     """Return signals of shape (n_records, n_samples, n_leads), and their names in lower case."""
@@ -35,18 +39,16 @@ def checked_signals(X: Any, leads: Sequence[str]) -> tuple[Inputs, tuple[str, ..
         array = np.asarray(X)
         if array.ndim == 2 and len(names) == 1:
             array = array[:, :, None]
-        if array.dtype.kind not in "iuf" or np.ma.is_masked(X):
-            received = "a masked array" if np.ma.is_masked(X) else array.dtype
-            raise InputError(f"X: expected numbers. Received: {received}")
+        is_number = array.dtype.kind in "iuf" and not np.ma.is_masked(X)
         with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
-            signals = np.array(array, dtype=np.float32, order="C")
+            signals = np.array(array if is_number else np.nan, dtype=np.float32, order="C")
         if not np.isfinite(signals).all():
-            raise InputError("X: expected finite samples. Received: NaN or infinity")
+            raise InputError(f"X: expected finite numbers, none masked. Received: {array.dtype}")
     shape = signals.shape
     if len(shape) != 3 or shape[2] != len(names) or 0 in (shape if names else shape[:1]):
         raise InputError(
-            f"X: expected the shape (n_records, n_samples, {len(names)}), the last of it as leads "
-            f"has names. Received: {shape}"
+            f"X: expected the shape (n_records, n_samples, {len(names)}), as leads has names. "
+            f"Received: {shape}"
         )
     return signals, names
 
@@ -76,14 +78,12 @@ def checked_subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
     """Return the subject of each record as text, shape (n,); different ones look different."""
     import pandas as pd
 
-    if np.shape(groups) != (n,):
-        raise InputError(f"groups: expected {n} values, one a record. Received: {excerpt(groups)}")
     codes, distinct = pd.factorize(pd.Series(list(groups), dtype=object))
     texts = np.array([str(one) for one in distinct])
-    if (codes < 0).any() or len({*texts}) < len(texts):
+    if np.shape(groups) != (n,) or (codes < 0).any() or len({*texts}) < len(texts):
         raise InputError(
-            "groups: expected the name or the number of a subject for every record. Received: "
-            f"{'a missing one' if (codes < 0).any() else 'different ones that look the same'}"
+            f"groups: expected {n} values, the name or the number of the subject of each record; "
+            f"none missing, no two that look the same. Received: {excerpt(groups)}"
         )
     check_spellings("groups", texts.tolist())
     return np.asarray(texts[codes], np.str_)
@@ -111,6 +111,23 @@ def check_spellings(where: str, subjects: Sequence[str]) -> None:
             )
 
 
+def checked_faults(
+    path: Path, names: Sequence[str], faults: npt.NDArray[np.str_], flawed: str
+) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Return the records of a table that have a fault, and a note; or refuse them (`fail`)."""
+    dropped = tuple((names[at], str(faults[at])) for at in np.flatnonzero(faults != "").tolist())
+    if not dropped:
+        return dropped, ""
+    if flawed == "fail" or len(dropped) == len(names):
+        raise InputError(
+            f"data.flawed={flawed}: expected no flawed record in {path}, or some that are usable. "
+            f"Received: {len(dropped)} of {len(names)} flawed, the first {': '.join(dropped[0])}"
+        )
+    note = f"{len(dropped)} of {len(names)} records left out as flawed"
+    _log.warning("%s: %s", path, note)
+    return dropped, note
+
+
 def signal_fault(mv: npt.NDArray[np.floating], leads: Sequence[str] = LEADS) -> str:
     """Say what is wrong with a record, shape (n_samples, n_leads), mV; empty if nothing is."""
     for lead, values in zip(leads, mv.T, strict=True):
@@ -134,33 +151,24 @@ def unit_fault(mv: npt.NDArray[np.floating], leads: Sequence[str]) -> str:
 
 
 def check_voltages(signals: npt.NDArray[np.floating], leads: Sequence[str]) -> None:
-    """Raise InputError if half of the records are no ECG in mV; one record may be anything.
+    """Raise InputError if half of the records, (n_records, n_samples, n_leads), are no ECG in mV.
 
-    Args:
-        signals: Shape (n_records, n_samples, n_leads), mV.
-        leads: Name of each lead.
+    One record may be anything.
     """
-    faults = [unit_fault(record, leads) for record in signals]
-    if not any(faults):
-        faults = [limb_fault(record, leads) for record in signals]
-    found = [fault for fault in faults if fault]
-    if 2 * len(found) > len(faults):
-        raise InputError(
-            f"X: {found[0]} So it is in {len(found)} of {len(faults)} records; unit='other' takes "
-            "signals that are no ECG"
-        )
+    for fault_of in (unit_fault, limb_fault):
+        faults = [*filter(None, (fault_of(record, leads) for record in signals))]
+        if 2 * len(faults) > len(signals):
+            raise InputError(
+                f"X: {faults[0]} So it is in {len(faults)} of {len(signals)} records; unit='other' "
+                "takes signals that are no ECG"
+            )
 
 
 def limb_fault(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> str:
     """Say which law of Einthoven and Goldberger limb leads break; empty if none, or without all.
 
-    The 99th percentile of each difference counts, without its offset: a burst in one lead is
-    noise, and another order of leads shows in every beat. White noise is allowed for, and the
-    resolution of the signal.
-
-    Args:
-        signal: Shape (n_samples, n_leads), mV.
-        leads: Name of each column; lower or upper case.
+    The 99th percentile of each difference counts, without its offset. White noise is allowed for,
+    and the resolution of the signal: shape (n_samples, n_leads), mV.
     """
     columns = {lead.lower(): column for lead, column in zip(leads, signal.T, strict=True)}
     if not {*LEADS[:6]} <= {*columns}:
@@ -173,16 +181,14 @@ def limb_fault(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> str:
         ("avl = i - ii / 2", avl - (i - ii / 2)),
         ("avf = ii - i / 2", avf - (ii - i / 2)),
     ):
-        size, noise = _large(difference), 4 * _white_noise(difference)
-        if size > tolerance + noise:
-            rounding = _ROUNDING * max(_resolution(lead) for lead in (i, ii, iii, avr, avl, avf))
-            noise = max(noise, rounding)
-        noise = min(noise, _MAX_NOISE_MV)
-        if size > tolerance + noise:
+        if (size := _large(difference)) <= tolerance:
+            continue
+        rounding = _ROUNDING * max(_resolution(lead) for lead in (i, ii, iii, avr, avl, avf))
+        bound = tolerance + min(max(4 * _white_noise(difference), rounding), _MAX_NOISE_MV)
+        if size > bound:
             return (
-                f"limb leads: expected {law} within {tolerance + noise:.2g} mV. "
-                f"Received: a difference of {size:.2g} mV. Are the leads in this order, and "
-                "recorded at the same time?"
+                f"limb leads: expected {law} within {bound:.2g} mV. Received: a difference of "
+                f"{size:.2g} mV. Are the leads in this order, and recorded at the same time?"
             )
     return ""
 

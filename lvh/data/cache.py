@@ -1,10 +1,17 @@
-"""The user's cache: parsed cohorts, so that a second run need not parse again."""
+"""The user's cache: parsed cohorts, and published archives, verified as a whole or not there."""
 
 import hashlib
 import logging
 import os
+import re
+import shutil
+import struct
+import sys
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,8 +22,14 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import track
 
-from lvh.errors import EnvironmentFault, InputError
-from lvh.files import write_fault, written_whole
+from lvh.errors import EnvironmentFault, InputError, excerpt
+from lvh.files import made_whole, write_fault, written_whole
+
+_SUMS = "SHA256SUMS.txt"
+_SUM_LINE = re.compile(r"^([0-9a-f]{64})  ?(?:\./)?(\S.*)$", re.I | re.M)  # as of `find .`
+_TIMEOUT = 30.0  # seconds a server may stay silent
+# all that zipfile and zlib raise on damaged input, but OSError: that one is the disk's
+_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
 
 _log = logging.getLogger(__name__)
 
@@ -52,11 +65,7 @@ def folder_state(folder: Path) -> list[tuple[str, int, int]]:
 
 
 def lock_of(path: Path) -> FileLock:
-    """Return the lock next to a folder or file.
-
-    Raises:
-        EnvironmentFault: Nothing can be written there.
-    """
+    """Return the lock next to a folder or file; an EnvironmentFault if it cannot be written."""
     with suppress(OSError):  # what is wrong is said below
         path.parent.mkdir(parents=True, exist_ok=True)
     if fault := write_fault(path.parent):
@@ -65,14 +74,9 @@ def lock_of(path: Path) -> FileLock:
 
 
 def load_or_build(path: Path, build: Callable[[], Arrays]) -> Arrays:
-    """Return the arrays stored at `path`, or build and store them.
+    """Return the arrays stored at `path`, whose name says all they depend on, or build them.
 
-    A damaged file (by its CRC-32) is built again with a warning. Where the cache cannot be
-    written the arrays are still returned, with a warning.
-
-    Args:
-        path: Archive file; its name must change with everything the arrays depend on.
-        build: Makes the arrays; called only if none are stored.
+    A damaged file (by its CRC-32) is built again; where nothing can be written, nothing is stored.
     """
     if os.path.exists(path):  # False, not an error, where the folder may not be entered
         try:
@@ -94,14 +98,98 @@ def load_or_build(path: Path, build: Callable[[], Arrays]) -> Arrays:
 def signals_written(
     path: Path, shape: tuple[int, ...]
 ) -> Iterator[Callable[[npt.NDArray[np.int16]], object]]:
-    """Give a function that takes record after record of a `.npy` file, int16, of a known shape.
-
-    Raises:
-        EnvironmentFault: The cache cannot be written, or has no room.
-    """
+    """Give a function that takes record after record of a `.npy` file, int16, of a known shape."""
     with written_whole(path) as temporary, temporary.open("wb") as file:
         header = {"descr": "<i2", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         size = file.tell() + 2 * int(np.prod(shape))
         os.posix_fallocate(file.fileno(), 0, size)  # fails at once where the disk has no room
         yield lambda digital: file.write(digital.astype("<i2").tobytes())
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A zip archive in PhysioNet's layout."""
+
+    title: str  # for messages, such as "LUDB 1.0.1"
+    url: str
+    top: str  # the one folder at its top
+    # of its SHA256SUMS.txt, pinned; where it is not known (None), that list detects what was
+    # damaged on the way, but not what somebody has replaced
+    sums_sha256: str | None
+    variable: str = "LVH_LUDB_ROOT"  # names its folder, where it is on the disk already
+    warning: str = ""  # what a user should know before the download
+
+
+def folder_of(archive: Archive, root: str | None, name: str) -> Path:
+    """Return the folder of a data set: the one that is given, or one of the cache."""
+    return Path(os.path.expanduser(root)) if root else fetch(archive, cache_dir() / name)
+
+
+def fetch(archive: Archive, into: Path) -> Path:
+    """Return `into`, holding the verified data set; download it if it is not there.
+
+    `into` appears by a rename once everything in it is verified, so if it exists, it is whole.
+    Of several processes one downloads; the others wait for it.
+    """
+    if into.is_dir():
+        return into
+    with lock_of(into):
+        if into.is_dir():  # another process has fetched it
+            return into
+        for leftover in into.parent.glob(f".{into.name}-*"):  # of a killed process
+            shutil.rmtree(leftover, ignore_errors=True)
+        with made_whole(into) as whole:
+            _fetch(archive, whole.parent).rename(whole)
+    return into
+
+
+def _fetch(archive: Archive, folder: Path) -> Path:
+    """Download, unpack and verify an archive; return the folder at its top."""
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
+    _log.info("%s: downloading %s%s", archive.title, archive.url, archive.warning)
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=_TIMEOUT)
+    try:
+        # makes no links, leaves no folder, writes no more bytes than a member declares
+        files = pooch.retrieve(
+            archive.url,
+            known_hash=None,  # each file has its own
+            fname="archive.zip",
+            path=folder,
+            processor=pooch.Unzip(extract_dir="unpacked"),
+            downloader=downloader,
+        )
+    except requests.RequestException as error:
+        raise EnvironmentFault(
+            f"{archive.title}: cannot fetch {archive.url} ({error}).\n"
+            "By hand: download and unpack it, then give its folder by data.root=FOLDER or "
+            f"by the environment variable {archive.variable}.\n"
+            "Without any download: data=synthetic."
+        ) from error
+    except _BROKEN_ZIP as error:
+        raise InputError(
+            f"{archive.url}: expected a whole zip archive. Received: {excerpt(str(error))}"
+        ) from error
+    unpacked = folder / "unpacked"
+    _verify(archive, {Path(file).relative_to(unpacked).as_posix(): Path(file) for file in files})
+    return unpacked / archive.top
+
+
+def _verify(archive: Archive, files: dict[str, Path]) -> None:
+    """Check that the list of SHA-256 sums, if pinned the pinned one, lists every file as it is."""
+    import pooch
+
+    listing = f"{archive.top}/{_SUMS}"
+    text = files[listing].read_text("utf-8", errors="replace") if listing in files else ""
+    actual = {name: pooch.file_hash(str(file)) for name, file in files.items()}
+    expected = {f"{archive.top}/{name}": sha256.lower() for sha256, name in _SUM_LINE.findall(text)}
+    expected[listing] = archive.sums_sha256 or actual.get(listing, "unknown")
+    for name in sorted({*expected, *actual}, key=lambda name: (name != listing, name)):
+        if expected.get(name) != actual.get(name):
+            raise InputError(
+                f"{archive.url}: expected {excerpt(name)} with the SHA-256 that {_SUMS} lists, "
+                f"{expected.get(name)}. Received: {actual.get(name, 'no such file')}"
+            )

@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from lvh.data import array_checks
 from lvh.data.array_checks import LEADS as LEADS  # where most look for it
-from lvh.data.array_checks import (
-    check_names,
-    check_voltages,
-    checked_labels,
-    checked_signals,
-    checked_subjects,
-    checked_values,
-)
 from lvh.data.lazy_array import Inputs, LazyArray, read
 from lvh.errors import InputError, excerpt
 
@@ -61,9 +54,13 @@ class Delineation:
 
     def lead(self, record: int, lead: int) -> tuple[str, npt.NDArray[np.int32]]:
         """Return the symbols, as text, and the sample indices of one lead."""
-        row = record * self.n_leads + lead
-        part = slice(self.offsets[row], self.offsets[row + 1])
-        return self.symbols[part].tobytes().decode("ascii"), self.samples[part]
+        symbols, samples = self.row(record * self.n_leads + lead)
+        return symbols.tobytes().decode("ascii"), samples
+
+    def row(self, number: int) -> LeadWaves:
+        """Return the symbols and samples of one lead, counted over all records."""
+        part = slice(self.offsets[number], self.offsets[number + 1])
+        return self.symbols[part], self.samples[part]
 
     @classmethod
     def from_leads(
@@ -74,39 +71,25 @@ class Delineation:
         doubtful: tuple[int, ...] = (),
     ) -> "Delineation":
         """Join the symbols and samples of each lead of each record, in that order."""
-        return cls(
-            np.concatenate([symbols for symbols, _ in leads]),
-            np.concatenate([samples for _, samples in leads]),
-            np.cumsum([0, *(len(symbols) for symbols, _ in leads)], dtype=np.int64),
-            n_leads,
-            origin,
-            doubtful,
-        )
+        none = (np.zeros(0, np.uint8), np.zeros(0, np.int32))
+        symbols, samples = (np.concatenate(parts) for parts in zip(none, *leads, strict=True))
+        offsets = np.cumsum([0, *(len(lead) for lead, _ in leads)], dtype=np.int64)
+        return cls(symbols, samples, offsets, n_leads, origin, doubtful)
 
     @classmethod
     def join(cls, parts: Sequence["Delineation"]) -> "Delineation":
         """Append the records of each part; the origin is that of the first."""
-        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+        rows = [part.row(at) for part in parts for at in range(len(part.offsets) - 1)]
         n_records = [(len(part.offsets) - 1) // max(part.n_leads, 1) for part in parts]
         starts = np.cumsum([0, *n_records]).tolist()
-        return cls(
-            np.concatenate([part.symbols for part in parts]),
-            np.concatenate([part.samples for part in parts]),
-            np.cumsum([0, *lengths], dtype=np.int64),
-            parts[0].n_leads,
-            parts[0].origin,
-            tuple(
-                first + at
-                for first, part in zip(starts, parts, strict=False)
-                for at in part.doubtful
-            ),
-        )
+        doubtful = (n + at for n, part in zip(starts, parts, strict=False) for at in part.doubtful)
+        return cls.from_leads(rows, parts[0].n_leads, parts[0].origin, tuple(doubtful))
 
     @classmethod
     def empty(cls, n_records: int, n_leads: int = 12) -> "Delineation":
         """Return the delineation of records that have no fiducials."""
-        offsets = np.zeros(n_records * n_leads + 1, dtype=np.int64)
-        return cls(np.zeros(0, np.uint8), np.zeros(0, np.int32), offsets, n_leads)
+        none = (np.zeros(0, np.uint8), np.zeros(0, np.int32))
+        return cls.from_leads([none] * (n_records * n_leads), n_leads)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,22 +210,22 @@ class Cohort:
         >>> cohort.signals.shape, cohort.prevalence, cohort.has_age_and_sex
         ((6, 500, 1), 0.5, False)
         """
-        signals, names = checked_signals(X, leads)
+        signals, names = array_checks.checked_signals(X, leads)
         n = len(signals)
         if not (label_name.strip() and label_name.isprintable()):
             received = excerpt(label_name)
             raise InputError(f"label_name: expected a name that can be shown. Received: {received}")
         if names and not (isinstance(fs, numbers.Real) and math.isfinite(fs) and fs > 0):
             raise InputError(f"fs: expected a sampling frequency in Hz. Received: {excerpt(fs)}")
-        label = checked_labels(y, n)
+        label = array_checks.checked_labels(y, n)
         own = tuple(str(one) for one in (records if records is not None else range(n)))
-        check_names(own, n)
+        array_checks.check_names(own, n)
         ages, is_male = _ages_and_men(age, male, n)
-        subjects = np.array(own) if groups is None else checked_subjects(groups, n)
+        subjects = np.array(own) if groups is None else array_checks.checked_subjects(groups, n)
         unknown = int(np.isnan(ages).sum())
         which = "every record" if unknown == n else f"{unknown} of {n} records"
         if unit == "mV" and names and isinstance(signals, np.ndarray):
-            check_voltages(signals, names)
+            array_checks.check_voltages(signals, names)
         content = (own, subjects, names, float(fs), signals, is_male, ages, label)
         return cls(
             name=name,
@@ -267,7 +250,10 @@ def _ages_and_men(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     if age is None or male is None:
         return np.full(n, np.nan), np.zeros(n, dtype=bool)
-    ages, men = checked_values("age", age, n, np.float64), checked_values("male", male, n)
+    ages, men = (
+        array_checks.checked_values("age", age, n, np.float64),
+        array_checks.checked_values("male", male, n),
+    )
     if ((ages < 0) | (ages > MAX_AGE)).any() or not np.isin(men, (0, 1)).all():
         raise InputError(f"age and male: expected 0 to {MAX_AGE:g} years, and 0 or 1")
     return ages, men.astype(bool) & np.isfinite(ages)
@@ -294,22 +280,16 @@ def records_at(cohort: Cohort, at: npt.NDArray[np.int64], signals: Inputs | None
 
     The fingerprint stays that of all records.
     """
-    waves, ends = cohort.delineation, cohort.delineation.offsets
-    rows = (at[:, None] * waves.n_leads + np.arange(waves.n_leads)).ravel()
-    parts = [np.arange(ends[row], ends[row + 1]) for row in rows]
-    kept = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    waves = cohort.delineation
+    numbers = (at[:, None] * waves.n_leads + np.arange(waves.n_leads)).ravel().tolist()
+    rows = [waves.row(number) for number in numbers]
+    doubtful = tuple(i for i, own in enumerate(at.tolist()) if own in waves.doubtful)
     return replace(
         cohort,
         records=tuple(cohort.records[i] for i in at),
         subjects=cohort.subjects[at],
         signals=cohort.signals[at] if signals is None else signals,
-        delineation=replace(
-            waves,
-            symbols=waves.symbols[kept],
-            samples=waves.samples[kept],
-            offsets=np.cumsum([0, *map(len, parts)], dtype=np.int64),
-            doubtful=tuple(i for i, own in enumerate(at.tolist()) if own in waves.doubtful),
-        ),
+        delineation=Delineation.from_leads(rows, waves.n_leads, waves.origin, doubtful),
         male=cohort.male[at],
         age=cohort.age[at],
         label=cohort.label[at],
@@ -318,24 +298,19 @@ def records_at(cohort: Cohort, at: npt.NDArray[np.int64], signals: Inputs | None
     )
 
 
-def fingerprint(*parts: object) -> str:
+def fingerprint(*parts: Any) -> str:
     """Hash arrays and plain values, in order, with their types and shapes.
 
-    Arrays are hashed by dtype, shape and bytes, lazy ones as if they were read; text and object
-    arrays by their items, so that their storage width does not matter; anything else by `repr`.
+    Arrays of text or objects count by their items, not by their width; lazy ones as if read.
     """
     digest = hashlib.sha256()
     for part in parts:
-        if isinstance(part, np.ndarray) and part.dtype.kind not in "UO":
+        is_array = isinstance(part, np.ndarray) and part.dtype.kind not in "UO"
+        if is_array or isinstance(part, LazyArray):
             digest.update(f"{part.dtype.str}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).data)
-        elif isinstance(part, LazyArray):
-            digest.update(f"{part.dtype.str}{part.shape}".encode())
-            for chunk in part.chunks():
-                digest.update(chunk.data)
-        elif isinstance(part, np.ndarray):
-            digest.update(repr(part.tolist()).encode())
+            for block in part.chunks() if isinstance(part, LazyArray) else [part]:
+                digest.update(np.ascontiguousarray(block).data)
         else:
-            digest.update(repr(part).encode())
+            digest.update(repr(part.tolist() if isinstance(part, np.ndarray) else part).encode())
         digest.update(b"\0")
     return digest.hexdigest()

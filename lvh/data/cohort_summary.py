@@ -2,9 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -14,62 +14,29 @@ from lvh.errors import InputError
 _MOST_SHOWN = 6  # leads, or columns, or reasons in a sentence
 
 
-@dataclass(frozen=True, slots=True)
-class CohortSummary:
-    """Counts of a cohort, and what its source left out.
-
-    Attributes:
-        source: Name of the cohort.
-        label: What a label of 1 says; `with_label` counts such records.
-        age_and_sex: Number of records of which both are known.
-        seconds: Length of each record; 0 without signals, as `fs` in Hz.
-        fiducials: `annotated`, `found` or `none`.
-        columns: Columns of numbers in the source's table; `text_columns` are never inputs.
-        dropped: Number of records that were left out, by reason.
-    """
-
-    source: str
-    fingerprint: str
-    label: str
-    records: int
-    with_label: int
-    subjects: int
-    age_and_sex: int
-    leads: tuple[str, ...]
-    unit: str
-    fs: float
-    seconds: float
-    fiducials: str
-    columns: tuple[str, ...]
-    text_columns: tuple[str, ...]
-    dropped: Mapping[str, int]
+class CohortSummary(dict[str, Any]):
+    """Counts of a cohort, and what its source left out, by the names of `data.json`."""
 
     def facts(self) -> dict[str, str]:
         """Return one sentence or two, by what they are about."""
-        holds = f"{_listed(self.leads)} at {self.fs:g} Hz, {self.seconds:g} s"
-        if not self.leads:
-            text = f"; text, so no input: {_listed(self.text_columns)}" * bool(self.text_columns)
-            holds = f"columns {_listed(self.columns)}{text}"
-        counts = f"{self.with_label} of {self.records} records, {self.subjects} subjects"
-        facts = {"records": f"{self.label} in {counts}; {holds}"}
-        if self.dropped:
-            reasons = [f"{n} x {why}" for why, n in self.dropped.items()]
-            facts["left out"] = f"{sum(self.dropped.values())}: {_listed(reasons, '; ')}"
+        holds = f"{_listed(self['leads'])} at {self['fs']:g} Hz, {self['seconds']:g} s"
+        if not self["leads"]:
+            holds = f"columns {_listed(self['columns'])}"
+        counts = "{with_label} of {records} records, {subjects} subjects".format(**self)
+        facts = {"records": f"{self['label']} in {counts}; {holds}"}
+        if dropped := self["dropped"]:
+            reasons = [f"{n} x {why}" for why, n in dropped.items()]
+            facts["left out"] = f"{sum(dropped.values())}: {_listed(reasons, '; ')}"
         return facts
 
     def to_json(self) -> str:
         """Return JSON with one field a line."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(self, indent=1, ensure_ascii=False) + "\n"
 
 
 @lru_cache(maxsize=1)
 def summarize_cohort(cohort: Cohort) -> CohortSummary:
-    """Count what a cohort holds, and check that its parts fit one another.
-
-    Raises:
-        InputError: A part has another number of records or leads, a name is not unique, a label is
-            neither 0 nor 1, or one of the two is missing.
-    """
+    """Count what a cohort holds; an InputError if its parts do not fit, or a label is missing."""
     _check(cohort)
     columns = () if cohort.columns is None else cohort.columns
     numbers = () if cohort.columns is None else tuple(cohort.columns.select_dtypes("number"))
@@ -94,24 +61,16 @@ def summarize_cohort(cohort: Cohort) -> CohortSummary:
 
 def _check(cohort: Cohort) -> None:
     n, n_leads, waves = len(cohort.records), len(cohort.leads), cohort.delineation
-    sizes = {
+    fields = ("subjects", "signals", "label", "age", "male")
+    sizes = {name: len(getattr(cohort, name)) for name in fields} | {
         "names of records": len(set(cohort.records)),
-        "subjects": len(cohort.subjects),
-        "signals": len(cohort.signals),
-        "labels": len(cohort.label),
-        "ages": len(cohort.age),
-        "sexes": len(cohort.male),
         "rows of columns": n if cohort.columns is None else len(cohort.columns),
         "lists of fiducials": (len(waves.offsets) - 1) / n_leads if n_leads else n,
+        "signals of each lead": n * cohort.signals.shape[2] / n_leads if n_leads else n,
     }
     for what, size in sizes.items():
         if size != n:
             raise InputError(f"{cohort.name}: expected {n} {what}, one a record. Received: {size}")
-    if n_leads != cohort.signals.shape[2] and n_leads:
-        raise InputError(
-            f"{cohort.name}: expected signals of {n_leads} leads. "
-            f"Received: {cohort.signals.shape[2]}"
-        )
     if {*np.unique(cohort.label).tolist()} != {0, 1}:
         raise InputError(
             f"{cohort.name}: expected records with the label {cohort.label_name} and without. "

@@ -58,25 +58,23 @@ _NOTHING: LeadWaves = (np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int32))
 
 
 def with_fiducials(cohort: Cohort) -> Cohort:
-    """Return a cohort whose delineation is the one that `delineate` finds.
+    """Return a cohort whose delineation is the one that `delineate` finds, and its note says so.
 
-    Each block of records is cached when it is done, so that a stopped run continues. Its name
-    changes with the records, the version of the method and its library. All cores work; a
-    terminal shows the progress. The note says that fiducials were found, and in which records
-    they are in doubt.
-
-    Raises:
-        InputError: The records are too long, or of a sampling frequency that is not read.
-        EnvironmentFault: A process that took part was killed.
+    Each block of records is cached when it is done, so that a stopped run continues.
     """
     key = fingerprint(cohort.fingerprint, VERSION, library())[:16]
     folder = cache_dir() / "delineations" / key
     parts = []
+
+    def build(block: Inputs) -> Arrays:
+        own = delineate(block, cohort.fs)
+        doubtful = np.isin(np.arange(len(block)), own.doubtful)
+        return {name: getattr(own, name) for name in _CONTENT} | {"doubtful": doubtful}
+
     with lock_of(folder):
-        starts = range(0, len(cohort.records), BLOCK)
-        for start in shown(starts, f"fiducials of {cohort.name}"):
-            find = partial(_find, cohort.signals[start : start + BLOCK], cohort.fs)
-            arrays = load_or_build(folder / f"{start:06}.npz", find)
+        for start in shown(range(0, len(cohort.records), BLOCK), f"fiducials of {cohort.name}"):
+            block = cohort.signals[start : start + BLOCK]
+            arrays = load_or_build(folder / f"{start:06}.npz", partial(build, block))
             symbols, samples, offsets = (arrays[name] for name in _CONTENT)
             doubtful = tuple(np.flatnonzero(arrays["doubtful"]).tolist())
             part = Delineation(symbols, samples, offsets, len(cohort.leads), "found", doubtful)
@@ -99,10 +97,6 @@ def delineate(signals: Inputs, fs: float) -> Delineation:
     """Find the waves of each lead of each record, shape (n_records, n_samples, n_leads), mV.
 
     A lead that is flat, or has samples that are not finite, gets no waves.
-
-    Raises:
-        InputError: The sampling frequency is not of `FS_RANGE`, or records exceed `MAX_SAMPLES`.
-        EnvironmentFault: The package that finds P and T is not installed, or a process was killed.
     """
     from sklearn.utils.parallel import Parallel, delayed  # takes a second
 
@@ -123,23 +117,25 @@ def delineate(signals: Inputs, fs: float) -> Delineation:
 
 
 def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> tuple[list[LeadWaves], bool]:
-    """Find the waves of each lead of one record, shape (n_samples, n_leads), as `delineate` does.
-
-    Returns:
-        The waves of each lead, and whether the bounds of QRS are in doubt.
-    """
-    if not FS_RANGE[0] <= fs <= FS_RANGE[1]:
-        low, high = FS_RANGE
-        raise InputError(f"fiducials are found at {low:g} to {high:g} Hz. Received: {fs:g} Hz")
-    if len(signal) > MAX_SAMPLES:
+    """Return the waves of each lead of a record, (n_samples, n_leads), and if QRS is in doubt."""
+    low, high = FS_RANGE
+    if not low <= fs <= high or len(signal) > MAX_SAMPLES:
         raise InputError(
-            f"fiducials are found in records of at most {MAX_SAMPLES} samples. "
-            f"Received: {len(signal)}"
+            f"fiducials are found at {low:g} to {high:g} Hz, in at most {MAX_SAMPLES} samples. "
+            f"Received: {fs:g} Hz, {len(signal)} samples"
         )
     if len(signal) < fs:
         return [_NOTHING] * signal.shape[1], True
-    raw, usable = _usable(signal, fs)
-    clean, velocity = _clean(raw, fs), _velocity(raw, fs)
+    raw = signal.astype(np.float64)
+    usable = np.isfinite(raw).all(axis=0) & (np.ptp(raw, axis=0) > 0)
+    size = (round(_SPIKE_S * fs) | 1, 1)
+    raw = scipy.ndimage.median_filter(np.where(usable, raw, 0), size)  # without spikes
+    drift = scipy.signal.butter(5, 0.5, "highpass", fs=fs, output="sos")
+    clean = scipy.signal.sosfiltfilt(drift, raw, axis=0)
+    clean = scipy.ndimage.uniform_filter1d(clean, round(fs / 50), axis=0)  # without mains of 50 Hz
+    n_samples = round(_SMOOTH_S * fs) | 1
+    slopes = scipy.signal.savgol_filter(raw, n_samples, 2, deriv=1, delta=1 / fs, axis=0)
+    velocity = np.linalg.norm(slopes, axis=1)  # of all leads, mV/s; a baseline hardly moves
     beats = _detect_beats(velocity, np.linalg.norm(clean, axis=1), fs)
     qrs = _qrs(velocity, beats, fs)
     # a missing wave says what the library's many warnings say
@@ -154,11 +150,7 @@ def delineate_record(signal: npt.NDArray[np.float32], fs: float) -> tuple[list[L
 
 
 def _is_doubtful(velocity: _Float, beats: _Int, spikes: _Float, fs: float) -> bool:
-    """Return whether the bounds of QRS of one record are in doubt.
-
-    They are where a lower and a higher threshold give other durations, where most complexes are
-    none that an adult heart makes, and where a pacemaker's spikes are in them.
-    """
+    """Return whether other thresholds give another QRS, few are bounded, or spikes are in them."""
     before, after = (round(reach * fs) for reach in _REACH_S)
     highest = [spikes[max(at - before, 0) : at + after].max() for at in beats.tolist()]
     durations = []
@@ -172,11 +164,7 @@ def _is_doubtful(velocity: _Float, beats: _Int, spikes: _Float, fs: float) -> bo
 
 
 def library() -> str:
-    """Return name and version of what finds the waves.
-
-    Raises:
-        EnvironmentFault: It is not installed.
-    """
+    """Return name and version of what finds the waves."""
     try:
         return f"neurokit2 {importlib.metadata.version('neurokit2')}"
     except importlib.metadata.PackageNotFoundError:
@@ -186,40 +174,10 @@ def library() -> str:
         ) from None
 
 
-def _find(block: Inputs, fs: float) -> Arrays:
-    """Return the waves of a block of records, and which of them are in doubt."""
-    delineation = delineate(block, fs)
-    doubtful = np.isin(np.arange(len(block)), delineation.doubtful)
-    return {name: getattr(delineation, name) for name in _CONTENT} | {"doubtful": doubtful}
-
-
-def _usable(signal: npt.NDArray[np.float32], fs: float) -> tuple[_Float, npt.NDArray[np.bool_]]:
-    """Return the signal without spikes, and which leads say something; the others are 0."""
-    raw = signal.astype(np.float64)
-    usable = np.isfinite(raw).all(axis=0) & (np.ptp(raw, axis=0) > 0)
-    size = (round(_SPIKE_S * fs) | 1, 1)
-    return scipy.ndimage.median_filter(np.where(usable, raw, 0), size), usable
-
-
-def _clean(raw: _Float, fs: float) -> _Float:
-    """Return the signal without drift, and without mains interference of 50 Hz."""
-    drift = scipy.signal.butter(5, 0.5, "highpass", fs=fs, output="sos")
-    level = scipy.signal.sosfiltfilt(drift, raw, axis=0)
-    return np.asarray(scipy.ndimage.uniform_filter1d(level, round(fs / 50), axis=0))
-
-
-def _velocity(raw: _Float, fs: float) -> _Float:
-    """Return how fast all leads together change, mV/s; a wandering baseline hardly does."""
-    n_samples = round(_SMOOTH_S * fs) | 1
-    slopes = scipy.signal.savgol_filter(raw, n_samples, 2, deriv=1, delta=1 / fs, axis=0)
-    return np.asarray(np.linalg.norm(slopes, axis=1))
-
-
 def _detect_beats(velocity: _Float, magnitude: _Float, fs: float) -> _Int:
     """Return the samples at which the magnitude of all leads is highest, one a heartbeat.
 
-    A T wave is slower than QRS. Where beats are 400 ms apart on average, of two within 300 ms
-    the slower one is a T wave.
+    Where beats are 400 ms apart on average, of two within 300 ms the slower one is a T wave.
     """
     mean = scipy.ndimage.uniform_filter1d(velocity, round(_BEAT_S * fs))
     seconds = np.array_split(mean, len(mean) // round(fs))
@@ -265,10 +223,7 @@ def _qrs(velocity: _Float, beats: _Int, fs: float, share: float = _BOUND_SHARE) 
 
 
 def _waves(lead: _Float, beats: _Int, fs: float) -> tuple[_Float, _Float]:
-    """Return onset, peak and offset of each heartbeat's P and T, each of shape (n_beats, 3).
-
-    A wave of which one of the three was not found, or lies outside, is NaN.
-    """
+    """Return onset, peak and offset of each heartbeat's P and T, (n_beats, 3); NaN if not found."""
     import neurokit2  # type: ignore[import-untyped]  # takes seconds
 
     margin = round(_MARGIN_S * fs)
@@ -323,24 +278,18 @@ def _size(signal: _Float, waves: _Float) -> float:
 
 
 def _lead(signal: npt.NDArray[np.float32], qrs: _Float, p: _Float, t: _Float) -> LeadWaves:
-    """Put the waves of one lead in order.
-
-    The peak of N is the highest sample between onset and offset, which is the one that the
-    annotators of LUDB chose, in leads that look down too.
-    """
-    waves = []
-    for beat in range(len(qrs)):
-        if np.isfinite(p[beat]).all():
-            waves.append((*p[beat].astype(int), "p"))
-        if np.isfinite(qrs[beat]).all():
-            onset, _, offset = qrs[beat].astype(int)
-            peak = onset + 1 + int(signal[onset + 1 : offset].argmax())
-            waves.append((onset, peak, offset, "N"))
-        if np.isfinite(t[beat]).all():
-            waves.append((*t[beat].astype(int), "t"))
+    """Put the waves of one lead in order; the peak of N is its highest sample, as in LUDB."""
+    waves = [
+        (*wave.astype(int).tolist(), symbol)
+        for of_beat in zip(p, qrs, t, strict=True)
+        for wave, symbol in zip(of_beat, "pNt", strict=True)
+        if np.isfinite(wave).all()
+    ]
     text, samples, last = "", [], -1
     for onset, peak, offset, symbol in sorted(waves, key=lambda wave: wave[0]):
         if onset > last:  # else it overlaps with the one before, a p with the t under it
+            if symbol == "N":
+                peak = onset + 1 + int(signal[onset + 1 : offset].argmax())
             text += f"({symbol})"
             samples += [onset, peak, offset]
             last = offset

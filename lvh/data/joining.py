@@ -1,4 +1,4 @@
-"""Records of two sources in one cohort (one is learned from, one scored), and some of a cohort."""
+"""Records of two sources in one cohort: one is learned from, one scored."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 def join(own: Cohort, external: Cohort) -> Cohort:
     """Append another source, whose records and subjects get the prefix `EXTERNAL`.
 
-    Raises:
-        InputError: They differ in sampling frequency, length, leads or label, or share records.
+    An InputError says that they differ, in sampling frequency or label, or share records.
     """
     for quantity, expected, received in (
         ("Hz", own.fs, external.fs),
@@ -34,11 +33,10 @@ def join(own: Cohort, external: Cohort) -> Cohort:
             )
     columns = _joined_columns(own, external)
     _check_apart(own, external, columns)
-    which, sources = ("learned from", "scored on"), (own, external)
-    parts = [
-        f"{of} {part.name} ({len(part.records)} records, prevalence {part.prevalence:.3f})"
-        for of, part in zip(which, sources, strict=True)
-    ]
+    parts = ", ".join(
+        f"{use} {part.name} ({len(part.records)} records, prevalence {part.prevalence:.3f})"
+        for use, part in (("learned from", own), ("scored on", external))
+    )
     return replace(
         own,
         name=f"{external.name} by a model of {own.name}",
@@ -50,7 +48,7 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         age=np.concatenate([own.age, external.age]),
         label=np.concatenate([own.label, external.label]),
         fingerprint=fingerprint(own.fingerprint, external.fingerprint),
-        note="; ".join([", ".join(parts), *(part.note for part in sources if part.note)]),
+        note="; ".join(filter(None, [parts, own.note, external.note])),
         columns=columns,
         known={},
         dropped=(*own.dropped, *((f"{EXTERNAL}{name}", why) for name, why in external.dropped)),
@@ -59,20 +57,18 @@ def join(own: Cohort, external: Cohort) -> Cohort:
 
 def _check_apart(own: Cohort, external: Cohort, columns: "pd.DataFrame | None") -> None:
     """Refuse records with the same samples, or name and values: a model would have learned them."""
+    names = [*own.records, *external.records]
+    keys: list[object] = []
     if own.leads:
-        parts = [
-            one.signals.chunks() if isinstance(one.signals, LazyArray) else [one.signals]
-            for one in (own, external)
-        ]
-        keys = [fingerprint(x) for part in parts for block in part for x in block]
+        for signals in (own.signals, external.signals):
+            blocks = signals.chunks() if isinstance(signals, LazyArray) else [signals]
+            keys += [fingerprint(record) for block in blocks for record in block]
     elif columns is not None:
-        names = [*own.records, *external.records]
-        rows = zip(names, columns.itertuples(index=False, name=None), strict=True)
-        keys = [repr(row) for row in rows]
-    else:
-        return
-    n, known = len(own.records), {*keys[: len(own.records)]}
-    shared = [name for name, key in zip(external.records, keys[n:], strict=True) if key in known]
+        rows = columns.itertuples(index=False, name=None)
+        keys = [repr(row) for row in zip(names, rows, strict=True)]
+    n = len(own.records)
+    known = {*keys[:n]}
+    shared = [name for name, key in zip(names[n:], keys[n:], strict=False) if key in known]
     if shared:
         raise InputError(
             f"external: expected no record of {own.name}. Received: {len(shared)} of "

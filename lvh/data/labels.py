@@ -1,9 +1,9 @@
 """The label: which statement about a record is detected, by the name that a user types."""
 
-import difflib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Annotated
 
 import numpy as np
@@ -25,18 +25,10 @@ _LISTED = 12
 def find_label(
     label: str, statements: Sequence[Collection[str]], *, hint: str = ""
 ) -> tuple[str, npt.NDArray[np.int64]]:
-    """Return a label as the data set spells it, and 1 where a record has it, else 0.
+    """Return a label as the data set spells it, and 1 where a record has it, else 0: (n_records,).
 
-    Args:
-        label: In upper or lower case.
-        statements: Names of all statements about each record.
-        hint: End of the message, where the label is not there.
-
-    Returns:
-        The name, and the labels of the records, shape (n_records,).
-
-    Raises:
-        InputError: No record has the label; the message lists those that exist. `LVH` needs none.
+    `LVH` may be in none of the statements about the records; another label is an InputError then,
+    which lists those that exist and ends with a hint.
 
     >>> find_label("af", [{"AF", "LVH"}, {"SR"}])
     ('AF', array([1, 0]))
@@ -44,11 +36,11 @@ def find_label(
     counts = Counter(name for names in statements for name in set(names)).most_common()
     spelled, wanted = {name.casefold(): name for name, _ in reversed(counts)}, label.casefold()
     if wanted not in {*spelled, LVH.casefold()}:
-        close = difflib.get_close_matches(wanted, spelled, n=1, cutoff=0.75)
         listed = ", ".join(f"{name} {count}" for name, count in counts[:_LISTED])
+        for name in get_close_matches(wanted, spelled, n=1, cutoff=0.75):
+            listed += f" (did you mean {spelled[name]}?)"
         raise InputError(
-            f"data.label: expected a label that some record has, such as {listed}"
-            f"{f' (did you mean {spelled[close[0]]}?)' if close else ''}{hint}. "
+            f"data.label: expected a label that some record has, such as {listed}{hint}. "
             f"Received: {excerpt(label)}"
         )
     has = [any(name.casefold() == wanted for name in names) for names in statements]
@@ -58,11 +50,7 @@ def find_label(
 def relabelled(
     cohort: Cohort, label_name: str, *, label: npt.NDArray[np.int64], meaning: str
 ) -> Cohort:
-    """Return a cohort of LVH with another label, which its name, fingerprint and note say.
-
-    The cohort itself if the label is LVH, so that its fingerprint, and what is cached by it, is the
-    same for all labels.
-    """
+    """Return a cohort of LVH with another label, which its name, fingerprint and note say."""
     if label_name == LVH:
         return cohort
     return replace(

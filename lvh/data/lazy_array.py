@@ -82,7 +82,8 @@ class LazyArray:
         def load(positions: Positions) -> Array:
             return function(self.load(self.positions[positions]), positions)
 
-        return _floats(len(self), record_shape or self.record_shape, load)
+        positions = np.arange(len(self))
+        return LazyArray(positions, record_shape or self.record_shape, np.dtype(np.float32), load)
 
 
 Inputs = Floats | LazyArray
@@ -123,11 +124,8 @@ def concatenate(first: Inputs, second: Inputs) -> Inputs:
         records[~is_first] = read(second[positions[~is_first] - n_first])
         return records
 
-    return _floats(n_first + len(second), first.shape[1:], load)
-
-
-def _floats(n: int, record_shape: tuple[int, ...], load: Callable[[Positions], Array]) -> LazyArray:
-    return LazyArray(np.arange(n), record_shape, np.dtype(np.float32), load)
+    positions = np.arange(n_first + len(second))
+    return LazyArray(positions, first.shape[1:], np.dtype(np.float32), load)
 
 
 def prefetch(items: Iterable[_In], function: Callable[[_In], _Out]) -> Iterator[_Out]:
@@ -138,5 +136,4 @@ def prefetch(items: Iterable[_In], function: Callable[[_In], _Out]) -> Iterator[
             pending.append(thread.submit(function, item))
             if len(pending) > _PREFETCHED:
                 yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        yield from (future.result() for future in pending)

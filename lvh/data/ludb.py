@@ -1,6 +1,5 @@
 """LUDB, the Lobachevsky University ECG Database (Kalyakulina 2020), as PhysioNet ships it."""
 
-import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,16 +8,15 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Strict
 
-from lvh.data.cache import Arrays, cache_dir, cohort_path, folder_state, load_or_build
+from lvh.data import cache
 from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
-from lvh.data.download import Archive, fetch
 from lvh.data.labels import LVH, Label, find_label, relabelled
 from lvh.data.readers import wfdb
 from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 
-ARCHIVE = Archive(
+ARCHIVE = cache.Archive(
     title="LUDB 1.0.1",
     url=(
         "https://physionet.org/static/published-projects/ludb/"
@@ -90,25 +88,21 @@ def load(settings: LudbSettings) -> Cohort:
         InputError: A file is missing or malformed, or no record has the label.
         EnvironmentFault: The data set has to be downloaded and cannot be.
     """
-    if settings.root:
-        root = Path(os.path.expanduser(settings.root))
-    else:
-        root = fetch(replace(ARCHIVE, url=settings.url), cache_dir() / "ludb-1.0.1")
+    root = cache.folder_of(replace(ARCHIVE, url=settings.url), settings.root, "ludb-1.0.1")
     records = _record_names(root)
-    path = cohort_path("ludb", _FORMAT, records, folder_state(root / "data"))
-    arrays = load_or_build(path, lambda: _parse(root, records))
+    path = cache.cohort_path("ludb", _FORMAT, records, cache.folder_state(root / "data"))
+    arrays = cache.load_or_build(path, lambda: _parse(root, records))
     texts = arrays["diagnoses"].tolist()
-    diagnoses = [text.split("\n") for text in texts]
     rhythms = [_RHYTHM.findall(text.casefold()) for text in texts]
     known = {
         "paced": np.array(["pacing" in text.casefold() for text in texts]),
         "rhythm": np.array([one[0] if len(one) == 1 else None for one in rhythms], object),
     }
-    statements = [{name for line in lines for name in _names(line)} for lines in diagnoses]
-    wanted = _names(settings.label)[0]
+    names = [[_names(line) for line in text.split("\n")] for text in texts]
+    statements = [{name for line in lines for name in line} for lines in names]
     _, lvh = find_label(LVH, statements)
-    label_name, label = find_label(wanted, statements)
-    is_whole = any(label_name == _names(line)[0] for lines in diagnoses for line in lines)
+    label_name, label = find_label(_names(settings.label)[0], statements)
+    is_whole = any(label_name == line[0] for lines in names for line in lines)
     digest = fingerprint(*({**arrays, "label": lvh}[name] for name in _CONTENT))
     is_published = digest == FINGERPRINT
     same = SAME_SUBJECT if settings.same_subject and is_published else {}
@@ -138,27 +132,22 @@ def load(settings: LudbSettings) -> Cohort:
 def _record_names(root: Path) -> tuple[str, ...]:
     listing = root / "RECORDS"
     try:
-        text = read_bytes(listing, root, _MAX_LISTING_BYTES)
+        lines = read_bytes(listing, root, _MAX_LISTING_BYTES).decode(errors="replace").split()
     except InputError as error:
         raise InputError(
             f"{error}. Expected in data.root the folder of LUDB that holds RECORDS and data/"
         ) from None
-    lines = text.decode("utf-8", errors="replace").split()
-    is_named = all(map(_RECORD_NAME.fullmatch, lines))
-    if not (lines and is_named and len(set(lines)) == len(lines)):
-        raise InputError(
-            f"{listing}: expected distinct names such as data/1. Received: {excerpt(lines)}"
-        )
+    is_named = lines and all(map(_RECORD_NAME.fullmatch, lines))
+    if not is_named or len(set(lines)) < len(lines):
+        raise InputError(f"{listing}: expected names such as data/1. Received: {excerpt(lines)}")
     return tuple(line.removeprefix("data/") for line in lines)
 
 
-def _parse(root: Path, names: tuple[str, ...]) -> Arrays:
-    headers, digital = [], []
-    for name in names:
-        header, values = wfdb.read_record(root / "data" / f"{name}.hea", root)
-        headers.append(header)
-        digital.append(values)
-        first = headers[0]
+def _parse(root: Path, names: tuple[str, ...]) -> cache.Arrays:
+    parsed = [wfdb.read_record(root / "data" / f"{name}.hea", root) for name in names]
+    headers, digital = zip(*parsed, strict=True)
+    first = headers[0]
+    for header, values in parsed:
         if (header.fs, header.n_samples) != (first.fs, first.n_samples):
             raise InputError(
                 f"{header.path}: expected {first.n_samples} samples at {first.fs} Hz, as in "
@@ -175,7 +164,7 @@ def _parse(root: Path, names: tuple[str, ...]) -> Arrays:
     )
     return {
         "records": np.array(names),
-        "fs": np.array(headers[0].fs),
+        "fs": np.array(first.fs),
         "digital": np.stack(digital),
         "symbols": waves.symbols,
         "samples": waves.samples,

@@ -5,14 +5,11 @@ Records that would take more than half a gibibyte as float32 (2,236 of them at 5
 mV when a record is used.
 """
 
-import hashlib
 import io
 import logging
-import math
-import os
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data import cache
-from lvh.data.cache import Arrays, load_or_build
+from lvh.data.array_checks import checked_faults
+from lvh.data.cache import Archive, Arrays, load_or_build
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
-from lvh.data.download import Archive, fetch
 from lvh.data.labels import LVH, Label, find_label, relabelled
 from lvh.data.lazy_array import LOADED_BYTES, Inputs, LazyArray, mapped
 from lvh.data.readers import wfdb
@@ -43,8 +40,7 @@ ARCHIVE = Archive(
     top="ptb-xl-a-large-publicly-available-electrocardiography-dataset-1.0.3",
     sums_sha256=None,  # unknown: the archive was never downloaded to read it
     variable="LVH_PTBXL_ROOT",
-    warning=" (about 2 GB; 3 GB unpacked, and again nearly 3 GB for the signals as they are kept)",
-    needed_bytes=6_000_000_000,
+    warning=" (about 2 GB; 6 GB of disk are needed)",
 )
 
 METADATA = SourceMetadata(
@@ -64,7 +60,6 @@ STATEMENTS = "scp_statements.csv"
 
 _FORMAT = 4  # of the cached arrays; raise it when their meaning changes
 _MAX_TABLE_BYTES = 64 * 1024 * 1024  # the real one has 7 MB
-_MAX_STATEMENTS_BYTES = 1024 * 1024  # the real one has 8 kB
 _RECORD_PATH = r"records(?:100|500)/[0-9]{5}/[0-9]{5}_(?:lr|hr)"
 _COLUMNS = {  # that are read, with the pattern of their values
     "ecg_id": ".*",
@@ -120,20 +115,19 @@ def load(settings: PtbxlSettings) -> Cohort:
             where that fails the run.
         EnvironmentFault: The data set has to be downloaded, or its signals cached, and cannot be.
     """
-    if settings.root:
-        root = Path(os.path.expanduser(settings.root))
-    else:
-        root = fetch(replace(ARCHIVE, url=settings.url), cache.cache_dir() / "ptbxl-1.0.3")
-    data = read_bytes(root / TABLE, root, _MAX_TABLE_BYTES)
-    table = _table(root / TABLE, data, "filename_hr" if settings.fs == 500 else "filename_lr")
-    state = hashlib.sha256(repr((_FORMAT, settings.fs)).encode() + data)
-    for folder in sorted(set(table["file"].str.rpartition("/")[0])):
-        state.update(repr((folder, cache.folder_state(root / folder))).encode())
-    path = cache.cache_dir() / "cohorts" / f"ptbxl-{state.hexdigest()[:16]}.npz"
+    root = cache.folder_of(replace(ARCHIVE, url=settings.url), settings.root, "ptbxl-1.0.3")
+    table = _table(root / TABLE, "filename_hr" if settings.fs == 500 else "filename_lr")
+    folders = sorted(set(table["file"].str.rpartition("/")[0]))
+    states = [(folder, cache.folder_state(root / folder)) for folder in folders]
+    path = cache.cohort_path("ptbxl", _FORMAT, settings.fs, table.to_csv(), states)
     arrays, digital = _signals(path, root, table=table, fs=settings.fs)
-    used, note = _used(root / TABLE, table["file"], arrays["flaws"], settings)
-    columns: dict[str, Any] = dict(_columns(table[used]))
+    names = table["file"].str.rpartition("/")[2].tolist()
+    dropped, note = checked_faults(root / TABLE, names, arrays["flaws"], settings.flawed)
+    used = arrays["flaws"] == ""
+    columns: dict[str, Any] = _columns(table[used])
     label_name, label, meaning = _label(root, table[used], settings.label)
+    rhythms = [" ".join(sorted(own & _RHYTHMS)) or None for own in _codes(table[used])]
+    paced = [rhythm is not None and "PACE" in rhythm for rhythm in rhythms]
     gains, baselines, digital = arrays["gains"][used], arrays["baselines"][used], digital[used]
     cohort = Cohort(
         name=f"PTB-XL, {len(digital)} records at {settings.fs} Hz",
@@ -146,44 +140,22 @@ def load(settings: PtbxlSettings) -> Cohort:
         delineation=Delineation.empty(len(digital)),
         fingerprint=str(arrays["digest"]),
         note=note,
-        known=_rhythms(table[used]),
+        known={"paced": np.array(paced), "rhythm": np.array(rhythms, dtype=object)},
+        dropped=dropped,
         **columns,
     )
-    names = [file.rpartition("/")[2] for file in table["file"][~used]]
-    flaws = arrays["flaws"][~used].tolist()
-    cohort = replace(cohort, dropped=tuple(zip(names, flaws, strict=True)))
     cohort = with_fiducials(cohort) if settings.delineation == "found" else cohort
     return relabelled(cohort, label_name, label=label, meaning=meaning)
-
-
-def _used(
-    path: Path, files: "pd.Series[str]", flaws: npt.NDArray[np.str_], settings: PtbxlSettings
-) -> tuple[npt.NDArray[np.bool_], str]:
-    """Return which records have no flaw, and a note on the others, unless they fail the run."""
-    used = flaws == ""
-    n_flawed = int(np.count_nonzero(~used))
-    note = f"{n_flawed} of {len(used)} records left out as flawed" if n_flawed else ""
-    if n_flawed and (settings.flawed == "fail" or not used.any()):
-        at = np.flatnonzero(~used)[0]
-        raise InputError(
-            f"data.flawed={settings.flawed}: expected no flawed record. Received: {n_flawed} "
-            f"flawed, the first {files[at]}: {flaws[at]}"
-        )
-    if note:
-        _log.warning("%s: %s", path, note)
-    return used, note
 
 
 def _signals(path: Path, root: Path, *, table: "pd.DataFrame", fs: int) -> tuple[Arrays, Inputs]:
     """Return calibration and flaws of all records, and ADC values, from the cache or parsed."""
     _, first = wfdb.read_record(root / f"{table['file'][0]}.hea", root)
-    shape = (len(table), *first.shape)
     signals = path.with_suffix(".npy")
 
     def build() -> Arrays:
         _log.info("PTB-XL: reading %d records, once, into %s", len(table), path.parent)
-        with cache.signals_written(signals, shape) as write:
-            arrays = _parse(root, table, fs=fs, n_samples=shape[1], write=write)
+        arrays = _parse(root, table, fs=fs, signals=signals, n_samples=len(first))
         used = arrays["flaws"] == ""
         content = [*_columns(table[used]).values(), arrays["flaws"][used], np.array(float(fs))]
         calibration = arrays["gains"][used], arrays["baselines"][used]
@@ -194,7 +166,8 @@ def _signals(path: Path, root: Path, *, table: "pd.DataFrame", fs: int) -> tuple
         if not signals.is_file():
             path.unlink(missing_ok=True)
         arrays, digital = load_or_build(path, build), mapped(signals)
-    return arrays, digital if 4 * math.prod(shape) > LOADED_BYTES else digital.read()
+    is_large = 4 * len(table) * first.size > LOADED_BYTES
+    return arrays, digital if is_large else digital.read()
 
 
 def _columns(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
@@ -208,13 +181,6 @@ def _columns(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def _rhythms(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
-    """Return whether PACE is stated, and the codes of rhythms, such as `SR`, or None."""
-    rhythms = [" ".join(sorted(own & _RHYTHMS)) or None for own in _codes(table)]
-    paced = [rhythm is not None and "PACE" in rhythm for rhythm in rhythms]
-    return {"paced": np.array(paced), "rhythm": np.array(rhythms, dtype=object)}
-
-
 def _codes(table: "pd.DataFrame") -> list[set[str]]:
     return [set(_CODE.findall(text)) for text in table["scp_codes"]]
 
@@ -222,23 +188,20 @@ def _codes(table: "pd.DataFrame") -> list[set[str]]:
 def _label(root: Path, table: "pd.DataFrame", typed: str) -> tuple[str, npt.NDArray[np.int64], str]:
     """Return the name of a label, the labels of the records, and what the name means."""
     codes = _codes(table)
-    if typed == LVH:
-        name, label = find_label(LVH, codes)
-        return name, label, ""
-    known = _statements(root)
+    known = {} if typed == LVH else _statements(root)
     described = {text.casefold(): code for code, (text, _) in known.items()}
     code = described.get(typed.casefold(), typed)
     names = [own | {known[one][1] for one in own if one in known} - {""} for own in codes]
     missing = "" if known else f". {STATEMENTS}, which names the superclasses, is not in {root}"
     name, label = find_label(code, names, hint=missing)
-    if name in (own := set().union(*codes)):
-        meaning = known[name][0] if name in known else ""
-    else:
-        members = (one for one in own if one in known and known[one][1] == name)
-        meaning = f"any of {', '.join(sorted(members))}"
-    if name != LVH and code != typed:  # typed as its description
+    if name == LVH:
+        return name, label, ""
+    own = set().union(*codes)
+    members = sorted(one for one in own if known.get(one, ("", ""))[1] == name)
+    meaning = f"any of {', '.join(members)}" if name not in own else known.get(name, ("", ""))[0]
+    if code != typed:  # typed as its description
         name, meaning = meaning, f"SCP code {name}"
-    return name, label, f"{name}: {meaning}" if meaning and name != LVH else ""
+    return name, label, f"{name}: {meaning}" if meaning else ""
 
 
 def _statements(root: Path) -> dict[str, tuple[str, str]]:
@@ -246,37 +209,34 @@ def _statements(root: Path) -> dict[str, tuple[str, str]]:
     path, columns = root / STATEMENTS, ["Unnamed: 0", "description", "diagnostic_class"]
     if not path.is_file():
         return {}
-    table = _texts(path, read_bytes(path, root, _MAX_STATEMENTS_BYTES), columns)
-    rows = table[columns].map(lambda text: " ".join(text.split())).itertuples(index=False)
+    rows = _texts(path, columns).map(lambda text: " ".join(text.split())).itertuples(index=False)
     return {code: (description, superclass) for code, description, superclass in rows}
 
 
-def _texts(path: Path, data: bytes, columns: Iterable[str]) -> "pd.DataFrame":
-    """Return a table of texts, which must have some columns."""
+def _texts(path: Path, columns: Iterable[str]) -> "pd.DataFrame":
+    """Return some columns of a table, as text."""
     import pandas as pd
 
-    text = data.decode("utf-8-sig", errors="replace")
+    data = read_bytes(path, path.parent, _MAX_TABLE_BYTES)
     try:
         with warnings.catch_warnings(action="error"):  # pandas warns of rows that are too long
-            names = list(pd.read_csv(io.StringIO(text), nrows=0).columns)
-            if missing := [name for name in columns if name not in names]:
-                wanted = missing[0].replace("Unnamed: 0", "of codes, without a name")
-                raise InputError(
-                    f"{path}: expected the column {wanted}, separated by commas. "
-                    f"Received: {excerpt(' '.join(names))}"
-                )
-            return pd.read_csv(
-                io.StringIO(text), dtype=str, keep_default_na=False, index_col=False
-            ).fillna("")
-    except (ValueError, Warning) as error:  # pandas raises several kinds of it
+            table = pd.read_csv(
+                io.StringIO(data.decode("utf-8-sig", errors="replace")),
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+            )
+        return table.fillna("")[[*columns]]
+    except (ValueError, KeyError, Warning) as error:
         raise InputError(
-            f"{path}: expected a table of comma-separated values: {excerpt(str(error).strip())}"
+            f"{path}: expected comma-separated values, and the columns {' '.join(columns)}. "
+            f"Received: {excerpt(str(error).strip())}"
         ) from None
 
 
-def _table(path: Path, data: bytes, file_column: str) -> "pd.DataFrame":
+def _table(path: Path, file_column: str) -> "pd.DataFrame":
     """Return the table, each value that is used checked by its pattern."""
-    table = _texts(path, data, _COLUMNS)
+    table = _texts(path, _COLUMNS)
     for column in set(_COLUMNS) - {"filename_lr", "filename_hr"} | {file_column}:
         bad = np.flatnonzero(~table[column].str.fullmatch(_COLUMNS[column]))
         if len(bad):
@@ -289,34 +249,22 @@ def _table(path: Path, data: bytes, file_column: str) -> "pd.DataFrame":
     return table.rename(columns={file_column: "file"})
 
 
-def _parse(
-    root: Path,
-    table: "pd.DataFrame",
-    *,
-    fs: int,
-    n_samples: int,
-    write: Callable[[npt.NDArray[np.int16]], object],
-) -> Arrays:
-    """Read all records; the signals of each go to `write`."""
-    files = table["file"].tolist()
+def _parse(root: Path, table: "pd.DataFrame", *, fs: int, signals: Path, n_samples: int) -> Arrays:
+    """Read all records, and write their signals."""
     gains, baselines, flaws = [], [], []
-    for file, age, sex in zip(
-        cache.shown(files, "reading"),
-        table["age"],
-        table["sex"],
-        strict=True,
-    ):
-        header, digital = wfdb.read_record(root / f"{file}.hea", root)
-        if (header.fs, len(digital)) != (fs, n_samples):
-            raise InputError(
-                f"{header.path}: expected {n_samples} samples at {fs} Hz. "
-                f"Received: {len(digital)} at {header.fs} Hz"
-            )
-        write(digital)
-        gains.append(np.array([signal.gain for signal in header.signals], np.float32))
-        baselines.append(np.array([signal.baseline for signal in header.signals], np.float32))
-        unknown = "no sex" if not sex else "no age" if not age else ""
-        flaws.append(unknown or wfdb.digital_fault(digital, baselines[-1], gains[-1]))
+    with cache.signals_written(signals, (len(table), n_samples, len(LEADS))) as write:
+        for row in cache.shown(table.itertuples(), "reading"):
+            header, digital = wfdb.read_record(root / f"{row.file}.hea", root)
+            if (header.fs, len(digital)) != (fs, n_samples):
+                raise InputError(
+                    f"{header.path}: expected {n_samples} samples at {fs} Hz. "
+                    f"Received: {len(digital)} at {header.fs} Hz"
+                )
+            write(digital)
+            gains.append(np.array([one.gain for one in header.signals], np.float32))
+            baselines.append(np.array([one.baseline for one in header.signals], np.float32))
+            unknown = "no sex" if not row.sex else "no age" if not row.age else ""
+            flaws.append(unknown or wfdb.digital_fault(digital, baselines[-1], gains[-1]))
     return {
         "gains": np.array(gains),
         "baselines": np.array(baselines),

@@ -5,12 +5,14 @@ on a value that is unknown is unknown itself, unless the rest of the text decide
 """
 
 import ast
+import math
 import operator
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -21,11 +23,11 @@ from lvh.data.table_file import MISSING
 from lvh.errors import InputError, excerpt
 
 Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Field = npt.NDArray[Any]
-"""Of every record: numbers, NaN where unknown; or texts as objects, None where unknown."""
+Field = Any
+"""Of every record: a nullable array of pandas, of numbers or of texts."""
 
 _LONGEST = 1000  # letters
+_UNREADABLE = (SyntaxError, ValueError, Warning, ArithmeticError, RecursionError, MemoryError)
 _EXPECTED = (
     "expected conditions on fields, joined by and, or, not and parentheses, such as "
     "age >= 40 and sex == 'female', or rhythm in ['SR', 'AFIB']"
@@ -40,9 +42,6 @@ def filtered(cohort: Cohort, where: str, group: str = "data") -> Cohort:
     """Return the records that fulfil a condition; the cohort itself without one.
 
     The others are listed in `dropped` and counted in the note. The fingerprint has the condition.
-
-    Raises:
-        InputError: The text is no condition on this cohort, or not both labels are left.
     """
     if not where.strip():
         return cohort
@@ -53,18 +52,13 @@ def filtered(cohort: Cohort, where: str, group: str = "data") -> Cohort:
             tree = ast.parse(where.strip(), mode="eval").body
         used = sorted({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)})
         fields = {name: _values(cohort, name) for name in used}
-        yes, no = _judge(tree, fields)
-    except (
-        SyntaxError,
-        ValueError,
-        Warning,
-        ArithmeticError,
-        RecursionError,
-        MemoryError,
-    ) as error:
+        verdict = _judge(tree, fields)
+    except _UNREADABLE as error:
         why = "" if isinstance(error, SyntaxError | Warning) else f" ({error})"
         raise InputError(f"{group}.where: {_EXPECTED}. Received: {excerpt(where)}{why}") from None
-    text, kept, unknown = ast.unparse(tree), np.flatnonzero(yes), ~(yes | no)
+    text, unknown = ast.unparse(tree), np.asarray(verdict.isna())
+    yes = verdict.to_numpy(bool, na_value=False)
+    kept = np.flatnonzero(yes)
     counts = f"{len(kept)} of {len(yes)} records fulfil {text}"
     if unknown.any():
         counts += f", {unknown.sum()} of unknown {' or '.join(used)} are left out"
@@ -75,7 +69,7 @@ def filtered(cohort: Cohort, where: str, group: str = "data") -> Cohort:
         )
     dropped = list(cohort.dropped)
     for at in np.flatnonzero(~yes).tolist():
-        lacking = " and ".join(name for name in used if _is_unknown(fields[name])[at])
+        lacking = " and ".join(name for name in used if fields[name].isna()[at])
         why = f"unknown {lacking}" if unknown[at] else f"not: {text}"
         dropped.append((cohort.records[at], why))
     left = records_at(cohort, kept)
@@ -114,7 +108,7 @@ def _over_leads(
 
 
 def _values(cohort: Cohort, name: str) -> Field:
-    sex = _texts(np.where(cohort.male, "male", "female"), np.isnan(cohort.age))
+    sex = np.where(np.isnan(cohort.age), "", np.where(cohort.male, "male", "female"))
     own: dict[str, Any] = {"age": cohort.age, "sex": sex, "label": cohort.label, **cohort.known}
     columns = {} if cohort.columns is None else dict(cohort.columns.items())
     measured = _MEASURES if len(cohort.delineation.samples) else {}
@@ -122,91 +116,72 @@ def _values(cohort: Cohort, name: str) -> Field:
     if not places:
         names = [*own, *measured, *columns]
         hint = ", which needs fiducials: delineation=found" if name in _MEASURES else ""
-        raise ValueError(
-            f"{name} is no field of {cohort.name}{hint}; it has "
-            f"{', '.join((get_close_matches(name, names) or names)[:12])}"
-        )
+        near = ", ".join((get_close_matches(name, names) or names)[:12])
+        raise ValueError(f"{name} is no field of {cohort.name}{hint}; it has {near}")
     if len(places) > 1:
         raise ValueError(f"{name} has two meanings: give the column another name")
+    import pandas as pd
+
     value = measured[name](cohort) if name in measured else np.asarray(places[0][name])
     if value.dtype.kind in "biuf":
-        return np.asarray(value, np.float64)
-    return _texts(value, [one is None or str(one).lower() in MISSING for one in value])
+        return pd.array(value.astype(np.float64), dtype="Float64")
+    texts = [None if one is None or str(one).lower() in MISSING else str(one) for one in value]
+    return pd.array(texts, dtype=pd.StringDtype("python"))
 
 
-def _texts(values: Iterable[object], unknown: Iterable[bool]) -> Field:
-    texts = [None if no else str(one) for one, no in zip(values, unknown, strict=True)]
-    return np.array(texts, dtype=object)
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) or getattr(value, "dtype", None) == "string"
 
 
-def _is_unknown(values: Field) -> Bools:
-    if values.dtype == object:
-        return np.array([one is None for one in values.flat]).reshape(values.shape)
-    return np.asarray(np.isnan(values))
-
-
-def _judge(node: ast.expr, fields: Mapping[str, Field]) -> Bools:
-    """Return yes and no of every record, shape (2, n): neither where it is unknown (Kleene)."""
+def _judge(node: ast.expr, fields: Mapping[str, Field]) -> Field:
+    """Return whether each record fulfils a condition: true, false or, where unknown, NA."""
     match node:
         case ast.BoolOp(op=op, values=values):
-            parts = [_judge(value, fields) for value in values]
-            return _joined(parts, every=isinstance(op, ast.And))
+            join = operator.and_ if isinstance(op, ast.And) else operator.or_
+            return reduce(join, [_judge(value, fields) for value in values])
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return _judge(operand, fields)[::-1]
+            return ~_judge(operand, fields)
         case ast.Name(id=name):
-            own = fields[name]
-            if own.dtype == object or not np.isin(own[~np.isnan(own)], (0, 1)).all():
-                example = next((repr(one) for one in own if one is not None), "1")
-                raise ValueError(f"{name} needs a comparison, such as {name} == {example}")
-            return np.array([own == 1, own == 0])
+            if _is_text(fields[name]) or not {*fields[name].dropna()} <= {0, 1}:
+                raise ValueError(f"{name} needs a comparison, such as {name} == ...")
+            return fields[name] == 1
         case ast.Compare(
             left=left,
             ops=[ast.In() | ast.NotIn() as op],
             comparators=[ast.List(elts=members) | ast.Tuple(elts=members)],
         ) if members:
             parts = [_compared(left, ast.Eq(), member, fields) for member in members]
-            is_in = _joined(parts, every=False)
-            return is_in if isinstance(op, ast.In) else is_in[::-1]
+            is_in = reduce(operator.or_, parts)
+            return is_in if isinstance(op, ast.In) else ~is_in
         case ast.Compare(left=left, ops=ops, comparators=right) if {
             *map(type, ops)
         } <= _COMPARISONS.keys():
             pairs = zip([left, *right], ops, right, strict=False)
-            return _joined([_compared(*pair, fields) for pair in pairs], every=True)
+            return reduce(operator.and_, [_compared(*pair, fields) for pair in pairs])
     raise ValueError(f"{ast.unparse(node)} is no condition")
 
 
-def _joined(parts: Sequence[Bools], *, every: bool) -> Bools:
-    """Join verdicts by and (`every`) or by or."""
-    yes, no = np.swapaxes(np.array(parts), 0, 1)
-    return np.array([yes.all(0), no.any(0)] if every else [yes.any(0), no.all(0)])
-
-
-def _compared(left: ast.expr, op: ast.cmpop, right: ast.expr, fields: Mapping[str, Field]) -> Bools:
+def _compared(left: ast.expr, op: ast.cmpop, right: ast.expr, fields: Mapping[str, Field]) -> Field:
     one, two = _operand(left, fields), _operand(right, fields)
-    words = f"{ast.unparse(left)} and {ast.unparse(right)}"
-    if not (one.ndim or two.ndim):
-        raise ValueError(f"neither {words} is a field")
-    if one.dtype != two.dtype:
-        raise ValueError(f"{words} are no two numbers or two texts")
-    if one.dtype == object and not isinstance(op, ast.Eq | ast.NotEq):
-        raise ValueError(f"between texts, such as {words}, only == and != are known")
+    are_texts, is_order = _is_text(one), not isinstance(op, ast.Eq | ast.NotEq)
+    is_constant = isinstance(one, str | float) and isinstance(two, str | float)
+    if is_constant or are_texts != _is_text(two) or (are_texts and is_order):
+        raise ValueError(
+            f"{ast.unparse(left)} and {ast.unparse(right)} are no field and number, nor field and "
+            "text with == or !="
+        )
     for field, constant in ((one, two), (two, one)):
-        if field.dtype == object and not constant.ndim and constant.item() not in field:
-            occur = sorted({text for text in field if text is not None})
-            raise ValueError(f"no record has {constant.item()!r}, but {excerpt(occur)}")
-    unknown = _is_unknown(one) | _is_unknown(two)
-    holds = np.asarray(_COMPARISONS[type(op)](one, two), bool)
-    return np.array([holds & ~unknown, ~holds & ~unknown])
+        if isinstance(constant, str) and constant not in (occur := {*field.dropna()}):
+            raise ValueError(f"no record has {constant!r}, but {excerpt(sorted(occur))}")
+    return _COMPARISONS[type(op)](one, two)
 
 
 def _operand(node: ast.expr, fields: Mapping[str, Field]) -> Field:
-    match node:
-        case ast.Name(id=name):
-            return fields[name]
-        case ast.Constant(value=str() as text):
-            return np.array(text, dtype=object)
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
-            return np.array(-float(number))
-        case ast.Constant(value=int() | float() as number) if np.isfinite(float(number)):
-            return np.array(float(number))
+    if isinstance(node, ast.Name):
+        return fields[node.id]
+    value = ast.literal_eval(node)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and math.isfinite(value):
+        return float(value)
     raise ValueError(f"{ast.unparse(node)} is no field, finite number or text in quotes")

@@ -1,10 +1,5 @@
-"""Anyone's own records: a table with a row a record, and their signals, if there are any.
+"""Anyone's own records: a table with a row a record, and their signals, if there are any."""
 
-The signals are one NumPy array for all records, or a file a record. Records that cannot be used are
-left out and counted, each with its reason, or fail the run.
-"""
-
-import logging
 import os
 import re
 from dataclasses import dataclass, fields, replace
@@ -14,20 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, Strict
 
+from lvh.data import table_file
+from lvh.data.array_checks import check_spellings, checked_faults
 from lvh.data.cache import folder_state
 from lvh.data.cohort import Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.readers.leads import ReadOptions, lead_key
-from lvh.data.table_columns import (
-    ages_and_men,
-    check_roles,
-    labels_of,
-    names_of,
-    other_columns,
-    subject_faults,
-)
-from lvh.data.table_file import is_missing, read_table
-from lvh.data.table_signals import TableSignals, Texts, read_array, read_files
 from lvh.errors import InputError, LvhError, excerpt
 
 if TYPE_CHECKING:
@@ -46,12 +33,9 @@ LIKELY_SUBJECT = re.compile(
 )
 """Names of columns that look like those of subjects."""
 
-_log = logging.getLogger(__name__)
-
-Leads = Annotated[
-    tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
-]
-Value = Annotated[str, BeforeValidator(lambda value: str(value))]
+_as_list = BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+Leads = Annotated[tuple[str, ...], _as_list]
+Value = Annotated[str, BeforeValidator(str)]
 Seconds = Annotated[float, Strict(), Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
@@ -118,23 +102,26 @@ def load(settings: TableSettings) -> Cohort:
     Raises:
         InputError: A file is missing or malformed, a column missing, a value not of its column's
             kind, the label not one of two, or a record flawed where that fails the run.
-        EnvironmentFault: The package that reads the table or a record is not installed.
     """
-    path = Path(os.path.expanduser(settings.path)).resolve()
-    table = read_table(path)
+    path, table = _table(settings)
     columns = {role: _column(path, table, settings, role) for role in _ROLES}
-    check_roles(columns)
-    _check_used(path, table, columns, settings)
-    names = names_of(path, table, columns)
-    label, faults = labels_of(path, columns["label"], settings.positive)
-    if (subjects := columns["subject"]) is None:
-        _check_no_subject(path, table, settings)
-    else:
-        faults = np.where(faults == "", subject_faults(path, subjects), faults)
+    table_file.check_roles(columns)
+    names = table_file.names_of(path, columns, len(table))
+    label, faults = table_file.labels_of(path, columns["label"], settings.positive)
+    if (subjects := columns["subject"]) is not None:
+        missing = table_file.is_missing(subjects)
+        check_spellings(f"{path}: column {subjects.name}", subjects[~missing].tolist())
+        faults = np.where((faults == "") & missing, "no subject", faults)
+    elif settings.subject is not None and (likely := [*filter(LIKELY_SUBJECT.fullmatch, table)]):
+        raise InputError(
+            f"data.subject: expected the column of subjects in {path}, all of whose records are in "
+            f"one fold. Is it {likely[0]}? data.subject=null says that there is none"
+        )
     signals = _signals(path, columns["path_column"], names, settings)
     faults = np.where(faults == "", signals.faults, faults)
-    used, dropped = np.flatnonzero(faults == ""), _dropped(path, names, faults, settings)
-    age, male = (part[used] for part in ages_and_men(path, columns, len(table)))
+    dropped, note = checked_faults(path, names, faults, settings.flawed)
+    used = np.flatnonzero(faults == "")
+    age, male = (part[used] for part in table_file.ages_and_men(path, columns, len(table)))
     cohort = Cohort.from_arrays(
         signals.values[used],
         label[used],
@@ -148,84 +135,45 @@ def load(settings: TableSettings) -> Cohort:
         name=path.name,
         unit="other" if settings.unit == "other" else "mV",
     )
-    others = other_columns(table, columns).iloc[used].reset_index(drop=True)
+    others = table_file.other_columns(table, columns).iloc[used].reset_index(drop=True)
     content = (*others, *(others[name].to_numpy() for name in others))
-    notes = [] if subjects is not None else [_NO_SUBJECTS]
-    if dropped:
-        notes.insert(0, f"{len(dropped)} of {len(table)} records left out as flawed")
-        _log.warning("%s: %s", path, notes[0])
+    notes = (note, _NO_SUBJECTS if subjects is None else "", cohort.note)
     cohort = replace(
         cohort,
         columns=others,
-        dropped=tuple(dropped),
-        note="; ".join(filter(None, [*notes, cohort.note])),
+        dropped=dropped,
+        note="; ".join(filter(None, notes)),
         fingerprint=fingerprint(cohort.fingerprint, settings.unit == "other", *content),
     )
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
 
 
-def _check_used(
-    path: Path,
-    table: "pd.DataFrame",
-    columns: "dict[str, pd.Series[str] | None]",
-    settings: TableSettings,
-) -> None:
-    """Refuse settings of signals where there are none; say which columns may be meant."""
-    if settings.signals is None and columns["path_column"] is None:
-        for name in _OF_SIGNALS:
-            if getattr(settings, name) != _USUAL[name]:
-                raise InputError(
-                    f"data.{name}: expected signals: data.signals=FILE.npy, or data.path_column= "
-                    f"the column of files in {path}. Received: a table of numbers alone"
-                )
-    for role in ("age", "sex"):
-        wanted = getattr(settings, role)
-        same = [one for one in table.columns if one.casefold() == str(wanted).casefold()]
-        if columns[role] is None and same:
-            _log.warning("%s: data.%s=%s takes this column as the %s", path, role, same[0], role)
-
-
-def _check_no_subject(path: Path, table: "pd.DataFrame", settings: TableSettings) -> None:
-    """Refuse a table whose column of subjects has another name, unless there is to be none."""
-    likely = [name for name in table if LIKELY_SUBJECT.fullmatch(name)]
-    if settings.subject is not None and likely:
-        raise InputError(
-            f"data.subject: expected the column of subjects in {path}, all of whose records are in "
-            f"one fold. Is it {likely[0]}? data.subject=null says that there is none"
-        )
-
-
-def _dropped(
-    path: Path, names: list[str], faults: Texts, settings: TableSettings
-) -> list[tuple[str, str]]:
-    """Return the names of flawed records with their faults; refuse them where settings say so."""
-    dropped = [(names[at], str(faults[at])) for at in np.flatnonzero(faults != "").tolist()]
-    some_left = len(dropped) < len(names)
-    if dropped and (settings.flawed == "fail" or not some_left):
-        raise InputError(
-            f"data.flawed={settings.flawed}: expected {'no flawed' if some_left else 'some usable'}"
-            f" record in {path}. Received: {len(dropped)} flawed, the first {dropped[0][0]}: "
-            f"{dropped[0][1]}"
-        )
-    return dropped
-
-
 def state(settings: TableSettings) -> object:
     """Return names, sizes and times of change of the files that `load` would read."""
-    path = Path(os.path.expanduser(settings.path)).resolve()
+    path, table = _table(settings)
     paths = {path}
     if settings.signals is not None:
         paths.add(Path(os.path.expanduser(settings.signals)))
-    elif (files := _column(path, read_table(path), settings, "path_column")) is not None:
+    elif (files := _column(path, table, settings, "path_column")) is not None:
         paths |= {(path.parent / os.path.expanduser(file)).parent for file in files}
     folders = [folder_state(one) for one in sorted(paths) if one.is_dir()]
     stats = [one.stat() for one in sorted(paths) if one.is_file()]
     return repr((folders, [(stat.st_mtime_ns, stat.st_size) for stat in stats]))
 
 
+def file_of(settings: TableSettings, record: str) -> Path:
+    """Return the file with the signals of a record."""
+    path, table = _table(settings)
+    columns = {role: _column(path, table, settings, role) for role in ("record", "path_column")}
+    files = columns["path_column"]
+    assert files is not None
+    file: str = files[table_file.names_of(path, columns, len(table)).index(record)]
+    return path.parent / os.path.expanduser(file)
+
+
 def _signals(
     path: Path, files: "pd.Series[str] | None", names: list[str], settings: TableSettings
-) -> TableSignals:
+) -> table_file.TableSignals:
     """Return the signals of the records: of one array, of a file each, or none."""
     options = ReadOptions(
         unit=settings.unit,
@@ -236,27 +184,30 @@ def _signals(
         seconds=settings.seconds,
     )
     if settings.signals is None and files is None:
+        if unused := [name for name in _OF_SIGNALS if getattr(settings, name) != _USUAL[name]]:
+            raise InputError(
+                f"data.{unused[0]}: expected signals: data.signals=FILE.npy, or data.path_column= "
+                f"the column of files in {path}. Received: a table of numbers alone"
+            )
         n = len(names)
-        return TableSignals(np.zeros((n, 0, 0), np.float32), (), 0.0, np.full(n, ""))
+        return table_file.TableSignals(np.zeros((n, 0, 0), np.float32), (), 0.0, np.full(n, ""))
     try:
         if files is None or settings.signals is not None:
-            return read_array(Path(os.path.expanduser(str(settings.signals))), names, options)
-        is_there = ~is_missing(files)
+            return table_file.read_array(
+                Path(os.path.expanduser(str(settings.signals))), names, options
+            )
+        is_there = ~table_file.is_missing(files)
         paths = [path.parent / os.path.expanduser(file) for file in files]
-        return read_files([one if is_there[at] else None for at, one in enumerate(paths)], options)
+        return table_file.read_files(
+            [one if is_there[at] else None for at, one in enumerate(paths)], options
+        )
     except LvhError as error:  # readers name options of `lvh predict`
         raise type(error)(_OPTION.sub("data.", str(error))) from None
 
 
-def file_of(settings: TableSettings, record: str) -> Path:
-    """Return the file with the signals of a record."""
+def _table(settings: TableSettings) -> "tuple[Path, pd.DataFrame]":
     path = Path(os.path.expanduser(settings.path)).resolve()
-    table = read_table(path)
-    columns = {role: _column(path, table, settings, role) for role in ("record", "path_column")}
-    files = columns["path_column"]
-    assert files is not None
-    file: str = files[names_of(path, table, columns).index(record)]
-    return path.parent / os.path.expanduser(file)
+    return path, table_file.read_table(path)
 
 
 def _column(
@@ -267,10 +218,8 @@ def _column(
     if name is None or (name not in table and name == _USUAL[role]):
         return None
     if name not in table:
-        same = [one for one in table.columns if str(one).casefold() == str(name).casefold()]
-        hint = f" (did you mean {same[0]}?)" if same else ""
         raise InputError(
-            f"data.{role}: expected a column of {path}. Received: {excerpt(name)}; it has "
-            f"{', '.join(table.columns[:30])}{hint}"
+            f"data.{role}: expected a column of {path}: {', '.join(table.columns[:30])}. "
+            f"Received: {excerpt(name)}"
         )
     return table[name]

@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
-from lvh.features import beat, columns, morphology, ntp, raw, voltage
-from lvh.features.base import FeatureSet, Kind
-from lvh.features.missing import fill_missing
+from lvh.features import beat, columns, raw, voltage
+from lvh.features.base import FeatureSet, Kind, fill_missing
 
 __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "check_cohort", "fill_missing"]
 
@@ -37,48 +36,37 @@ class Form(NamedTuple):
 
 
 _clinical = {"needs_age_and_sex": True, "needs_twelve_leads": True}
+_of_columns = {"needs_delineation": False, "needs_signals": False, "needs_columns": True}
 FORMS = {
-    "ntp": Form(ntp.NtpSettings, ntp.extract, "tabular", needs_age_and_sex=True),
+    "ntp": Form(raw.NtpSettings, raw.extract_ntp, "tabular", needs_age_and_sex=True),
     "raw": Form(raw.RawSettings, raw.extract, "signal", needs_delineation=False),
     "voltage": Form(voltage.VoltageSettings, voltage.extract, "tabular", **_clinical),
-    "morphology": Form(morphology.MorphologySettings, morphology.extract, "tabular", **_clinical),
+    "morphology": Form(
+        voltage.MorphologySettings, voltage.extract_morphology, "tabular", **_clinical
+    ),
     "beat": Form(beat.BeatSettings, beat.extract, "signal"),
     "fusion": Form(beat.FusionSettings, beat.extract_fusion, "mixed", **_clinical),
-    "columns": Form(
-        columns.ColumnsSettings,
-        columns.extract,
-        "tabular",
-        needs_delineation=False,
-        needs_signals=False,
-        needs_columns=True,
-    ),
+    "columns": Form(columns.ColumnsSettings, columns.extract, "tabular", **_of_columns),
 }
 
 
 def check_cohort(
     name: str, cohort: Cohort, group: str = "data", *, ways: Mapping[str, str] | None = None
 ) -> None:
-    """Refuse records that a feature form cannot use, and say which forms can.
+    """Refuse records of a group of settings that a feature form cannot use, and say which can.
 
-    Args:
-        name: Of the form.
-        cohort: The records.
-        group: Of their settings.
-        ways: Forms that may be chosen instead, each with what has to be typed before it: nothing
-            for those that go with the model. By default all, with nothing.
-
-    Raises:
-        InputError: The records lack what the form needs.
+    `ways` are the forms that may be chosen instead, each with what has to be typed before it, such
+    as another model; by default all, with nothing.
     """
     lacks = FORMS[name].lacks(cohort)
     if not lacks:
         return
-    every = ways or dict.fromkeys(FORMS, "")
-    able = {form: typed for form, typed in every.items() if not FORMS[form].lacks(cohort)}
-    own = [form for form, typed in able.items() if not typed]
-    others = " or ".join(f"{typed} features={form}" for form, typed in able.items())
-    best = f"features={' or '.join(own)}" if own else others
-    hints = [f"{best} can use them"] if best else []
+    able = [
+        f"{typed} features={form}".strip()
+        for form, typed in (ways or dict.fromkeys(FORMS, "")).items()
+        if not FORMS[form].lacks(cohort)
+    ]
+    hints = [f"{able[0]} can use them"] if able else []
     if lacks == ["a delineation"]:
         hints.insert(0, f"{group}.delineation=found finds one")
     raise InputError(

@@ -1,4 +1,7 @@
-"""The feature set: the output of every feature form and the input of every model."""
+"""The feature set: the output of every feature form and the input of every model.
+
+Missing inputs, such as those of p waves that a record does not have, are NaN until `fill_missing`.
+"""
 
 import math
 import re
@@ -10,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.data.lazy_array import Inputs, LazyArray
+from lvh.data.lazy_array import Inputs, LazyArray, read
 from lvh.errors import InputError
-from lvh.features.missing import Fill
 
 Kind = Literal["tabular", "signal", "mixed"]
 Malformed = Literal["drop", "fail"]
+Fill = Literal["mean", "zero"]
 
 
 @dataclass(frozen=True)
@@ -75,18 +78,10 @@ def feature_set(
     fill: Fill = "zero",
     dropped: dict[int, str] | None = None,
 ) -> FeatureSet:
-    """Make a feature set of the inputs of all records and the cohort's labels.
+    """Make a feature set of the inputs `X` of all records of a cohort, and its labels.
 
-    Args:
-        cohort: Where the records come from.
-        kind: See, as `names` and `fill`, `FeatureSet`.
-        X: Inputs of every record of the cohort, in its order.
-        names: Along the last axis of X.
-        fill: Of missing values.
-        dropped: Positions of records that cannot be used, each with the reason.
-
-    Raises:
-        InputError: No record is left.
+    `dropped` has the positions of records that cannot be used, each with the reason. The rest is
+    as in `FeatureSet`. Raises InputError if no record is left.
     """
     dropped = dropped or {}
     used = [i for i in range(len(cohort.records)) if i not in dropped]
@@ -123,18 +118,33 @@ def incomplete_records(
 ) -> dict[int, str]:
     """Return the positions of the records that lack a pattern in some lead, each with the reason.
 
-    `lacking` is of shape (n_records, n_leads). Such records are dropped, or fail the run with an
-    InputError.
+    `lacking` is of shape (n_records, n_leads). If they fail the run, raise InputError.
     """
     reasons = {
-        int(record): f"no complete {pattern} in "
-        + " ".join(lead for lead, lacks in zip(leads, lacking[record], strict=True) if lacks)
-        for record in np.flatnonzero(lacking.any(axis=1))
+        record: f"no complete {pattern} in {' '.join(np.array(leads)[lacking[record]])}"
+        for record in np.flatnonzero(lacking.any(axis=1)).tolist()
     }
     if reasons and malformed == "fail":
         listed = "; ".join(f"{cohort.records[i]}: {reason}" for i, reason in reasons.items())
-        raise InputError(
-            f"features.malformed=fail: expected a complete {pattern} in every lead. "
-            f"Received: {listed}"
-        )
+        raise InputError(f"features.malformed=fail: expected none. Received: {listed}")
     return reasons
+
+
+def fill_missing(
+    fill: Fill | Literal["keep"], train: Inputs, *others: Inputs
+) -> tuple[Inputs, ...]:
+    """Replace missing values of training and other records, from the training records alone.
+
+    By `mean`, the input's mean over the training records that have it (zero where none has it); by
+    `zero`; or `keep` them. Signals, which alone may be lazy, miss nothing.
+    """
+    if fill == "keep" or isinstance(train, LazyArray):
+        return (train, *others)
+    parts = (train, *(read(inputs) for inputs in others))
+    if not any(np.isnan(part).any() for part in parts):
+        return parts
+    present = ~np.isnan(train)
+    totals = np.where(present, train, 0).sum(axis=0, dtype=np.float64)
+    means = totals / np.maximum(present.sum(axis=0), 1)
+    values = (means if fill == "mean" else np.zeros_like(means)).astype(np.float32)
+    return tuple(np.where(np.isnan(part), values, part) for part in parts)

@@ -10,15 +10,8 @@ from pydantic import Field, Strict
 from lvh.data.cohort import LEADS, Cohort
 from lvh.data.lazy_array import read
 from lvh.errors import InputError
-from lvh.features import voltage
-from lvh.features.base import (
-    FeatureSet,
-    Malformed,
-    feature_set,
-    find_pattern,
-    incomplete_records,
-)
-from lvh.features.missing import Fill
+from lvh.features import base, voltage
+from lvh.features.base import FeatureSet, Fill, Malformed
 from lvh.features.raw import Leads, Scaling, positions, scale
 
 Average = Literal["mean", "median"]
@@ -68,16 +61,19 @@ class FusionSettings(BeatSettings):
 def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
     """Return one beat of every record, shape (n_records, n_samples, n_leads).
 
-    Beats are aligned at the annotated QRS peak of their own lead: it is a point of the waveform,
-    so that the average keeps the voltages, where an onset is a matter of judgement that smears
-    them. The delay between leads is lost.
-
-    Raises:
-        InputError: An unknown or repeated lead, a window that no record can hold, a malformed
-            record where the settings say fail, or a flat lead under min-max scaling.
+    Beats are aligned at the QRS peak of their own lead, so that the average keeps the voltages; the
+    delay between leads is lost. An InputError names an unknown lead, a window that no record holds,
+    a malformed record where the settings say fail, and a flat lead under minmax.
     """
     leads = positions(cohort, settings.leads)
-    names, window = tuple(leads), _window(cohort, settings)
+    names, n_samples = tuple(leads), cohort.signals.shape[1]
+    n_before, n_after = round(settings.before * cohort.fs), round(settings.after * cohort.fs)
+    if not 1 <= n_before + n_after <= n_samples:
+        raise InputError(
+            f"features.before and features.after: expected a window of 1 to {n_samples} samples "
+            f"at {cohort.fs:g} Hz. Received: before={settings.before:g}, after={settings.after:g}"
+        )
+    window = np.arange(-n_before, n_after)
     reduce = np.median if settings.average == "median" else np.mean
     X = np.full((len(cohort.records), len(window), len(leads)), np.nan, dtype=np.float32)
     for record in range(len(X)):
@@ -85,8 +81,8 @@ def extract(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
             beats = _complete_beats(cohort, record, lead, window)
             if len(beats):
                 X[record, :, column] = reduce(beats, axis=0)
-    dropped = incomplete_records(cohort, names, np.isnan(X[:, 0]), "beat", settings.malformed)
-    features = feature_set(cohort, "signal", X, names, dropped=dropped)
+    dropped = base.incomplete_records(cohort, names, np.isnan(X[:, 0]), "beat", settings.malformed)
+    features = base.feature_set(cohort, "signal", X, names, dropped=dropped)
     if settings.scaling == "minmax":
         return replace(features, X=scale(features.X, "minmax", features.records))
     return features  # their zero is the isoelectric level already
@@ -96,9 +92,6 @@ def extract_fusion(cohort: Cohort, settings: FusionSettings) -> FeatureSet:
     """Return the measured inputs, then the beat, in one row a record: (n_records, n_inputs).
 
     The beat goes sample by sample, each of them lead by lead. The records are those of `beat`.
-
-    Raises:
-        InputError: As of `beat`.
     """
     beats = extract(cohort, settings)
     measured = voltage.extract(cohort, voltage.VoltageSettings(missing=settings.missing))
@@ -124,26 +117,13 @@ def _complete_beats(
     """Cut out the beats of a lead inside the recording, each less its isoelectric level, in mV."""
     signal = cohort.signals[record][:, lead]
     symbols, samples = cohort.delineation.lead(record, lead)
-    starts = find_pattern(symbols, "(N)")
+    starts = base.find_pattern(symbols, "(N)")
     onsets, peaks = samples[starts], samples[starts + 1]
     segment = np.arange(-max(1, round(_ISOELECTRIC * cohort.fs)), 0)
     inside = (peaks + window[0] >= 0) & (peaks + window[-1] < len(signal))
     inside &= onsets + segment[0] >= 0
     level = np.median(signal[onsets[inside, None] + segment], axis=1, keepdims=True)
     return np.asarray(signal[peaks[inside, None] + window] - level)
-
-
-def _window(cohort: Cohort, settings: BeatSettings) -> npt.NDArray[np.int64]:
-    n_before, n_after = (
-        round(seconds * cohort.fs) for seconds in (settings.before, settings.after)
-    )
-    n_samples = cohort.signals.shape[1]
-    if not 1 <= n_before + n_after <= n_samples:
-        raise InputError(
-            f"features.before and features.after: expected a window of 1 to {n_samples} samples "
-            f"at {cohort.fs:g} Hz. Received: before={settings.before:g}, after={settings.after:g}"
-        )
-    return np.arange(-n_before, n_after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +139,8 @@ class Pair:
 def closest_pairs(cohort: Cohort, n: int = 10) -> list[Pair]:
     """Return the pairs of records with the most similar median beats, the closest first.
 
-    The distance is the root mean square difference of both beats over all samples and leads, in
-    shares of the geometric mean of both root mean squares. Without fiducials, or of more than
-    5,000 records, there are none.
+    The distance is the root mean square difference of both beats in shares of the geometric mean of
+    their root mean squares. Without fiducials, or of more than 5,000 records, there are none.
     """
     if not (1 < len(cohort.records) <= _MOST and len(cohort.delineation.samples)):
         return []

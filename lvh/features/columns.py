@@ -9,8 +9,7 @@ import numpy.typing as npt
 from lvh.data.cohort import Cohort
 from lvh.data.table import LIKELY_SUBJECT
 from lvh.errors import InputError, excerpt
-from lvh.features.base import FeatureSet, feature_set
-from lvh.features.missing import Fill
+from lvh.features.base import FeatureSet, Fill, feature_set
 
 _MANY = 10  # records, of which whole numbers are not different by chance
 
@@ -33,36 +32,27 @@ class ColumnsSettings:
 def extract(cohort: Cohort, settings: ColumnsSettings) -> FeatureSet:
     """Return the columns of every record, shape (n_records, n_inputs).
 
-    Raises:
-        InputError: A column is missing, repeated, or text, or none is left; or one that nobody
-            asked for by name says the label, the number or the subject of every record.
+    An InputError names a column that is missing, repeated or text; or one that nobody asked for by
+    name, and that says the label, the number or the subject of every record.
     """
     assert cohort.columns is not None
-    numbers = cohort.columns.select_dtypes("number")
-    names = settings.columns or tuple(map(str, numbers.columns))
-    for name in names:
-        if name not in numbers or names.count(name) > 1:
-            kind = "text" if name in cohort.columns else "none of its columns"
-            raise InputError(
-                f"features.columns: expected some of {', '.join(numbers) or 'no column'}, which "
-                f"have numbers in {cohort.name}, each once. Received: {excerpt(name)}, "
-                f"{kind if names.count(name) == 1 else 'twice'}"
-            )
-    if not names:
-        raise InputError(
-            f"features=columns: expected a column of numbers in {cohort.name}. Received: "
-            f"{excerpt(', '.join(cohort.columns)) if len(cohort.columns.columns) else 'none'}"
-        )
     with np.errstate(over="ignore"):
-        X = numbers[list(names)].to_numpy(dtype=np.float32)
-    for name, values in zip(names, X.T, strict=True):
-        if np.isinf(values).any():
-            raise InputError(f"features.columns: {name}: expected numbers that float32 can hold")
-        if not settings.columns and (says := _says(name, numbers[name].to_numpy(), cohort)):
+        numbers = cohort.columns.select_dtypes("number").astype(np.float32)
+    names = settings.columns or tuple(map(str, numbers.columns))
+    wrong = [name for name in names if name not in numbers or names.count(name) > 1]
+    wrong += [name for name in names if name not in wrong and np.isinf(numbers[name]).any()]
+    if wrong or not names:
+        raise InputError(
+            f"features.columns: expected some of {', '.join(numbers) or 'no column'}, which have "
+            f"numbers in {cohort.name}, of float32, each once. Received: {excerpt(wrong)}"
+        )
+    for name in [] if settings.columns else names:
+        if says := _says(name, cohort.columns[name].to_numpy(), cohort):
             raise InputError(
                 f"features.columns: {name} says {says} of every record. "
                 "Name the columns that are inputs, as in features.columns=[a,b]"
             )
+    X = numbers[list(names)].to_numpy()
     return feature_set(cohort, "tabular", X, names, fill=settings.missing)
 
 

@@ -18,23 +18,14 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """Measured waves, from which the criteria are computed; NaN where a wave is missing.
+    """Measured waves, shape (n_records, n_leads), for the criteria; NaN where a wave is missing.
 
-    Attributes:
-        leads: Names along the second axis, lower case.
-        q: Depth of Q, shape (n_records, n_leads), mV; 0 where there is none.
-        r: Height of R, shape (n_records, n_leads), mV.
-        s: Depth of S, shape (n_records, n_leads), mV. A complex without R, a QS, has its depth in
-            `q` and in `s`.
-        t: Voltage at the peak of T, shape (n_records, n_leads), mV, with its sign.
-        qrs: Duration of QRS, shape (n_records, n_leads), s.
-        r_time: From the onset of QRS to the peak of R, shape (n_records, n_leads), s; 0 without R.
-        p_depth: Depth of the end of P in v1, shape (n_records,), mV; 0 where there is none.
-        p_time: Duration of that end, shape (n_records,), s.
-        male: Shape (n_records,).
+    Depths `q` and `s`, height `r`, voltage `t` with its sign, mV; a QS has its depth in `q` and
+    `s`. `qrs`: its duration; `r_time`: from its onset to the peak of R, 0 without R, s.
+    `p_depth`, mV, and `p_time`, s: of the end of P in v1, shape (n_records,), as `male`.
     """
 
-    leads: tuple[str, ...]
+    leads: tuple[str, ...]  # along the second axis, lower case
     q: Floats
     r: Floats
     s: Floats
@@ -61,10 +52,7 @@ class Measurements:
 
     @property
     def qrs_duration(self) -> Floats:
-        """Duration of QRS in the lead where it is widest, shape (n_records,), s.
-
-        The criteria are older than simultaneous leads, and than a duration over all of them.
-        """
+        """Duration of QRS in the lead where it is widest, shape (n_records,), s."""
         return np.asarray(self.qrs.max(axis=1))
 
 
@@ -159,10 +147,6 @@ def _sokolow_lyon(waves: Measurements) -> Floats:
     return np.maximum(_sum(waves, "v5", "v1"), _sum(waves, "v6", "v1"))
 
 
-def _cornell_product(waves: Measurements) -> Floats:
-    return (_sum(waves, "avl", "v3") + np.where(waves.male, 0, 0.6)) * waves.qrs_duration
-
-
 _ALL = (
     Criterion(
         name="sokolow_lyon",
@@ -202,7 +186,9 @@ _ALL = (
         unit="mV s",
         men=0.244,
         women=0.244,
-        value=_cornell_product,
+        value=lambda waves: (
+            (_sum(waves, "avl", "v3") + np.where(waves.male, 0, 0.6)) * waves.qrs_duration
+        ),
     ),
     Criterion(
         name="gubner_ungerleider",

@@ -1,7 +1,8 @@
-"""`voltage`: amplitudes in mV, durations in s, and the clinical criteria."""
+"""`voltage`: amplitudes, durations and clinical criteria; `morphology`: ST, times, areas too."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
@@ -9,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
-from lvh.data.lazy_array import read
 from lvh.errors import InputError, excerpt
-from lvh.features.base import FeatureSet, feature_set, find_pattern
-from lvh.features.criteria import CRITERIA, Measurements
-from lvh.features.missing import Fill
+from lvh.features.base import FeatureSet, Fill, feature_set, find_pattern
+from lvh.features.criteria import CRITERIA, Measurements, qrs_axis
 
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.int32]
@@ -21,6 +20,18 @@ Samples = npt.NDArray[np.int32]
 _LEVEL_S = 0.02  # one period of the mains at 50 Hz, which so cancels
 _WAVE_MV, _WAVE_S = 0.03, 0.006  # the smallest wave of IEC 60601-2-25
 _RETURN = 1 / 4  # of its height, by which a wave at the J point comes back
+
+_AFTER_J_S = 0.06
+_KORS_LEADS = ("i", "ii", "v1", "v2", "v3", "v4", "v5", "v6")
+_KORS = np.array(
+    [
+        [0.38, -0.07, -0.13, 0.05, -0.01, 0.14, 0.06, 0.54],
+        [-0.07, 0.93, 0.06, -0.02, -0.05, 0.06, -0.17, 0.13],
+        [0.11, -0.23, -0.43, -0.06, -0.14, -0.20, -0.11, 0.31],
+    ]
+)
+"""From eight leads to x, y and z, by regression: Kors et al., Eur Heart J 11, 1990."""
+_TIMES = ("rr", "pr", "p_duration", "qt")
 
 WAVES = ("Q", "R", "S", "T", "QRS")
 LEAN = (*"sokolow_lyon v5_R v6_R avl_R v5_T v6_T i_T v6_ST age male".split(),)
@@ -54,14 +65,11 @@ class VoltageSettings(MeasuredSettings):
 def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
     """Return sex, age, measured waves and criteria: 71 inputs for 12 leads.
 
-    The columns are 1 for male, age in centuries (so that it is about as large as the others),
-    lead by lead `WAVES` (depth of Q, height of R, depth of S, signed T, all in mV, and the
-    duration of QRS in s), the duration of QRS in the widest lead, and the values of
-    `lvh.features.criteria.CRITERIA` under their names. A value that needs a missing wave is NaN.
-    A record without any complete QRS is dropped. The settings may name some of the columns.
-
-    Raises:
-        InputError: No record is left, or a setting names an input that there is not.
+    The columns are 1 for male, age in centuries, lead by lead `WAVES` (depth of Q, height of R,
+    depth of S, signed T, all in mV, and the duration of QRS in s), the duration of QRS in the
+    widest lead, and the values of `lvh.features.criteria.CRITERIA` under their names. A value that
+    needs a missing wave is NaN. A record without any complete QRS is dropped; an InputError says
+    that none is left, or that the settings name an unknown input.
     """
     return measured_inputs(cohort, measure(cohort), {}, settings)
 
@@ -80,65 +88,43 @@ def measured_inputs(
         **{name: criterion.value(waves) for name, criterion in CRITERIA.items()},
         **more,
     }
-    without = np.flatnonzero(np.isnan(waves.qrs).all(axis=1)).tolist()
-    measured = feature_set(
-        cohort,
-        "tabular",
-        np.column_stack([*columns.values()]).astype(np.float32),
-        tuple(columns),
-        fill=settings.missing,
-        dropped=dict.fromkeys(without, "no complete (N) in any lead"),
-    )
-    return _chosen(measured, settings)
-
-
-def _chosen(features: FeatureSet, settings: MeasuredSettings) -> FeatureSet:
-    """Return the inputs that the settings name; an InputError says why they cannot be."""
-    if settings.columns and settings.inputs != "full":
-        raise InputError("features.columns and features.inputs: expected one. Received: both")
-    names = settings.columns or (LEAN if settings.inputs == "lean" else features.names)
-    field = "features.columns" if settings.columns else f"features.inputs={settings.inputs}"
-    if unknown := [name for name in names if name not in features.names]:
-        near = get_close_matches(unknown[0], features.names, n=3, cutoff=0.4)
-        more = "; features=morphology has it" if unknown[0] in LEAN else ""
+    names = settings.columns or (LEAN if settings.inputs == "lean" else tuple(columns))
+    wrong = [name for name in names if name not in columns or names.count(name) > 1]
+    if wrong or (settings.columns and settings.inputs != "full"):
+        near = get_close_matches([*wrong, ""][0], columns, n=3, cutoff=0.4) or [*columns][:4]
         raise InputError(
-            f"{field}: expected names of measured inputs, such as "
-            f"{', '.join(near or features.names[:4])}. Received: {excerpt(unknown[0])}{more}"
+            "features.columns or features.inputs: expected one of them, and different inputs, such "
+            f"as {', '.join(near)}; features=morphology has all of lean. Received: "
+            f"{excerpt(wrong[0] if wrong else 'both')}"
         )
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise InputError(f"{field}: expected different names. Received: {twice[0]} twice")
-    if names == features.names:
-        return features
-    at = [features.names.index(name) for name in names]
-    return replace(features, X=read(features.X)[:, at], names=names)
+    X = np.column_stack([columns[name] for name in names]).astype(np.float32)
+    without = np.flatnonzero(np.isnan(waves.qrs).all(axis=1)).tolist()
+    dropped = dict.fromkeys(without, "no complete (N) in any lead")
+    return feature_set(cohort, "tabular", X, names, fill=settings.missing, dropped=dropped)
 
 
 def measure(cohort: Cohort) -> Measurements:
-    """Measure the waves of every record: medians over the beats of each lead.
+    """Measure the waves of every record: medians over the beats of each lead, NaN without any.
 
-    Q, R, S and the duration of QRS are taken from every complete `(N)`, T from every
-    `(N)(t)`, P in v1 from every `(p)`. A lead that has none of them gets NaN.
-
+    Q, R, S and the duration of QRS are of every complete `(N)`, T of `(N)(t)`, P in v1 of `(p)`.
     The baseline of QRS and T is the level at the onset of QRS, as the CSE Working Party
-    recommends (Eur Heart J 6, 1985): the mean of the 0.02 s that end at the onset.
+    recommends (Eur Heart J 6, 1985): the mean of the 0.02 s that end there.
     """
     waves = np.full((len(cohort.records), len(cohort.leads), 6), np.nan)
     p_end = np.full((len(cohort.records), 2), np.nan)
     fs = cohort.fs
     for record, lead, signal, symbols, samples in each_lead(cohort):
         waves[record, lead, :5] = over_beats(_complexes(signal, symbols, samples, fs), 5)
-        (waves[record, lead, 5],) = over_beats(_t_peaks(signal, symbols, samples, fs))
+        (waves[record, lead, 5],) = over_beats(
+            signal[samples[at + 4]] - level(signal, samples[at], fs)
+            for at in find_pattern(symbols, "(N)(t)")
+        )
         if cohort.leads[lead] == "v1":
             p_end[record] = over_beats(_ends_of_p(signal, symbols, samples, fs), 2)
-    q, r, s, qrs, r_time, t = np.moveaxis(waves, 2, 0)
+    names = ("q", "r", "s", "qrs", "r_time", "t")
     return Measurements(
         leads=cohort.leads,
-        q=q,
-        r=r,
-        s=s,
-        t=t,
-        qrs=qrs,
-        r_time=r_time,
+        **dict(zip(names, np.moveaxis(waves, 2, 0), strict=True)),
         p_depth=p_end[:, 0],
         p_time=p_end[:, 1],
         male=cohort.male,
@@ -146,23 +132,15 @@ def measure(cohort: Cohort) -> Measurements:
 
 
 def qrs_waves(qrs: Floats, fs: float) -> tuple[float, float, float, int]:
-    """Find Q, R and S in one complex.
+    """Return depth of Q, height of R, depth of S in mV, and the sample of R, of one complex.
 
     A wave is, as in the CSE study and IEC 60601-2-25:2011, annex FF (2-51:2003, annex GG), a
     part on one side of the baseline with two opposite slopes, of 0.03 mV or more for at least
-    0.006 s. So a last rise or fall to the J point is no wave, unless it turns and comes back
-    by 0.03 mV and a quarter of its height, or is the largest deflection of a complex that was
-    cut short.
+    0.006 s. So a last rise or fall to the J point is no wave, unless it comes back by 0.03 mV and
+    a quarter of its height, or is the largest deflection of a complex that was cut short.
 
-    R is the highest wave (R or R'), Q the deepest before the first R, S the deepest after it.
-    A complex without R is a QS; its depth is that of Q and that of S.
-
-    Args:
-        qrs: From onset to offset, mV above the baseline.
-        fs: Hz.
-
-    Returns:
-        Depth of Q, height of R, depth of S, none negative, and the sample of R; 0 without R.
+    R is the highest wave (R or R'), Q the deepest before the first R, S the deepest after it; none
+    is negative. A complex without R is a QS, whose depth is that of Q and that of S.
     """
     size = np.abs(qrs)
     peaks = []
@@ -196,18 +174,10 @@ def _complexes(
         yield q, r, s, (offset - onset) / fs, r_at / fs
 
 
-def _t_peaks(signal: Floats, symbols: str, samples: Samples, fs: float) -> Iterator[float]:
-    for start in find_pattern(symbols, "(N)(t)"):
-        yield signal[samples[start + 4]] - level(signal, samples[start], fs)
-
-
 def _ends_of_p(
     signal: Floats, symbols: str, samples: Samples, fs: float
 ) -> Iterator[tuple[float, float]]:
-    """Yield depth in mV and duration in s of the part of each P after its peak.
-
-    The baseline ends at the onset of P. The duration is that below the baseline.
-    """
+    """Yield depth in mV and duration in s below the baseline of each P after its peak."""
     for start in find_pattern(symbols, "(p)"):
         onset, offset = samples[start], samples[start + 2]
         p = signal[onset : offset + 1] - level(signal, onset, fs)
@@ -237,3 +207,74 @@ def level(signal: Floats, onset: int, fs: float) -> float:
 
 def _depth(part: Floats) -> float:
     return float(-part.min(initial=0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class MorphologySettings(MeasuredSettings):
+    """Settings of the measured input."""
+
+    name: Literal["morphology"] = "morphology"
+
+
+def extract_morphology(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
+    """Return the 71 inputs of `voltage` and 34 more for 12 leads.
+
+    These are, in this order: lead by lead the ST level 0.06 s after the end of QRS, in mV, and
+    the time from its onset to the peak of R, in s; the interval between beats, the PR interval,
+    the duration of P and the QT interval, in s, each the median of all leads; the product of
+    depth and duration of the end of P in v1, in mV s; sine and cosine of the frontal axis of
+    QRS; the areas of QRS and of T in space, in mV s, and the angle between them as a share of 180
+    degrees. A value that needs a missing wave is NaN.
+    """
+    waves = measure(cohort)
+    st, times, areas = _measured(cohort)
+    axis = np.radians(qrs_axis(waves))
+    more = {
+        f"{lead}_{name}": values[:, at]
+        for at, lead in enumerate(cohort.leads)
+        for name, values in (("ST", st), ("R_time", waves.r_time))
+    }
+    more |= dict(zip(_TIMES, times.T, strict=True))
+    more["v1_p_terminal_force"] = waves.p_depth * waves.p_time
+    more |= {"qrs_axis_sin": np.sin(axis), "qrs_axis_cos": np.cos(axis)}
+    order = [cohort.leads.index(lead) for lead in _KORS_LEADS]
+    qrs, t = (areas[:, order, wave] @ _KORS.T for wave in (0, 1))
+    qrs_area, t_area = (np.linalg.norm(vector, axis=1) for vector in (qrs, t))
+    with np.errstate(invalid="ignore", divide="ignore"):  # no area has no direction
+        cosine = (qrs * t).sum(axis=1) / (qrs_area * t_area)
+    more |= {"qrs_area": qrs_area, "t_area": t_area}
+    more["qrs_t_angle"] = np.arccos(np.clip(cosine, -1, 1)) / np.pi
+    return measured_inputs(cohort, waves, more, settings)
+
+
+def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:
+    """Return ST in mV, (n_records, n_leads), `_TIMES` in s, (n_records, 4), and areas of QRS and T.
+
+    Each is a median over beats, `_TIMES` over leads too; areas are (n_records, n_leads, 2), mV s.
+    """
+    shape, fs = (len(cohort.records), len(cohort.leads)), cohort.fs
+    st, areas = np.full(shape, np.nan), np.full((*shape, 2), np.nan)
+    times = np.full((*shape, len(_TIMES)), np.nan)
+    for record, lead, signal, symbols, samples in each_lead(cohort):
+        qrs = find_pattern(symbols, "(N)")
+        baseline = {start: level(signal, samples[start], fs) for start in qrs.tolist()}
+        (st[record, lead],) = over_beats(
+            signal[end] - base
+            for start, base in baseline.items()
+            if (end := samples[start + 2] + round(_AFTER_J_S * fs)) < len(signal)
+        )
+        for column, (pattern, wave) in enumerate((("(N)", 0), ("(N)(t)", 3))):
+            (areas[record, lead, column],) = over_beats(
+                np.sum(signal[samples[at + wave] : samples[at + wave + 2] + 1] - baseline[at]) / fs
+                for at in find_pattern(symbols, pattern).tolist()
+            )
+        p_qrs, p, qt = (find_pattern(symbols, waves) for waves in ("(p)(N)", "(p)", "(N)(t)"))
+        spans = (
+            np.diff(samples[qrs + 1]),
+            samples[p_qrs + 3] - samples[p_qrs],
+            samples[p + 2] - samples[p],
+            samples[qt + 5] - samples[qt],
+        )
+        times[record, lead] = [float(over_beats(span / fs)[0]) for span in spans]
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # all are NaN
+        return st, np.nanmedian(times, axis=1), areas

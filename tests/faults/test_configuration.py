@@ -30,7 +30,6 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "model=svm,dnn": ["model=svm,dnn: several values are a sweep: add -m"],
     "model=cnn model.kernl=3": ["model.kernl", "did you mean kernel_size?"],
     f"{'a' * 1000}=3": ["expected"],
-    "model=cnn features.leads=v1": ["features.leads", "all, or a list", "'v1'"],
     "hydra/sweeper=basic": ["hydra/sweeper=basic': lvh"],
     f"model=svm {LEAKING}": ["a model that has no epochs", "svm"],
     "train.augment.noise=0.1": ["train.augment: changes signals", "model=dnn"],

@@ -14,8 +14,7 @@ from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
 from lvh.features import FeatureSet
-from lvh.features.base import feature_set
-from lvh.features.missing import Fill
+from lvh.features.base import Fill, feature_set
 from lvh.models import Architecture, Estimator, Kind
 
 _ROUNDING = 1e-6  # of a probability, which is cut

@@ -94,7 +94,7 @@ def is_read(name: str, options: ReadOptions) -> bool:
 def find_leads(
     path: Path, names: Sequence[str], leads: Sequence[str], *, some_follow: bool
 ) -> dict[str, int]:
-    """Return the position of each lead, in their order; of all signals if `leads` is empty.
+    """Return the position of each lead, of all signals if `leads` is empty.
 
     Where some follow from others, those of `DERIVED` may be missing together.
     """
@@ -115,17 +115,13 @@ def millivolts_per_unit(path: Path, lead: str, unit: str, options: ReadOptions) 
     """Return the factor that converts a lead's voltages to mV; a file may say no `unit`."""
     if options.unit == "other":
         return 1.0
-    unit = unit or ("" if options.unit else options.default_unit)
-    name = unit.strip().lower().replace("\N{GREEK SMALL LETTER MU}", "µ").removesuffix("s")
-    if not name and options.unit is None:
-        raise InputError(f"{path}: expected the unit of its voltages. --unit says it: mV, uV or V")
-    if name and name not in _MV:
-        raise InputError(f"{path}: lead {lead}: expected mV, uV or V. Received: {excerpt(name)}")
-    factor = _MV[name or str(options.unit).lower()]
-    if options.unit is not None and factor != _MV[options.unit.lower()]:
+    given = options.unit or options.default_unit
+    name = (unit.strip() or given).lower().replace("\N{GREEK SMALL LETTER MU}", "µ")
+    factor = _MV.get(name.removesuffix("s"))
+    if factor is None or (options.unit and factor != _MV[options.unit.lower()]):
         raise InputError(
-            f"{path}: lead {lead}: expected {options.unit}, as --unit says. "
-            f"Received: {excerpt(unit)}"
+            f"{path}: lead {lead}: expected the unit mV, uV or V, as --unit says it where the file "
+            f"does not: {options.unit or 'not given'}. Received: {excerpt(unit)}"
         )
     return factor
 
@@ -133,11 +129,10 @@ def millivolts_per_unit(path: Path, lead: str, unit: str, options: ReadOptions) 
 def sampling_frequency(path: Path, fs: float | None, options: ReadOptions) -> float:
     """Return the sampling frequency in Hz; a file may not say its `fs`."""
     own = options.fs if fs is None else fs
-    if own is None:
-        raise InputError(f"{path}: expected its sampling frequency. --fs says it, in Hz")
-    if not 0 < own <= _MAX_FS:
+    if own is None or not 0 < own <= _MAX_FS:
         raise InputError(
-            f"{path}: expected 0 < sampling frequency <= {_MAX_FS} Hz. Received: {own:g}"
+            f"{path}: expected its sampling frequency, at most {_MAX_FS} Hz. --fs says it, in Hz, "
+            f"where the file does not. Received: {own}"
         )
     if options.fs is not None and abs(own / options.fs - 1) > _FS_TOLERANCE:
         raise InputError(f"{path}: expected {options.fs:g} Hz, as --fs says. Received: {own:g}")
@@ -147,9 +142,7 @@ def sampling_frequency(path: Path, fs: float | None, options: ReadOptions) -> fl
 def parse_age(text: str) -> float:
     """Return years of `60`, `60 years`, `060Y` or `6 months`; NaN of any other text."""
     match = _AGE.fullmatch(text.strip())
-    if match is None:
-        return math.nan
-    return float(match[1]) / _PER_YEAR[(match[2] or "y")[0].lower()]
+    return float(match[1]) / _PER_YEAR[(match[2] or "y")[0].lower()] if match else math.nan
 
 
 def parse_sex(text: str) -> bool | None:

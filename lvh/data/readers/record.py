@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lvh.data.array_checks import signal_fault
 from lvh.data.cohort import LEADS, MAX_AGE, Cohort, Delineation, fingerprint
-from lvh.data.readers import dicom_record, edf_record, table_record, wfdb_record, xml_record
+from lvh.data.readers import device_record, table_record, wfdb
 from lvh.data.readers.leads import (
     DERIVED,
     MAX_BYTES,
@@ -27,17 +27,17 @@ from lvh.data.readers.leads import (
 from lvh.errors import EnvironmentFault, InputError, LvhError, excerpt
 from lvh.files import read_bytes
 
-_READERS: dict[str, tuple[str, Callable[[Path, bytes, ReadOptions], Recording]]] = {
-    ".csv": ("a table", table_record.read_table),
-    ".tsv": ("a table", table_record.read_table),
-    ".txt": ("a table", table_record.read_table),
-    ".parquet": ("a Parquet table", table_record.read_parquet),
-    ".npy": ("a NumPy array", table_record.read_array),
-    ".npz": ("NumPy arrays", table_record.read_arrays),
-    ".edf": ("a whole EDF file", edf_record.read),
-    ".bdf": ("a whole BDF file", edf_record.read),
-    ".dcm": ("a DICOM waveform", dicom_record.read),
-    ".xml": ("HL7 aECG or MUSE XML", xml_record.read),
+_READERS: dict[str, Callable[[Path, bytes, ReadOptions], Recording]] = {
+    ".csv": table_record.read_table,
+    ".tsv": table_record.read_table,
+    ".txt": table_record.read_table,
+    ".parquet": table_record.read_parquet,
+    ".npy": table_record.read_array,
+    ".npz": table_record.read_array,
+    ".edf": device_record.read_edf,
+    ".bdf": device_record.read_edf,
+    ".dcm": device_record.read_dicom,
+    ".xml": device_record.read_xml,
 }
 _NO_OPTIONS = ReadOptions()
 _MAX_RATIO = 1000
@@ -55,20 +55,13 @@ def read(
 ) -> Cohort:
     """Return a cohort of one record; its label is 0 and means nothing.
 
-    The suffix says the format; without one that is known, it is WFDB.
-
     Args:
-        path: Of the file; of WFDB the header, with or without `.hea`.
+        path: Of the file; its suffix says the format, without one that is known it is WFDB.
         age: In years; None for what the file says. Unless age and sex are known, it is NaN.
         male: None for what the file says.
         fs: Sampling frequency to convert to, Hz, by a polyphase filter; None leaves it.
         leads: Of any names; four of the twelve standard ones may follow from i and ii.
         options: What the file does not say, and the part to read.
-
-    Raises:
-        InputError: A file is malformed, a lead missing, flat or not recorded, limb leads break
-            Einthoven's law, a unit is no voltage, or unit or sampling frequency are unknown.
-        EnvironmentFault: The package that reads the format is not installed.
     """
     recording, signals, _, own_fs = read_leads(path, leads, options, as_any=leads != LEADS)
     if fault := signal_fault(signals, leads):
@@ -89,8 +82,10 @@ def read(
         male=[bool(known_male)],
         leads=leads,
     )
-    notes = _left_out(recording) if leads == LEADS else []
-    notes += _replaced(recording, age, male)
+    notes = _notes(recording) if leads == LEADS else []
+    for name, mine, own in (("age", age, recording.age), ("sex", male, recording.male)):
+        if mine not in (None, own) and own is not None and own == own:  # NaN is unknown
+            notes.append(f"--{name} replaces that of the file")
     own_waves = recording.delineation if leads == LEADS and not options.is_part else None
     cohort = replace(
         cohort,
@@ -101,26 +96,14 @@ def read(
     return cohort if fs in (None, own_fs) else _resample(cohort, fs)
 
 
-def _left_out(recording: Recording) -> list[str]:
-    """Name the signals that are none of the twelve leads, and the leads that no signal is."""
-    names = [signal.name for signal in recording.signals]
-    others = ", ".join(excerpt(name) for name in names if lead_name(name) is None)
-    notes = []
+def _notes(recording: Recording) -> list[str]:
+    """Name leads that follow from others, and signals that are no lead."""
+    notes, names = [], [signal.name for signal in recording.signals]
     if DERIVED[0] not in map(lead_name, names):
         notes.append(f"{' '.join(DERIVED)} follow from i and ii")
-    if others:
+    if others := ", ".join(excerpt(name) for name in names if lead_name(name) is None):
         notes.append(f"left out, for they are none of the twelve leads: {others}")
     return notes
-
-
-def _replaced(recording: Recording, age: float | None, male: bool | None) -> list[str]:
-    """Name what the user says in place of the file."""
-    pairs = (("age", age, recording.age), ("sex", male, recording.male))
-    return [
-        f"--{name} replaces that of the file"
-        for name, mine, own in pairs
-        if mine not in (None, own) and own is not None and own == own
-    ]
 
 
 def record_name(path: Path) -> str:
@@ -137,10 +120,7 @@ def unlabelled_cohort(
     male: list[bool],
     leads: tuple[str, ...] = LEADS,
 ) -> Cohort:
-    """Make a cohort of records without labels, which are numbered.
-
-    Signals have the shape (n_records, n_samples, n_leads), mV; an age that is not known is NaN.
-    """
+    """Make a cohort of numbered records without labels, (n_records, n_samples, n_leads), mV."""
     n = len(signals)
     records = (Path(name).name,) if n == 1 else tuple(str(number) for number in range(1, n + 1))
     return Cohort(
@@ -160,12 +140,13 @@ def unlabelled_cohort(
 
 def _recording(path: Path, options: ReadOptions) -> Recording:
     """Read a file; any error of its library becomes one line."""
-    if path.suffix.lower() == ".scp":
+    suffix = path.suffix.lower()
+    reader = _READERS.get(suffix)
+    if suffix == ".scp":
         raise InputError(
             f"{path}: expected another format than SCP-ECG. BioSig converts it to EDF: "
             "save2gdf -f=EDF FILE.scp FILE.edf"
         )
-    title, reader = _READERS.get(path.suffix.lower(), ("a WFDB record", None))
     if reader and path.is_file() and (size := path.stat().st_size) > MAX_BYTES:
         raise InputError(
             f"{path}: expected at most {MAX_BYTES} bytes. Received: {size}. Convert it to WFDB "
@@ -174,32 +155,30 @@ def _recording(path: Path, options: ReadOptions) -> Recording:
     try:
         with warnings.catch_warnings(action="ignore"):
             if reader is None:
-                return wfdb_record.read(path, options)
+                return wfdb.read(path, options)
             return reader(path, read_bytes(path, path.parent, MAX_BYTES), options)
     except LvhError:
         raise
     except ImportError as error:
         package = error.name or "pyarrow"  # pandas does not name it
+        extra = "pyarrow" if package == "pyarrow" else "'lvh[ecg]'"
         raise EnvironmentFault(
-            f"{path}: expected the package {package}, which reads {title}. Received: none. "
-            + ("pip install pyarrow" if package == "pyarrow" else "pip install 'lvh[ecg]'")
+            f"{path}: expected the package {package}, which reads it. Received: none. "
+            f"pip install {extra}"
         ) from None
     except Exception as error:  # the libraries raise a dozen kinds for a malformed file
         reason = excerpt((str(error) or type(error).__name__).splitlines()[0])
-        raise InputError(f"{path}: expected {title}. Received: {reason}") from error
+        kind = f"a whole {suffix[1:].upper()} file" if reader else "a WFDB record"
+        raise InputError(f"{path}: expected {kind}. Received: {reason}") from error
 
 
 def read_leads(
     path: Path, leads: Sequence[str], options: ReadOptions, *, as_any: bool = True
 ) -> tuple[Recording, npt.NDArray[np.float32], tuple[str, ...], float]:
-    """Read some leads of a file, or all of its signals.
+    """Read some leads of a file, or all of its signals, or the twelve leads of an ECG.
 
-    Of any names they are as the file has them; else they are the twelve leads of an ECG, of which
-    four may follow from i and ii.
-
-    Returns:
-        The recording; signals in mV, shape (n_samples, n_leads); names of the leads, in lower
-        case; and the sampling frequency in Hz.
+    Return the recording; signals in mV, shape (n_samples, n_leads); names of the leads, in lower
+    case; and the sampling frequency in Hz.
     """
     leads = tuple(lead_key(lead) for lead in leads)
     if as_any:
@@ -207,46 +186,28 @@ def read_leads(
     recording = _recording(path, options)
     names = [signal.name for signal in recording.signals]
     places = find_leads(path, names, leads, some_follow=not as_any)
-    columns, fs = _columns(path, recording, places, options)
+    chosen = {lead: recording.signals[at] for lead, at in places.items()}
+    kinds = {(signal.fs, len(signal.values)) for signal in chosen.values()}
+    if len(kinds) > 1:
+        raise InputError(
+            f"{path}: expected leads of one sampling frequency and length. Received, in Hz and "
+            f"samples: {sorted(kinds, key=str)}"
+        )
+    fs = sampling_frequency(path, kinds.pop()[0], options)
+    columns = {
+        lead: signal.values * millivolts_per_unit(path, lead, signal.unit, options)
+        for lead, signal in chosen.items()
+    }
     if not as_any:
         i, ii = columns["i"], columns["ii"]
         follow = {"iii": ii - i, "avr": -(i + ii) / 2, "avl": i - ii / 2, "avf": ii - i / 2}
         columns = {lead: (follow | columns)[lead] for lead in LEADS}
-    return recording, _stacked(columns, fs, recording, options), tuple(columns), fs
-
-
-def _columns(
-    path: Path, recording: Recording, places: dict[str, int], options: ReadOptions
-) -> tuple[dict[str, npt.NDArray[np.floating]], float]:
-    """Return each lead in mV, shape (n_samples,), and the sampling frequency in Hz."""
-    chosen = {lead: recording.signals[at] for lead, at in places.items()}
-    frequencies = {signal.fs for signal in chosen.values()}
-    lengths = {len(signal.values) for signal in chosen.values()}
-    if len(frequencies) > 1 or len(lengths) > 1:
-        raise InputError(
-            f"{path}: expected leads of one sampling frequency and length. Received: "
-            f"{sorted(map(str, frequencies))} Hz, {sorted(lengths)} samples"
-        )
-    fs = sampling_frequency(path, frequencies.pop(), options)
-    return {
-        lead: signal.values * millivolts_per_unit(path, lead, signal.unit, options)
-        for lead, signal in chosen.items()
-    }, fs
-
-
-def _stacked(
-    columns: dict[str, npt.NDArray[np.floating]],
-    fs: float,
-    recording: Recording,
-    options: ReadOptions,
-) -> npt.NDArray[np.float32]:
-    """Return the part of the leads that is asked for, shape (n_samples, n_leads)."""
     mv = np.stack(list(columns.values()), axis=1)
     if options.is_part and not recording.is_part:
-        stop = None if options.seconds is None else options.start + options.seconds
-        mv = mv[round(options.start * fs) : None if stop is None else round(stop * fs)]
+        stop = None if options.seconds is None else round((options.start + options.seconds) * fs)
+        mv = mv[round(options.start * fs) : stop]
     with np.errstate(over="ignore"):
-        return mv.astype(np.float32)
+        return recording, mv.astype(np.float32), tuple(columns), fs
 
 
 def _resample(cohort: Cohort, fs: float) -> Cohort:

@@ -1,20 +1,113 @@
-"""One record as XML: HL7's annotated ECG (aECG, Brown 2005), or the export of GE MUSE."""
+"""One record as a device writes it: EDF or BDF, DICOM, HL7's annotated ECG, the XML of GE MUSE."""
 
 import base64
+import math
+import re
+import warnings
 import zlib
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from lvh.data.readers.leads import ReadOptions, Recording, Signal, age_on, parse_age, parse_sex
+from lvh.data.readers.leads import (
+    ReadOptions,
+    Recording,
+    Signal,
+    age_on,
+    is_read,
+    parse_age,
+    parse_sex,
+)
 from lvh.errors import InputError, excerpt
 
+_PATIENT = re.compile(r"\S+ (?P<sex>[MFX]) (?P<born>\d{2}-[A-Z]{3}-\d{4}|X) \S+( .*)?", re.I)
+_DIGITS = 6  # of a sampling frequency: the duration of a data record has at most 8 characters
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 _CODES = "MDC_ECG_LEAD_"
 
 
-def read(path: Path, data: bytes, options: ReadOptions) -> Recording:
+def read_edf(path: Path, data: bytes, options: ReadOptions) -> Recording:
+    """Read an EDF, EDF+ (Kemp and Olivan 2003) or BDF file that is whole and without gaps."""
+    import edfio
+
+    parse = edfio.read_bdf if data[:1] == b"\xff" else edfio.read_edf
+    with warnings.catch_warnings(action="error"):  # edfio warns of a file that is not whole
+        edf = parse(data, header_encoding="latin-1")  # the micro sign of many
+        signals = [_edf_signal(path, signal, options) for signal in edf.signals]
+    n_bytes = 256 * (len(edf._signals) + 1)  # with annotations
+    if edf.bytes_in_header_record != n_bytes or edf.reserved[3:5] == "+D":
+        raise InputError(
+            f"{path}: expected a header of {n_bytes} bytes, and a record without gaps. Received: "
+            f"{edf.bytes_in_header_record} bytes, {excerpt(edf.reserved[:5])}"
+        )
+    match = _PATIENT.fullmatch(edf.local_patient_identification)
+    if match is None:
+        return Recording(signals)
+    try:  # EDF's own date has two digits for the year
+        born, now = edf.patient.birthdate, edf.recording.startdate
+        age = age_on(f"{now:%Y%m%d}", f"{born:%Y%m%d}")
+    except ValueError:  # one of the two is hidden or malformed
+        age = math.nan
+    return Recording(signals, age, parse_sex(match["sex"]))
+
+
+def _edf_signal(path: Path, signal: Any, options: ReadOptions) -> Signal:
+    if not is_read(signal.label, options):
+        return Signal(signal.label, np.empty(0))
+    (lowest, highest), (least, most) = signal.digital_range, signal.physical_range
+    low, high = signal.digital.min(), signal.digital.max()
+    if not (lowest <= low <= high <= highest > lowest and 0 < abs(most - least) < math.inf):
+        raise InputError(
+            f"{path}: lead {excerpt(signal.label)}: expected samples from {lowest} to {highest}, "
+            f"for {least:g} to {most:g}, as the header says. Received: {low} to {high}"
+        )
+    fs = round(signal.sampling_frequency, _DIGITS)
+    return Signal(signal.label, signal.data, signal.physical_dimension, fs)
+
+
+def read_dicom(path: Path, data: bytes, options: ReadOptions) -> Recording:
+    """Read the first group of original signals of a DICOM waveform (PS3.3, C.10.9)."""
+    from pydicom import dcmread
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.waveforms.numpy_handler import multiplex_array
+
+    dataset = dcmread(DicomBytesIO(data))
+    groups = dataset.get("WaveformSequence", ())
+    at = next((k for k, one in enumerate(groups) if one.WaveformOriginality == "ORIGINAL"), None)
+    if at is None:
+        raise InputError(f"{path}: expected a waveform that is ORIGINAL. Received: none")
+    group = groups[at]
+    values = multiplex_array(dataset, at, as_raw=False)
+    padding = group.get("WaveformPaddingValue")
+    if padding is not None:
+        raw = multiplex_array(dataset, at)
+        values[raw == np.frombuffer(padding[: raw.itemsize], raw.dtype)] = np.nan
+    age = parse_age(str(dataset.get("PatientAge") or ""))
+    if np.isnan(age):
+        age = age_on(str(dataset.get("StudyDate", "")), str(dataset.get("PatientBirthDate", "")))
+    return Recording(
+        [
+            Signal(_name(channel), column, _unit(channel), float(group.SamplingFrequency))
+            for channel, column in zip(group.ChannelDefinitionSequence, values.T, strict=True)
+        ],
+        age,
+        parse_sex(str(dataset.get("PatientSex") or "")),
+    )
+
+
+def _name(channel: Any) -> str:
+    source = channel.get("ChannelSourceSequence")
+    return str(source[0].get("CodeMeaning", "") if source else channel.get("ChannelLabel", ""))
+
+
+def _unit(channel: Any) -> str:
+    units = channel.get("ChannelSensitivityUnitsSequence")
+    return str(units[0].CodeValue) if units else ""
+
+
+def read_xml(path: Path, data: bytes, options: ReadOptions) -> Recording:
     """Read the rhythm, not the median beat; a document that defines entities is refused."""
     if b"<!ENTITY" in data.replace(b"\0", b""):  # of UTF-16
         raise InputError(f"{path}: expected XML without entities. Received: one that defines some")
