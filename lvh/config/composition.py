@@ -47,7 +47,7 @@ def settings_of(*overrides: str) -> RunSettings:
 def composed_from(config: DictConfig) -> Composed:
     """Check what Hydra composed."""
     resolved = plain(config)
-    settings = settings_from(resolved)
+    settings = _named.pop(repr(resolved), None) or settings_from(resolved)
     if plugins := settings.plugins:  # to be read, not to be loaded
         resolved["plugins"] = {option: asdict(plugin) for option, plugin in plugins.items()}
     return Composed(settings, masked(OmegaConf.to_yaml(OmegaConf.create(resolved))))
@@ -89,12 +89,19 @@ def plain(config: DictConfig) -> dict[str, Any]:
         holder.cfg = before
 
 
+_named: dict[str, RunSettings] = {}
+"""Settings that a folder is named by, until they are used: each configuration is parsed once."""
+
+
 def _folder_name(kind: str, *, _root_: DictConfig) -> str:
     """Return what the folder of a run, a recipe or a sweep is called, after the time."""
     name = kind
     with suppress(Exception):  # a folder has to have some name
         if kind == "run":
-            name = settings_from(plain(_root_)).name
+            resolved = plain(_root_)
+            _named.clear()
+            _named[repr(resolved)] = settings = settings_from(resolved)
+            name = settings.name
         elif recipe := _root_.hydra.runtime.choices.get("experiment"):
             name = f"{kind}-{recipe}"
         else:

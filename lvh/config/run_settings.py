@@ -258,15 +258,16 @@ def run_rules(settings: RunSettings) -> Iterator[Rule]:
     yield from search_rules(settings.search)
     yield from _external_rules(settings)
     cv, search, model = settings.cv, settings.search, f"model={settings.model.name}"
+    may_stop, halves = search.may_stop, search.halves
     protocol, leaks = cv.protocol, f"{cv.protocol.leakage}, {model}"
     expected = "cv.weights and cv.epoch: expected the defaults with a model that has no epochs"
     yield protocol.leaks and not settings.is_network, expected, leaks
     expected = "search.budget and search.pruner: expected neither under a protocol that leaks"
-    yield protocol.leaks and search.may_stop, expected, leaks
+    yield protocol.leaks and may_stop, expected, leaks
     expected = "search.budget: expected full or race with a model that has no epochs"
-    yield search.halves and not settings.is_network, expected, f"{search.budget}, {model}"
+    yield halves and not settings.is_network, expected, f"{search.budget}, {model}"
     expected = "search.budget: halving decides the epochs, and expects no train.patience"
-    yield search.halves and settings.train.patience is not None, expected, settings.train.patience
+    yield halves and settings.train.patience is not None, expected, settings.train.patience
     yield from _input_rules(settings)
 
 
@@ -299,12 +300,13 @@ def _input_rules(settings: RunSettings) -> Iterator[Rule]:
     """Yield what does not fit between the inputs, their changes in training, and the model."""
     features, model, augment = settings.features, settings.model.name, settings.train.augment
     is_signal = FORMS[features.name].kind == "signal" and settings.is_network
+    changes, is_in_mv = augment.is_on, augment.is_on and augment.is_in_mv
     expected = "train.augment: changes signals. Expected model=cnn or model=resnet"
-    yield augment.is_on and not is_signal, expected, f"model={model}"
+    yield changes and not is_signal, expected, f"model={model}"
     is_part = model == "criteria" and (features.inputs != "full" or features.columns)
     expected = "features.inputs and features.columns: expected the defaults with model=criteria"
-    yield bool(is_part), expected, excerpt(features)
+    yield bool(is_part), expected, repr(features)
     scaling = getattr(features, "scaling", features.name)
-    is_scaled = augment.is_on and augment.is_in_mv and scaling != "none"
+    is_scaled = is_in_mv and scaling != "none"
     expected = "train.augment: noise, wander and amplitude are in mV, for features.scaling=none"
     yield is_scaled, expected, scaling

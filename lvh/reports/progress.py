@@ -177,7 +177,9 @@ def result_table(result: CVResult, title: str, shows_threshold: bool = False) ->
         repeats = groupby(result.folds, key=lambda fold: fold.split.repeat)
         groups = [(f"repeat {repeat + 1}", list(folds)) for repeat, folds in repeats]
     for label, folds in groups:
-        scores, _ = mean_and_std([fold.metrics for fold in folds])
+        scores = folds[0].metrics
+        if len(folds) > 1:
+            scores, _ = mean_and_std([fold.metrics for fold in folds])
         values = asdict(scores) | {"threshold": mean(fold.threshold for fold in folds)}
         add(label, sum(len(fold.split.test) for fold in folds), values)
     table.add_section()

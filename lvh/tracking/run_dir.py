@@ -23,6 +23,8 @@ from lvh.validation.splits import Split
 if TYPE_CHECKING:
     from lvh.features import FeatureSet
 
+Table = tuple[Sequence[str], Iterable[Sequence[object]]]
+"""The names of columns, and rows."""
 STUDY = "study.txt"
 """File in the folder of a sweep that names its study."""
 _OUTPUTS = Path("outputs")
@@ -91,15 +93,15 @@ def write_before(
     )
     write_text(folder / "config.yaml", config)
     write_text(folder / "versions.json", json.dumps(versions, indent=2) + "\n")
-    _write(folder / "splits.csv", ("repeat", "fold", "record", "subject", "part"), rows)
+    _write(folder, {"splits.csv": (("repeat", "fold", "record", "subject", "part"), rows)})
 
 
 def write_after(folder: Path, features: "FeatureSet", result: CVResult) -> None:
     """Write the results: predictions, scores by fold and over folds, and histories."""
     predictions, folds, history = [], [], []
-    for fold in result.folds:
+    for fold, decided in [(fold, fold.y_pred) for fold in result.folds]:
         at, losses = (fold.split.repeat + 1, fold.split.fold + 1), fold.history
-        for i, y_score, y_pred in zip(fold.split.test, fold.y_score, fold.y_pred, strict=True):
+        for i, y_score, y_pred in zip(fold.split.test, fold.y_score, decided, strict=True):
             record = (features.records[i], features.subjects[i], features.y[i])
             predictions.append((*at, *record, float(y_score), int(y_pred)))
         epochs = (len(losses.loss), losses.kept_epoch)
@@ -116,17 +118,21 @@ def write_after(folder: Path, features: "FeatureSet", result: CVResult) -> None:
     of_record = (*at_fold, "record", "subject", "y_true", "y_score", "y_pred")
     of_fold = (*at_fold, *NAMES, "threshold", "epochs", "kept_epoch", "seconds", "chosen")
     of_score = ("of", "metric", "mean", "std", "pooled", "low", "high")
-    _write(folder / "predictions.csv", of_record, predictions)
-    _write(folder / "folds.csv", of_fold, folds)
-    _write(folder / "scores.csv", of_score, scores)
-    _write(folder / "history.csv", (*at_fold, "epoch", *LOSSES), history)
+    tables: dict[str, Table] = {
+        "predictions.csv": (of_record, predictions),
+        "folds.csv": (of_fold, folds),
+        "scores.csv": (of_score, scores),
+        "history.csv": ((*at_fold, "epoch", *LOSSES), history),
+    }
     if result.null:
         names = tuple(result.p_values)
-        shuffles = ((number, *map(means.get, names)) for number, means in enumerate(result.null, 1))
-        _write(folder / "null.csv", ("shuffle", *names), shuffles)
+        shuffles = [(number, *map(means.get, names)) for number, means in enumerate(result.null, 1)]
+        tables["null.csv"] = ("shuffle", *names), shuffles
+    _write(folder, tables)
 
 
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_text(path, text.getvalue())
+def _write(folder: Path, tables: Mapping[str, Table]) -> None:
+    for name, (header, rows) in tables.items():
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([header, *rows])
+        write_text(folder / name, text.getvalue())
