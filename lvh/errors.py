@@ -98,7 +98,7 @@ def as_lvh_error(error: Exception) -> LvhError:
 
 
 class TrackingFault(EnvironmentFault):
-    """The tracking store failed; what was trained is kept."""
+    """The tracking store failed; what was trained is stored."""
 
 
 class RenamedWarning(FutureWarning):

@@ -104,12 +104,12 @@ class CommandLine:
         """Put a recipe's overrides before those that were typed, but those that are typed too."""
         recipe = CommandLine(tuple(_param(name, value) for name, value in params.items()))
         typed = {(param_name(name), *rest) for name, *rest in map(target, self.parsed())}
-        kept = [
+        others = [
             text
             for text, override in zip(recipe.overrides, recipe.parsed(), strict=True)
             if (param_name(override.key_or_group), *target(override)[1:]) not in typed
         ]
-        return replace(self, overrides=(*kept, *self.overrides))
+        return replace(self, overrides=(*others, *self.overrides))
 
 
 def target(override: Override) -> tuple[str, str | None, bool]:

@@ -30,7 +30,7 @@ MAX_SAMPLES = 100_000
 FS_RANGE = (100.0, 1000.0)
 """Sampling frequencies that can be delineated, Hz."""
 BLOCK = 64
-"""Records whose fiducials are kept in one file as soon as they are found."""
+"""Records whose fiducials are stored in one file as soon as they are found."""
 
 _SPIKE_S, _SPIKE_MV = 0.014, 0.5  # a pacemaker's spike lasts less than half of it
 _SMOOTH_S = 0.03  # of the slope of a lead

@@ -58,21 +58,21 @@ def filtered(cohort: Cohort, where: str, group: str = "data") -> Cohort:
         raise InputError(f"{group}.where: {_EXPECTED}. Received: {excerpt(where)}{why}") from None
     text, unknown = ast.unparse(tree), np.asarray(verdict.isna())
     yes = verdict.to_numpy(bool, na_value=False)
-    kept = np.flatnonzero(yes)
-    counts = f"{len(kept)} of {len(yes)} records fulfil {text}"
+    rows = np.flatnonzero(yes)
+    counts = f"{len(rows)} of {len(yes)} records fulfil {text}"
     if unknown.any():
         counts += f", {unknown.sum()} of unknown {' or '.join(used)} are left out"
-    if len(np.unique(cohort.label[kept])) < 2:
+    if len(np.unique(cohort.label[rows])) < 2:
         raise InputError(
             f"{group}.where: expected records with the label {cohort.label_name} and without. "
-            f"Received: {counts}; {cohort.label[kept].sum()} of these {len(kept)} have the label"
+            f"Received: {counts}; {cohort.label[rows].sum()} of these {len(rows)} have the label"
         )
     dropped = list(cohort.dropped)
     for at in np.flatnonzero(~yes).tolist():
         lacking = " and ".join(name for name in used if fields[name].isna()[at])
         why = f"unknown {lacking}" if unknown[at] else f"not: {text}"
         dropped.append((cohort.records[at], why))
-    left = records_at(cohort, kept)
+    left = records_at(cohort, rows)
     return replace(
         left,
         fingerprint=fingerprint(cohort.fingerprint, text, left.records),

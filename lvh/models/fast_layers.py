@@ -201,8 +201,8 @@ class Dropout(keras.layers.Dropout):  # type: ignore[misc]
         shape = [-(-n_draws // of_an_int64)]
         bits = tf.random.stateless_uniform(shape, seed, None, None, tf.int64)
         draws = tf.reshape(tf.bitcast(bits, tf.uint16), [-1])[:n_draws]
-        kept = tf.cast(draws >= n_dropped, tf.float32) * (_LEVELS / (_LEVELS - n_dropped))
-        return inputs * tf.reshape(kept, tf.shape(inputs))
+        mask = tf.cast(draws >= n_dropped, tf.float32) * (_LEVELS / (_LEVELS - n_dropped))
+        return inputs * tf.reshape(mask, tf.shape(inputs))
 
 
 def _is_plain(layer: Any, inputs: Any) -> bool:

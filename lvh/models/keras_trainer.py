@@ -209,9 +209,9 @@ class _Training:
     def history(self) -> History:
         """Return what happened."""
         restores = self._settings.restore_best or self.job.keep_most_accurate
-        kept = self._best if self.weights is not None and restores else len(self.epochs)
+        kept_epoch = self._best if self.weights is not None and restores else len(self.epochs)
         curves = [*zip(*self.epochs, strict=True), (), (), (), ()]
-        return History(curves[0], curves[1], curves[2], curves[3], kept)
+        return History(curves[0], curves[1], curves[2], curves[3], kept_epoch)
 
 
 def _children(seed: np.random.SeedSequence) -> list[np.random.SeedSequence]:
