@@ -228,6 +228,10 @@ REFUSED = {  # what is given in place of SVC(), X and Y, and the message
     ),
     "kind": ({"estimator": "cnn"}, "cnn needs signal inputs"),
     "text": ({"estimator": "svm", "X": TABLE}, "X: .*columns of numbers.*place"),
+    "times": (
+        {"estimator": "svm", "X": TABLE.assign(place=pd.to_timedelta(range(len(X)), unit="s"))},
+        "X: .*columns of numbers.*place",
+    ),
 }
 
 

@@ -95,7 +95,10 @@ def _show(explanation: Explanation, note: str) -> None:
     if rows:
         show_table(table)
     show_facts({**facts(explanation), "note": note})
-    say("help: it shows what the scores depend on, no cause: docs/predictions.md")
+    say(
+        "help: it shows what the scores depend on, no cause, and nothing about a patient: "
+        "docs/predictions.md"
+    )
 
 
 def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None:

@@ -39,7 +39,7 @@ Row = dict[str, Any]
 
 
 def _run(options: argparse.Namespace) -> int:
-    rows, codes = list[Row](), list[int]()
+    rows, codes, male = list[Row](), list[int](), False
     pictures: list[Path | None] = [None] * len(options.record)
     if options.picture is not None:
         names = [record.record_name(Path(path)) for path in options.record]
@@ -53,7 +53,8 @@ def _run(options: argparse.Namespace) -> int:
         raise InputError("--picture: expected a model of signals in mV. Received: another unit")
     for path, picture in zip(options.record, pictures, strict=True):
         try:
-            rows.append(_predict(model, path, options, picture))
+            row, male = _predict(model, path, options, picture)
+            rows.append(row)
         except LvhError as error:
             codes.append(print_error(str(error), error.exit_code))
     if options.form == "json" and rows:
@@ -61,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
     elif options.form == "csv" and rows:
         print(pd.DataFrame(rows).to_csv(index=False), end="")
     elif rows:
-        _show(rows, model.description)
+        _show(rows, model.description, male)
         model_name = None if options.model == DEFAULT_MODEL else options.model
         say_next("serve", model=model_name, uri=options.uri)
     return max(codes, default=0)
@@ -69,7 +70,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _predict(
     model: FinalModel, path: str, options: argparse.Namespace, picture: Path | None
-) -> Row:
+) -> tuple[Row, bool]:
+    """Return the row of a record, and whether it is of a male."""
     description = model.description
     cohort = _read(path, options, description)
     try:
@@ -98,7 +100,7 @@ def _predict(
         )
         save(figure, picture)
         row["picture"] = str(picture)
-    return row
+    return row, bool(cohort.male[0])
 
 
 def _read(path: str, options: argparse.Namespace, description: Description) -> Cohort:
@@ -158,7 +160,7 @@ def _said(row: Row, description: Description) -> tuple[str, str, str]:
     return says, calibrated, f"{sum(met)} of {len(met)}" if met else "not measured"
 
 
-def _show(rows: list[Row], description: Description) -> None:
+def _show(rows: list[Row], description: Description, male: bool) -> None:
     table, shows_criteria = Table(), description.label == LVH
     table.add_column("record", overflow="fold")
     names = (f"P({description.label})", "lowest to highest", "calibrated, 95 %", "says")
@@ -174,7 +176,7 @@ def _show(rows: list[Row], description: Description) -> None:
         table = Table("criterion", "value", "met")
         for name, criterion in CRITERIA.items():
             if name in rows[0]:
-                value = f"{rows[0][name]:.3g} {criterion.unit}"
+                value = f"{rows[0][name]:.3g} {criterion.unit} ({criterion.bound(male)})"
                 table.add_row(criterion.title, value, "yes" if rows[0][f"{name}_met"] else "no")
         show_table(table)
     _explain(rows, description)
@@ -202,7 +204,9 @@ def _explain(rows: list[Row], description: Description) -> None:
         if row["fitted_on"]:
             say(f"{row['record']}: the model was fitted on this record: it says nothing new of it")
         elif row["distance"] > 1 or row["outside"]:
-            outside = f". Outside their range: {row['outside']}" if row["outside"] else ""
+            first, *others = row["outside"].split("; ")
+            more = f" and {len(others)} more, in --json" if others else ""
+            outside = f". Outside their range: {first}{more}" if first else ""
             say(
                 f"{row['record']}: unlike the training records (distance {row['distance']:.1f}; "
                 f"above 1 is unusual): what the model says may mean nothing{outside}",

@@ -10,7 +10,7 @@ from lvh.config.run_settings import RunSettings
 from lvh.config.sweep_space import point_settings
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
-from lvh.runs.cache_key import deciding
+from lvh.runs.cache_key import deciding, fold_keys
 from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.search.plan import StudyPlan, decided
 from lvh.search.space import Choice, Point, Space
@@ -102,7 +102,8 @@ class SweepPoints:
             settings = self.settings_at(point)
             data = load_data(settings)
             check_label(data.cohort.label_name, self._label or data.cohort.label_name)
-            same = repr((deciding(settings), data.cohort.fingerprint, settings.cv))
+            keys = fold_keys(deciding(settings), data.cohort.fingerprint, data.splits)
+            same = repr((*keys.values(), settings.cv.permutations))
         except InputError as error:
             return error
         self._results[frozenset(point.items())] = same

@@ -35,7 +35,7 @@ class Tracker:
 
     def __init__(self, settings: TrackingSettings) -> None:
         """Check what can be checked without MLflow, and start the worker."""
-        self._n_sent = 0
+        self._n_sent, self._pending = 0, b""
         self._worker: subprocess.Popen[bytes] | None = None
         self.page = ""
         """Place of the experiment in MLflow's UI, once all is recorded."""
@@ -77,11 +77,17 @@ class Tracker:
         worker, self._worker = self._worker, None
         if worker is None or worker.stdin is None or worker.stdout is None:
             return []
-        worker.stdin.close()
         faults = dict.fromkeys(range(self._n_sent), "the process that records does not answer")
         faulty, before = 0.0, time.monotonic()
-        while faulty < _FAULTY and select.select([worker.stdout], [], [], _SILENCE)[0]:
-            if not (line := worker.stdout.readline()):
+        while faulty < _FAULTY:
+            self._send(worker)
+            full = [worker.stdin] if self._pending else []
+            if not full:
+                worker.stdin.close()
+            answers, room, _ = select.select([worker.stdout], full, [], _SILENCE)
+            if room:
+                continue
+            if not answers or not (line := worker.stdout.readline()):
                 break
             number, fault = json.loads(line)
             faults.pop(number, None)
@@ -103,13 +109,18 @@ class Tracker:
             f"python -m lvh.track, records them without training"
         ]
 
-    @staticmethod
-    def _send(worker: subprocess.Popen[bytes], message: object) -> None:
-        """Send a line, unless the pipe is full or the worker was killed: `close` says it."""
+    def _send(self, worker: subprocess.Popen[bytes], *messages: object) -> None:
+        """Send lines as far as the pipe takes them; the rest goes with the next, or in `close`."""
         assert worker.stdin is not None
+        self._pending += b"".join(json.dumps(one).encode() + b"\n" for one in messages)
+        if worker.stdin.closed:
+            return
         os.set_blocking(worker.stdin.fileno(), False)
-        with suppress(OSError):
-            worker.stdin.write(json.dumps(message).encode() + b"\n")
+        try:
+            while self._pending and (n_written := worker.stdin.write(self._pending)):
+                self._pending = self._pending[n_written:]
+        except OSError:  # the worker was killed: `close` says it
+            self._pending = b""
 
 
 def serve() -> None:

@@ -195,12 +195,13 @@ def check_protocol(settings: CvSettings) -> None:
     protocol = settings.protocol
     if not protocol.leaks:
         return
-    field = "weights" if protocol.weights == "carried" else "epoch"
+    field, why = "epoch", "the test records choose the weights that score them"
+    if protocol.weights == "carried":
+        field, why = "weights", "folds after the first score records that trained their model"
     if not settings.allow_leakage:
         raise InputError(
             f"cv.{field}: expected {getattr(HONEST, field)}, or cv.allow_leakage=true for a run "
-            f"that is never ranked. Received: {getattr(protocol, field)}, which leaks: "
-            f"{protocol.leakage}"
+            f"that is never ranked. Received: {getattr(protocol, field)}, which leaks: {why}"
         )
     if settings.threshold != "fixed":
         raise InputError(

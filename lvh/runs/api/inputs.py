@@ -164,7 +164,8 @@ def fitting(learner: Learner, features: FeatureSet) -> FeatureSet:
         return features
     if isinstance(X, FrameRows):
         frame = X[:]
-        if texts := [*frame.select_dtypes(exclude=["number", "bool"])]:
+        kinds = frame.dtypes.items()
+        if texts := [name for name, kind in kinds if not pd.api.types.is_numeric_dtype(kind)]:
             raise InputError(f"X: expected columns of numbers. Received: {excerpt(texts)}")
         X = np.asarray(frame.to_numpy(np.float64, na_value=np.nan))
     if learner.is_network:
