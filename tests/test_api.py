@@ -17,7 +17,6 @@ SWEEP = f"-m {SMALL} features=voltage model=logistic model.C=0.1,1".split()
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory) -> Path:
-    """A directory with a sweep and a model, which the examples load."""
     folder = tmp_path_factory.mktemp("api")
     done = done_here(*SWEEP, cwd=folder)
     assert done.code == 0, done.err

@@ -40,7 +40,6 @@ def nodes(path: Path) -> list[ast.AST]:
 
 
 def names(path: Path) -> set[str]:
-    """Return every name that a module uses or imports, those of attributes too."""
     used = set()
     for node in nodes(path):
         if isinstance(node, ast.Import):

@@ -151,7 +151,6 @@ def test_signals_of_another_unit_are_refused(factor, share, n, seed):
 
 
 def doubled(n: int) -> LazyArray:
-    """Return numbers of shape (n, 3), each twice its position."""
     return LazyArray(
         np.arange(n), (3,), np.dtype(np.int16), lambda at: np.repeat(2 * at[:, None], 3, 1)
     ).map(lambda values, at: values.astype(np.float32))
@@ -191,7 +190,6 @@ def test_leads_are_scaled_alone_or_keep_millivolts(cohort):
     signals = cohort.signals.copy()
     signals[[4, 11], :, LEADS.index("v5")] = 0.5
     flat = replace(cohort, signals=signals)
-    with pytest.raises(InputError, match="a flat lead in record 5, 12") as refusal:
+    with pytest.raises(InputError, match="a flat lead in record 5, 12"):
         extract(flat, REPORT)
-    assert "features.scaling" in str(refusal.value)
     assert extract(flat, replace(REPORT, leads=("i", "v6"))).X.shape == (40, 5000, 2)

@@ -14,10 +14,6 @@ def batch(n=6, n_samples=350, n_leads=3):
     return np.random.default_rng(9).normal(size=(n, n_samples, n_leads)).astype(np.float32)
 
 
-def zeros(n, n_samples, n_leads):
-    return np.zeros((n, n_samples, n_leads), np.float32)
-
-
 def change(X, seed=0, **settings):
     return augmented(X, AugmentSettings(**settings), FS, np.random.default_rng(seed))
 
@@ -37,7 +33,7 @@ def test_a_seed_repeats_a_change_which_leaves_types_shapes_inputs_and_order(sett
 
 def test_each_change_is_as_strong_as_asked():
     """Of 4 million draws the deviation is known to 0.04 %, a correlation to .0005."""
-    found = change(zeros(400, 1000, 10), noise=0.05)
+    found = change(np.zeros((400, 1000, 10), np.float32), noise=0.05)
     assert found.std() == pytest.approx(0.05, rel=0.005)
     assert found.mean() == pytest.approx(0, abs=2e-4)
     neighbours = np.corrcoef(found[:, 1:].ravel(), found[:, :-1].ravel())

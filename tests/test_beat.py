@@ -100,13 +100,12 @@ def test_a_noisy_scaled_copy_under_another_name_is_the_closest_pair():
     assert first.distance < SUSPICIOUS < second.distance
 
 
-FUSION = FusionSettings()
 N_MEASURED = 71
 
 
 def test_halves_are_those_of_voltage_and_beat(cohort):
     """Record 4 has no beat in v1, which `voltage` takes; record 7 has none at all."""
-    settings = replace(FUSION, average="mean", scaling="minmax", missing="zero")
+    settings = FusionSettings(average="mean", scaling="minmax", missing="zero")
     broken = {(3, 6): ("", []), **{(6, lead): ("", []) for lead in range(12)}}
     symbols, samples = cohort.delineation.lead(0, 0)
     at = [n for match in re.finditer(r"\(N\)", symbols) for n in range(*match.span())]

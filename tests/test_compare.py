@@ -24,7 +24,6 @@ PAGES = ("1.0/report/report.html", "both/report.html")
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two runs on the same folds, as their commands wrote them; the page of both."""
     folder = tmp_path_factory.mktemp("runs")
     given = "data=synthetic data.records=40 features=voltage model=logistic cv.folds=3".split()
     with contextlib.chdir(folder):

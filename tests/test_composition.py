@@ -44,7 +44,6 @@ def own(tmp_path_factory) -> Iterator[Path]:
 
 
 def shown(*arguments: str) -> RunSettings | None:
-    """Return the settings that Hydra itself shows; None where they are refused."""
     code, out, _ = in_process(*arguments, "--cfg", "job", "--resolve")
     try:
         return settings_from(yaml.safe_load(out)) if code == 0 else None
@@ -53,7 +52,6 @@ def shown(*arguments: str) -> RunSettings | None:
 
 
 def swept(*arguments: str) -> CommandLine:
-    """Return the command line that the sweeper of Hydra works on."""
     taken: list[CommandLine] = []
 
     def take(command: CommandLine) -> None:
@@ -106,12 +104,11 @@ ONE = st.one_of(
         for name, values in SWEPT.items()
     ],
 )
-FLAGS = st.sampled_from(((), (), ("--config-dir", ".", "--config-name", "mine")))
 
 
 @given(
     typed=st.lists(ONE, min_size=1, max_size=3, unique_by=lambda one: one[0]),
-    flags=FLAGS,
+    flags=st.sampled_from(((), (), ("--config-dir", ".", "--config-name", "mine"))),
     data=st.data(),
 )
 @examples(max_examples=8, suppress_health_check=list(HealthCheck), deadline=None)

@@ -44,17 +44,3 @@ def test_defaults_are_those_of_the_2021_study_and_of_the_model():
     both = asdict(settings("model=resnet").features) | {"name": "fusion", "missing": "mean"}
     assert asdict(settings("model=two_branch").features) == both
     assert settings("model=criteria", "features=voltage").features.missing == "zero"
-
-
-@pytest.mark.parametrize(
-    ("typed", "name"),
-    [
-        ("model=cnn kernel=400 stride=125", "cnn-raw kernel=400 stride=125"),
-        ("cv.weights=carried cv.allow_leakage=true", "dnn-ntp-carried"),
-        ("cv=external external=synthetic", "dnn-ntp-on-synthetic"),
-        ("model=svm model.C=3 seed=2 cv=repeated", "svm-ntp C=3 cv=stratified repeats=5 seed=2"),
-        ("data=ptbxl data.label=AFIB model=cnn", "cnn-raw label=AFIB"),
-    ],
-)
-def test_a_short_name_says_what_was_chosen(typed, name):
-    assert settings(*typed.split()).name == name

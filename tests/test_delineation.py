@@ -25,7 +25,6 @@ def found(few) -> Delineation:
 
 
 def waves(of: Delineation, record: int, lead: int, wave: str) -> np.ndarray:
-    """Return onset, peak and offset of each wave of a kind, shape (n, 3)."""
     symbols, samples = of.lead(record, lead)
     at = [one.start() for one in re.finditer(re.escape(f"({wave})"), symbols)]
     return np.array([samples[one : one + 3] for one in at], dtype=np.float64).reshape(-1, 3)
@@ -145,10 +144,9 @@ def test_other_sampling_frequencies_and_long_records_are_refused(fs, few):
 
 
 @pytest.mark.usefixtures("own_cache")
-class TestCohort:
-    def test_it_says_whose_its_fiducials_are_and_is_another_cohort(self, few, found):
-        one = with_fiducials(few)
-        np.testing.assert_array_equal(one.delineation.samples, found.samples)
-        assert (one.delineation.origin, few.delineation.origin) == ("found", "annotated")
-        assert one.fingerprint != few.fingerprint
-        assert one.note.startswith(few.note)
+def test_it_says_whose_its_fiducials_are_and_is_another_cohort(few, found):
+    one = with_fiducials(few)
+    np.testing.assert_array_equal(one.delineation.samples, found.samples)
+    assert (one.delineation.origin, few.delineation.origin) == ("found", "annotated")
+    assert one.fingerprint != few.fingerprint
+    assert one.note.startswith(few.note)

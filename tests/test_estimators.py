@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from final_models import FEW
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import make_classification
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
@@ -36,7 +37,7 @@ from lvh.validation.metrics import THRESHOLD
 from lvh.validation.splits import CvSettings, splits
 
 ESTIMATORS = sorted(name for name, model in MODELS.items() if isinstance(model, Estimator))
-TREES = 20
+TREES = 20  # as FEW has
 FOLDS = CvSettings("kfold", 3, 1, 123, 0.2, 0.0)
 
 
@@ -46,13 +47,7 @@ def settings(name: str, *overrides: str):
 
 
 def learner(name: str, data: FeatureSet, *overrides: str) -> EstimatorTrainer:
-    few = {
-        "boosting": [f"model.trees={TREES}"],
-        "extra_trees": [f"model.trees={TREES}"],
-        "nested_selection": ["model.folds=2", "model.candidates=[logistic C:0.1,logistic C:1]"],
-        "voting": ["model.members=[logistic C:0.1,svm C:1 gamma:null]"],
-    }
-    model = settings(name, *few.get(name, []), *overrides).model
+    model = settings(name, *FEW.get(name, []), *overrides).model
     return EstimatorTrainer(partial(MODELS[name].build, model, data.names), 1)
 
 
@@ -62,7 +57,6 @@ def run(own, data: FeatureSet, folds: CvSettings = FOLDS, seed: int = 0) -> CVRe
 
 
 def with_scored(data: FeatureSet, test, value: float) -> FeatureSet:
-    """Plant wild values and flipped labels in some records."""
     X, y = data.X.copy(), data.y.copy()
     X[test], y[test] = value, 1 - y[test]
     return replace(data, X=X, y=y)
@@ -76,11 +70,6 @@ def voltage(cohort) -> FeatureSet:
     X[::7, 20] = np.nan
     X[:, 30] = 0.3
     return replace(data, X=X)
-
-
-def state(seed: int, split) -> int:
-    own = np.random.SeedSequence([seed, split.repeat, split.fold])
-    return int(own.generate_state(1)[0])
 
 
 def by_hand(name: str, random_state: int):
@@ -102,7 +91,8 @@ def test_agrees_with_scikit_learn_by_hand(name, voltage):
     for fold in result.folds:
         X, test = filled_by_hand(voltage, fold.split)
         y = voltage.y[fold.split.train]
-        model = by_hand(name, state(0, fold.split)).fit(X, y)
+        own = np.random.SeedSequence([0, fold.split.repeat, fold.split.fold])
+        model = by_hand(name, int(own.generate_state(1)[0])).fit(X, y)
         np.testing.assert_array_equal(fold.y_score, model.predict_proba(test)[:, 1])
         (loss,), (accuracy,) = fold.history.loss, fold.history.accuracy
         learned = np.clip(model.predict_proba(X)[:, 1], 1e-7, 1 - 1e-7)
@@ -120,7 +110,6 @@ def filled_by_hand(data: FeatureSet, split) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_training_repeats_to_the_bit_and_a_planted_leak_has_no_way_in(name, voltage):
-    """Wild values and flipped labels in a test fold change nothing that trains on others."""
     own = learner(name, voltage)
     first, again = run(own, voltage), run(own, voltage)
     np.testing.assert_array_equal(again.y_score, first.y_score)
@@ -139,41 +128,28 @@ def test_a_training_repeats_to_the_bit_and_a_planted_leak_has_no_way_in(name, vo
     )
 
 
-class TestCriteria:
-    @pytest.mark.parametrize("name", CRITERIA)
-    @pytest.mark.parametrize("male", [True, False])
-    def test_scores_are_positive_where_the_criterion_is_and_keep_its_order(self, name, male):
-        criterion = CRITERIA[name]
-        at = np.float32(criterion.men if male else criterion.women)
-        below, above = np.nextafter(at, np.float32([0, 99]))
-        values = np.array([0, at / 3, below, at, above, 1.01 * at, 3 * at, 9 * at], np.float32)
-        sex = np.full(len(values), male)
-        judge = Judge((criterion,), ("male", name))
-        scores = judge.predict_proba(np.column_stack([sex, values]))[:, 1]
-        np.testing.assert_array_equal(scores > THRESHOLD, criterion.positive(values, sex))
-        assert (np.diff(scores) >= 0).all()
-        assert (scores[2] <= 0.5) & (scores[4] > 0.5)
-        assert ((scores > 0) & (scores < 1)).all()
+@pytest.mark.parametrize("name", CRITERIA)
+@pytest.mark.parametrize("male", [True, False])
+def test_scores_are_positive_where_the_criterion_is_and_keep_its_order(name, male):
+    criterion = CRITERIA[name]
+    at = np.float32(criterion.men if male else criterion.women)
+    below, above = np.nextafter(at, np.float32([0, 99]))
+    values = np.array([0, at / 3, below, at, above, 1.01 * at, 3 * at, 9 * at], np.float32)
+    sex = np.full(len(values), male)
+    judge = Judge((criterion,), ("male", name))
+    scores = judge.predict_proba(np.column_stack([sex, values]))[:, 1]
+    np.testing.assert_array_equal(scores > THRESHOLD, criterion.positive(values, sex))
+    assert (np.diff(scores) >= 0).all()
+    assert (scores[2] <= 0.5) & (scores[4] > 0.5)
+    assert ((scores > 0) & (scores < 1)).all()
 
 
 STRENGTHS = (0.001, 0.03, 1.0, 30.0)
 NAMES = tuple("abcdefgh")
 
 
-def selection(*candidates: str, **changes) -> NestedSelectionSettings:
-    given = candidates or tuple(f"logistic C:{value}" for value in STRENGTHS)
-    return NestedSelectionSettings(
-        "nested_selection", given, **{"folds": 4, "choose_by": "ap", **changes}
-    )
-
-
 def problem(n: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return make_classification(n, 8, n_informative=2, flip_y=0.3, random_state=seed)
-
-
-def singles(y: np.ndarray) -> np.ndarray:
-    """Subjects of one record each."""
-    return np.arange(len(y)).astype(str)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -185,7 +161,9 @@ def test_it_chooses_as_scikit_learns_grid_search(seed):
         scoring="average_precision",
         cv=StratifiedKFold(4, shuffle=True, random_state=seed),
     ).fit(X, y)
-    found = build_nested_selection(selection(), NAMES, seed, singles(y)).fit(X, y)
+    candidates = tuple(f"logistic C:{value}" for value in STRENGTHS)
+    given = NestedSelectionSettings("nested_selection", candidates, folds=4, choose_by="ap")
+    found = build_nested_selection(given, NAMES, seed, np.arange(len(y)).astype(str)).fit(X, y)
     assert found.chosen == f"logistic C:{oracle.best_params_['logisticregression__C']}"
     new, _ = problem(seed=seed + 10)
     np.testing.assert_allclose(found.predict_proba(new), oracle.predict_proba(new), rtol=1e-9)
@@ -196,15 +174,13 @@ def test_it_chooses_as_scikit_learns_grid_search(seed):
     [
         (("dnn", "logistic C:1"), r"expected one of boosting, logistic, svm, extra_trees.*'dnn'"),
         (("svm C:1", "logistic C:1"), r"expected svm C:\.\.\. gamma:\.\.\.\. Received: 'svm C:1'"),
-        (("logistic C:1 D:2", "logistic C:1"), r"expected logistic C:\.\.\."),
         (("logistic C:-1", "logistic C:1"), r"expected greater than 0 for C"),
-        (("logistic C:much", "logistic C:1"), r"expected a valid number for C"),
         (("logistic C:1", "logistic C:1.0"), r"expected different ones.*logistic C:1.0"),
     ],
 )
 def test_a_bad_candidate_or_member_is_refused(candidates, message):
     with pytest.raises(InputError, match=rf"model\.candidates: .*{message}"):
-        selection(*candidates)
+        NestedSelectionSettings("nested_selection", candidates, folds=4, choose_by="ap")
     with pytest.raises(InputError, match=rf"model\.members: .*{message}"):
         VotingSettings("voting", candidates)
 

@@ -88,7 +88,6 @@ def test_criteria_follow_what_is_permuted(cohort):
 
 
 def out_of_fold(cohort, settings):
-    """Explain logistic regressions on flattened inputs, two folds."""
     features = FORMS[settings.name].extract(cohort, settings)
     context = Context(cohort, features, settings)
     n = len(features.y)

@@ -34,13 +34,11 @@ def page(cohort, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tables(page):
-    """Every CSV file of the folder, by its name."""
     names = {"record": str, "value": str}
     return {path.stem: pd.read_csv(path, dtype=names) for path in page.parent.glob("*.csv")}
 
 
 def test_noise_faults_and_copies_are_measured(cohort):
-    """A flat record, and one of noise on a slow wave; then copies."""
     seconds = np.arange(5000)[:, None] / 500
     signals = np.zeros((2, 5000, 12), dtype=np.float32)
     signals[1] = np.random.default_rng(0).normal(0, 0.03, (5000, 12))
@@ -119,9 +117,7 @@ def test_the_command_prints_where_the_page_is_and_tracks_all_files(tmp_path):
 
 @pytest.mark.ludb
 def test_missing_waves_of_ludb(ludb):
-    """Counted in the files."""
     measured = survey(ludb)
-
     irregular, lacking = measured.faults["irregular"], measured.faults["no_qrs_t"]
     names = np.array(ludb.records)
     assert names[irregular.any(axis=1)].tolist() == "7 8 34 95 104 111 116 198".split()

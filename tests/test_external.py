@@ -44,7 +44,6 @@ def test_records_are_put_behind_each_other_each_with_its_own(cohort):
 
 
 def test_nothing_of_the_scored_records_reaches_what_scores_them():
-    """Wild values and turned labels of some external records change their scores alone."""
     of = settings(*TWO, *OTHER, "model=logistic", "features=voltage")
     prepared = load_data(of)
     features, (split,) = prepared.features, prepared.splits

@@ -15,7 +15,7 @@ from optuna.trial import TrialState, create_trial
 from lvh.runs.forecast import seconds_left
 from lvh.search import SearchSettings
 from lvh.search.plan import StudyPlan
-from lvh.search.racing import is_out, usual_shares
+from lvh.search.racing import usual_shares
 from lvh.search.space import Choice, Space
 from lvh.search.storage import OWNER
 from lvh.search.study import OUTCOME
@@ -119,30 +119,3 @@ def test_what_budgets_usually_save_is_what_recorded_curves_say():
         assert np.all((usual > 0) & (usual <= 1))
         assert usual[0] == 1
         assert usual.mean() == pytest.approx(float(row["training"]), rel=0.2), row
-
-
-def halved(plan, skills) -> list:
-    """The trials of a study under halving, of equal cost, by the rule itself."""
-    rungs, trials = plan.search.rungs(EPOCHS), []
-    stages = [[] for _ in rungs]
-    for place, skill in enumerate(skills):
-        own, stage = np.full(N_FOLDS, skill), 0
-        while stage < len(rungs) - 1 and not is_out(own, stages[stage], plan.search.reduction):
-            stages[stage].append(own)
-            stage += 1
-        stages[stage].append(own)
-        n_scores = None if rungs[stage] == EPOCHS else (stage + 1) * N_FOLDS
-        trials.append(ended(plan, place, rungs[stage], 0, n_scores))
-    return trials
-
-
-def test_halving_is_counted_after_a_quarter():
-    plan = planned({"stride": list(range(1, 25))}, budget="halving")
-    shown, took = [], []
-    for seed in range(20):
-        trials = dict(enumerate(halved(plan, np.random.default_rng(seed).permutation(24))))
-        seconds = [one.duration.total_seconds() for one in trials.values()]
-        shown.append(left(plan, {at: trials[at] for at in range(6)}))
-        took.append(sum(seconds[6:]))
-        assert left(plan, trials) == 0
-    assert np.mean(shown) == pytest.approx(np.mean(took), rel=0.25)

@@ -18,13 +18,7 @@ def dnn() -> RunSettings:
     return settings("data=synthetic")
 
 
-@pytest.fixture(scope="module")
-def cnn() -> RunSettings:
-    return settings("data=synthetic", "model=cnn")
-
-
 def other(value):
-    """Return another value of the same kind."""
     if isinstance(value, bool) or value is None:
         return 3 if value is None else not value
     if is_dataclass(value):
@@ -39,8 +33,8 @@ def other(value):
 
 @pytest.mark.parametrize("group", ["features", "model", "train"])
 @pytest.mark.parametrize("name", ["dnn", "cnn"])
-def test_every_field_that_decides_changes_the_key(request, name, group):
-    given = request.getfixturevalue(name)
+def test_every_field_that_decides_changes_the_key(name, group):
+    given = settings("data=synthetic", f"model={name}")
     of_group = getattr(given, group)
     names = [
         field.name for field in fields(of_group) if field.name not in ("threads", "side_by_side")

@@ -51,11 +51,8 @@ class TestLudb:
     def test_a_label_of_another_name_is_found_or_those_that_exist_are_named(self, ludb_root, ludb):
         found = of_ludb(ludb_root, "left ventricular hypertrophy")
         assert (found.label_name, found.fingerprint, found.note) == ("LVH", ludb.fingerprint, "")
-        with pytest.raises(InputError) as refused:
+        with pytest.raises(InputError, match=r"^data\.label: .*Sinus rhythm 143, LVH 108, "):
             of_ludb(ludb_root, "atrial fibrilation")
-        message = str(refused.value)
-        assert re.search(r"^data\.label: .*Sinus rhythm 143, LVH 108, ", message)
-        assert "did you mean Atrial fibrillation?" in message
 
 
 @pytest.fixture(scope="module")

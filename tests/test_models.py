@@ -76,12 +76,22 @@ def test_cnn_is_that_of_the_report_in_one_dimension():
 
 
 @pytest.mark.parametrize(
-    ("kernel", "stride", "field"),
-    [(5001, 1, "model.kernel_size"), (250, 1000, "model.strides"), (4985, 1, "model.strides")],
+    ("settings", "shape", "message"),
+    [
+        (cnn_settings(5001, 1), (5000, 4), "kernel_size: expected .* Received: .*5001"),
+        (cnn_settings(250, 1000), (5000, 4), "strides: expected .* Received: .*1000"),
+        (cnn_settings(4985, 1), (5000, 4), "strides: expected .* Received: .*1"),
+        (resnet_settings(filters=(4, 4)), (48, 2), "kernel: expected at most the 6 of 48 samples"),
+        (resnet_settings(filters=(4,) * 5), (350, 2), "kernel: expected at most the 6 of 350"),
+        # few filters on long inputs end the process: a fault of oneDNN
+        (resnet_settings(filters=(12, 8)), (5000, 4), "filters: expected 16 or more"),
+    ],
 )
-def test_convolutions_that_do_not_fit_are_refused(kernel, stride, field):
-    with pytest.raises(InputError, match=f"^{field}: expected .* Received: .*{kernel}|{stride}"):
-        MODELS["cnn"].check(cnn_settings(kernel, stride), (5000, 4))
+def test_networks_that_do_not_fit_their_inputs_are_refused(settings, shape, message):
+    with pytest.raises(InputError, match=rf"^model\.{message}"):
+        MODELS[settings.name].check(settings, shape)
+    MODELS["resnet"].check(resnet_settings(filters=(12, 8)), (350, 12))
+    MODELS["resnet"].check(resnet_settings(filters=(16, 8)), (5000, 4))
 
 
 @pytest.mark.parametrize(
@@ -107,20 +117,3 @@ def test_settings_reach_the_layers_of_networks_that_give_probabilities(settings,
     y_score = keras.ops.convert_to_numpy(model(X))
     assert y_score.shape == (5, 1)
     assert ((y_score > 0) & (y_score < 1)).all()
-
-
-class TestResnet:
-    def test_few_filters_on_long_inputs_are_refused(self):
-        """Which end the process: a fault of oneDNN."""
-        for width in (12, 16):
-            MODELS["resnet"].check(resnet_settings(filters=(width, 8)), (350, 12))
-        MODELS["resnet"].check(resnet_settings(filters=(16, 8)), (5000, 4))
-        message = r"^model\.filters: expected 16 or more in the first stage, .* Received: 12"
-        with pytest.raises(InputError, match=message):
-            MODELS["resnet"].check(resnet_settings(filters=(12, 8)), (5000, 4))
-
-    @pytest.mark.parametrize(("n_samples", "n_stages"), [(48, 2), (350, 5)])
-    def test_inputs_that_are_too_short_are_refused(self, n_samples, n_stages):
-        message = rf"^model\.kernel: expected at most the 6 of {n_samples} samples .* Received: 7"
-        with pytest.raises(InputError, match=message):
-            MODELS["resnet"].check(resnet_settings(filters=(4,) * n_stages), (n_samples, 2))

@@ -20,8 +20,6 @@ from lvh.inference import load
 
 
 class Touches:
-    """Creates a file when it is unpickled."""
-
     def __init__(self, path: Path) -> None:
         self.path = path
 

@@ -25,7 +25,6 @@ SMALL = ("data=synthetic", "data.records=42", "model.units=[8,4,2]", "train.side
 
 
 def leaderboard(cwd: Path) -> list[dict[str, str]]:
-    """Return the rows of the only table."""
     (file,) = cwd.glob("outputs/*/*/report/leaderboard.csv")
     return csv_rows(file)
 
@@ -51,7 +50,6 @@ def trainers(cwd: Path) -> dict[int, int]:
 @pytest.mark.slow
 @pytest.mark.skipif(cores() < 2, reason="two workers need two cores")
 def test_a_trial_that_is_killed_again_and_again_fails_and_no_other_does(begin, tmp_path):
-    """Its worker is shot as the kernel does when memory is short; next to it one works on."""
     cwd = tmp_path / "work"
     given = ("-m", *SMALL, "cv.folds=5", "seed=0,1,2,3", "train.epochs=1500")
     sweep = begin(cwd, *given, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")

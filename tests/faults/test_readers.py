@@ -16,7 +16,6 @@ HEADER, SIGNALS = "data/1.hea", "data/1.dat"
 
 
 def bytes_of(name, change):
-    """Change the bytes of a file."""
     return lambda root: (root / name).write_bytes(change((root / name).read_bytes()))
 
 
@@ -37,12 +36,10 @@ def record_line(line):
 
 
 def field(position, value):
-    """Change one field of the first signal line."""
     return changed(rf"\A(.*\n(?:\S+ ){{{position}}})\S+", value)
 
 
 def comment(name, new):
-    """Replace a comment of the header by other lines, or by none."""
     return changed(f"^()#<{name}>.*\n", new)
 
 
@@ -58,8 +55,6 @@ def digital(at, value):
 
 
 def outside(name):
-    """Move a file out of the data set and leave a link to it."""
-
     def fault(root):
         (root / name).rename(root.parent / "outside")
         (root / name).symlink_to(root.parent / "outside")

@@ -64,7 +64,6 @@ def served(folder, tmp_path_factory):
 
 
 def test_it_answers_what_predict_prints(folder, served, cohort, tmp_path, capsys):
-    """Of records whose fiducials are detected, with age and sex."""
     paths = [
         write_record(tmp_path, cohort, at, name=f"r{at}", comments=(f"Age: {age}", f"Sex: {sex}"))
         for at, age, sex in ((0, 61, "F"), (3, 45, "M"))
