@@ -45,21 +45,21 @@ def slow_means(cohort, record, lead):
 
 
 @pytest.mark.ludb
-class TestLudb:
-    def test_ludb_as_measured(self, ludb):
-        expected = np.array(MEASURED.split(), dtype=float).reshape(3, 9)
-        found = extract(ludb, DROP).X[:3, 9:18]
-        assert np.abs(found - expected).max() <= 0.5e-6 + FLOAT32  # six digits are printed
-        features = extract(ludb, DROP)
-        assert features.X.shape == (197, 117)
-        assert features.X.dtype == np.float32
-        assert features.dropped == (
-            ("38", "no complete (N)(t) in v1"),
-            ("104", "no complete (N)(t) in ii iii avr avf"),
-            ("112", "no complete (N)(t) in v1 v2"),
-        )
-        assert features.records == tuple(r for r in ludb.records if r not in ("38", "104", "112"))
-        assert features.y.sum() == 106
+def test_ludb_as_measured(ludb):
+    expected = np.array(MEASURED.split(), dtype=float).reshape(3, 9)
+    features = extract(ludb, DROP)
+    assert (
+        np.abs(features.X[:3, 9:18] - expected).max() <= 0.5e-6 + FLOAT32
+    )  # six digits are printed
+    assert features.X.shape == (197, 117)
+    assert features.X.dtype == np.float32
+    assert features.dropped == (
+        ("38", "no complete (N)(t) in v1"),
+        ("104", "no complete (N)(t) in ii iii avr avf"),
+        ("112", "no complete (N)(t) in v1 v2"),
+    )
+    assert features.records == tuple(r for r in ludb.records if r not in ("38", "104", "112"))
+    assert features.y.sum() == 106
 
 
 def test_inputs_equal_a_slow_implementation(cohort):

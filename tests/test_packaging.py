@@ -40,7 +40,6 @@ def test_the_wheel_holds_all_and_runs_from_any_directory(tmp_path_factory, tmp_p
 
 
 def pinned(name: str) -> set[tuple[str, str]]:
-    """Return the packages that a lock installs here, and their versions."""
     found = set()
     for line in (ROOT / name).read_text().splitlines():
         if "==" in line and not line.startswith(" "):

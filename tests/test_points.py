@@ -29,10 +29,7 @@ def swept(*typed):
             ("model=cnn", "model.kernel_size=250,5000,6000"),
             ("kernel_size=5000: model.strides", "2 of 3 points"),
         ),
-        (
-            (*SVM[3:], "cv=stratified", "cv.folds=3,29"),
-            ("cv.folds=29: cv.folds: ", "1 of 2"),
-        ),
+        ((*SVM[3:], "cv=stratified", "cv.folds=3,29"), ("cv.folds=29: cv.folds: ", "1 of 2")),
         (
             ("model=cnn", "model.kernel_size=interval(9,6000)"),
             ("kernel_size=6000", "1 of 2 values"),

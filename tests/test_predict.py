@@ -74,11 +74,6 @@ def test_what_a_reader_must_know_of_a_record_is_said(model, cohort, tmp_path, ca
     printed = " ".join(capsys.readouterr().out.split())
     assert "unlike the training records" in printed
     assert re.search(r"Outside their range: \w+_[RST] \d", printed)
-    path = write_record(tmp_path, cohort, comments=("Age: 60", "Sex: F"))
-    for typed, replaced in ((["--age", "60"], False), (["--age", "61", "--sex", "male"], True)):
-        assert main([str(path), "--model", str(model), *typed]) == 0
-        printed = capsys.readouterr().err
-        assert ("--age replaces" in printed and "--sex replaces" in printed) == replaced
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,6 @@ def write_table(root: Path, rows: list[dict]) -> None:
 
 
 def row(number: int, **other) -> dict:
-    """Describe a record as the table does."""
     return {
         "ecg_id": number,
         "patient_id": f"{number // 2 + 100}.0",  # two records a patient
@@ -82,19 +81,18 @@ def loaded(root: Path, fs: int = 500, flawed: str = "drop"):
 
 
 @pytest.mark.ludb
-class TestSample:
-    def test_records_labels_and_signals(self, ptbxl_root):
-        cohort = loaded(ptbxl_root)
-        assert cohort.signals.shape == (142, 5000, 12)
-        assert np.bincount(cohort.label).tolist() == [109, 33]
-        assert len(set(cohort.subjects)) == 138
-        assert (cohort.note, len(cohort.delineation.samples)) == ("", 0)
-        for at in range(0, 142, 20):
-            path = ptbxl_root / "records500" / "00000" / cohort.records[at]
-            record = oracle.rdrecord(str(path))
-            assert tuple(lead.lower() for lead in record.sig_name) == cohort.leads
-            # half a unit in the last of the digits that float32 has for 6 mV
-            np.testing.assert_allclose(cohort.signals[at], record.p_signal, rtol=0, atol=3e-7)
+def test_records_labels_and_signals_of_the_sample(ptbxl_root):
+    cohort = loaded(ptbxl_root)
+    assert cohort.signals.shape == (142, 5000, 12)
+    assert np.bincount(cohort.label).tolist() == [109, 33]
+    assert len(set(cohort.subjects)) == 138
+    assert (cohort.note, len(cohort.delineation.samples)) == ("", 0)
+    for at in range(0, 142, 20):
+        path = ptbxl_root / "records500" / "00000" / cohort.records[at]
+        record = oracle.rdrecord(str(path))
+        assert tuple(lead.lower() for lead in record.sig_name) == cohort.leads
+        # half a unit in the last of the digits that float32 has for 6 mV
+        np.testing.assert_allclose(cohort.signals[at], record.p_signal, rtol=0, atol=3e-7)
 
 
 def test_a_record_is_what_table_and_header_say(root):
@@ -157,31 +155,28 @@ def test_a_change_is_seen_and_a_folder_that_cannot_be_fetched_is_named(root):
     assert loaded(root).fingerprint != first.fingerprint
 
 
-class TestMapped:
-    """Records beyond a size stay on the disk; their content is the same."""
-
-    def test_a_cohort_is_the_same_without_its_flawed_records(self, root, monkeypatch):
-        write_record(root, 4, 500, gain=200.0, baseline=40)
-        write_table(root, [*(row(n) for n in range(1, 6)), row(6, age="")])
-        whole = loaded(root)
-        assert len(whole.records) == 5
-        monkeypatch.setattr(ptbxl, "LOADED_BYTES", 0)
-        for cohort in (loaded(root), loaded(root)):  # made, and opened
-            assert cohort.records == whole.records
-            np.testing.assert_array_equal(cohort.signals.read(), whole.signals)
-            np.testing.assert_array_equal(cohort.signals[2], whole.signals[2])
-            assert (cohort.note, cohort.fingerprint) == (whole.note, whole.fingerprint)
-        for scaling in ("minmax", "none"):
-            settings = RawSettings(leads=("v6", "i", "avl"), scaling=scaling)
-            X, lazy = (extract(one, settings).X for one in (whole, cohort))
-            assert isinstance(lazy, LazyArray)
-            assert (lazy.shape, lazy.dtype) == (X.shape, X.dtype)
-            np.testing.assert_array_equal(lazy[np.array([4, 1, 0, 3])][1:].read(), X[[1, 0, 3]])
-        other = synthetic.load(synthetic.SyntheticSettings(records=3))
-        both, joined = join(whole, other), join(cohort, other)
-        assert joined.fingerprint == both.fingerprint
-        chosen = np.array([4, 3, 5])
-        np.testing.assert_array_equal(joined.signals[chosen].read(), both.signals[chosen])
+def test_records_that_stay_on_the_disk_are_the_same(root, monkeypatch):
+    write_record(root, 4, 500, gain=200.0, baseline=40)
+    write_table(root, [*(row(n) for n in range(1, 6)), row(6, age="")])
+    whole = loaded(root)
+    assert len(whole.records) == 5
+    monkeypatch.setattr(ptbxl, "LOADED_BYTES", 0)
+    for cohort in (loaded(root), loaded(root)):  # made, and opened
+        assert cohort.records == whole.records
+        np.testing.assert_array_equal(cohort.signals.read(), whole.signals)
+        np.testing.assert_array_equal(cohort.signals[2], whole.signals[2])
+        assert (cohort.note, cohort.fingerprint) == (whole.note, whole.fingerprint)
+    for scaling in ("minmax", "none"):
+        settings = RawSettings(leads=("v6", "i", "avl"), scaling=scaling)
+        X, lazy = (extract(one, settings).X for one in (whole, cohort))
+        assert isinstance(lazy, LazyArray)
+        assert (lazy.shape, lazy.dtype) == (X.shape, X.dtype)
+        np.testing.assert_array_equal(lazy[np.array([4, 1, 0, 3])][1:].read(), X[[1, 0, 3]])
+    other = synthetic.load(synthetic.SyntheticSettings(records=3))
+    both, joined = join(whole, other), join(cohort, other)
+    assert joined.fingerprint == both.fingerprint
+    chosen = np.array([4, 3, 5])
+    np.testing.assert_array_equal(joined.signals[chosen].read(), both.signals[chosen])
 
 
 CELLS = st.sampled_from(["", "1", "x", '"', ";", ",", "\n", "{'LVH': 1.0}"])

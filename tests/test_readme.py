@@ -41,7 +41,6 @@ class Settings:
 @lvh.register_model("mine", settings=Settings)
 def build(settings): ...
 """
-"""The plugin that the README names."""
 
 
 def commands(*names: str) -> list[tuple[str, str]]:

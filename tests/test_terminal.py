@@ -4,7 +4,6 @@ import io
 import re
 import shlex
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-import lvh
-from lvh.reports.terminal import say, show_facts, show_table
+from lvh.reports.terminal import show_facts, show_table
 from lvh.runs.hints import typed
 from lvh.runs.lookup import choose
 from lvh.tracking.run_dir import link_latest
@@ -25,36 +23,22 @@ SENTENCES = st.lists(CELLS, min_size=1, max_size=40).map(" ".join)
 FACTS = st.dictionaries(st.text("abc", min_size=1, max_size=9), SENTENCES, min_size=1, max_size=5)
 
 
-def shown(show, *arguments, width=None):
+def shown(show, *arguments):
     file = io.StringIO()
-    terminal = {"force_terminal": True, "width": width}
-    show(*arguments, on=Console(file=file, **terminal) if width else Console(file=file, width=9999))
+    show(*arguments, on=Console(file=file, width=9999))
     return file.getvalue()
-
-
-def table_of(rows):
-    table = Table("one", "two", "three", title="scores of a run")
-    for row in rows:
-        table.add_row(*row)
-    return table
 
 
 @given(ROWS, FACTS)
 def test_a_pipe_gets_a_row_a_line_whose_columns_a_script_can_split(rows, facts):
-    title, head, *lines = shown(show_table, table_of(rows)).splitlines()
+    table = Table("one", "two", "three", title="scores of a run")
+    for row in rows:
+        table.add_row(*row)
+    title, head, *lines = shown(show_table, table).splitlines()
     assert (title.strip(), head.split()) == ("scores of a run", ["one", "two", "three"])
     assert [tuple(re.split(" {2,}", line.strip())) for line in lines] == rows
     printed = shown(show_facts, facts, "a run")
     assert printed == "".join(["a run\n", *(f"{name}: {text}\n" for name, text in facts.items())])
-
-
-def test_a_terminal_can_click_addresses_pages_and_the_path_that_is_given():
-    page = Path("out/report.html")
-    line = f"page: {page}, see https://a.org/b and docs/sweeps.md"
-    printed = shown(partial(say, link=page), line, width=200)
-    docs = Path(lvh.__file__).parents[1] / "docs/sweeps.md"
-    links = [page.absolute().as_uri(), "https://a.org/b", docs.as_uri()]
-    assert re.findall(r"\x1b\]8;[^;]*;([^\x1b]+)\x1b", printed) == links
 
 
 WORDS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=20)

@@ -85,7 +85,6 @@ def record(tmp_path, cohort) -> RunRecord:
 
 
 def tracked(settings: TrackingSettings, *records: RunRecord | SweepRecord) -> None:
-    """Write records in this process."""
     writer = RecordWriter(settings)
     assert [writer.write(str(one.path)) for one in records] == [""] * len(records)
 
@@ -156,16 +155,12 @@ def test_what_was_deleted_by_hand_is_made_whole_or_named(settings, record):
     tracked(replace(settings, experiment="other"), record)
 
 
-class KilledInFolds(MlflowClient):
-    """A client of a process that is killed while it writes the folds."""
-
-    def log_batch(self, *args, **named):
+def test_killed_processes_leave_nothing_running_and_are_reported(settings, record, monkeypatch):
+    def killed(*args, **named):
         raise KeyboardInterrupt
 
-
-def test_killed_processes_leave_nothing_running_and_are_reported(settings, record, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr("lvh.tracking.mlflow_store.MlflowClient", KilledInFolds)
+        patched.setattr(MlflowClient, "log_batch", killed)
         with pytest.raises(KeyboardInterrupt):
             RecordWriter(settings).write(str(record.path))
     assert [run.info.status for run in runs(settings)] == ["KILLED", "KILLED"]
@@ -257,7 +252,6 @@ def test_a_run_without_tracking_is_tracked_later_into_any_experiment(tmp_path, m
 
 
 def view(tags: dict[str, str], key: str) -> tuple[str, list[str], list[str]]:
-    """Return filter, parameters and charts of a saved view."""
     state = json.loads(json.loads(tags[f"mlflow.sharedViewState.{key}"])["state"])
     columns = [one.removeprefix("params.").strip("`") for one in state["selectedColumns"]]
     params = [one for one in columns if not one.startswith("metrics.")]

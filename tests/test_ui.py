@@ -24,7 +24,6 @@ def _here(tmp_path, monkeypatch):
 
 
 def refusal(capsys, *arguments: str) -> tuple[int, str]:
-    """Return the exit code and the one line of an error."""
     code = main(list(arguments))
     (line,) = capsys.readouterr().err.splitlines()
     return code, line

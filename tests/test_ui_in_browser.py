@@ -58,7 +58,6 @@ def _nothing_points_elsewhere():
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
-    """Sweep, keep the best, score other records; return the directory."""
     folder = tmp_path_factory.mktemp("swept")
     for typed in COMMANDS:
         done = python("-m", *typed.split(), cwd=folder)
@@ -68,7 +67,6 @@ def swept(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stored(swept):
-    """Return the runs in the store but the folds, as MLflow's client has them, by name."""
     client = MlflowClient(tracking_uri=f"sqlite:///{swept / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("lvh").experiment_id
     found = client.search_runs([experiment], "tags.level != 'fold'")
@@ -77,14 +75,12 @@ def stored(swept):
 
 @pytest.fixture(scope="module")
 def shown(swept):
-    """Run lvh.ui there; return the address that it prints of the configurations."""
     with serving(swept) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def ui(shown, tmp_path_factory):
-    """Open the experiments in a browser, set up for the training of models."""
     folder = tmp_path_factory.mktemp("browser")
     screenshots = Path(os.environ.get("LVH_SCREENSHOTS", folder)).resolve()
     screenshots.mkdir(parents=True, exist_ok=True)
@@ -101,7 +97,6 @@ def ui(shown, tmp_path_factory):
 
 @contextmanager
 def serving(folder: Path, *options: str):
-    """Run lvh.ui in a directory; gives the address that it prints, once it answers."""
     with run_ui(folder, *options, err=None) as (_, port, printed):
         until(lambda: listening(port), "the server answers")
         yield re.search("(?:configurations by ap|sweeps): (.+)", printed)[1]
@@ -112,19 +107,17 @@ def route(run) -> str:
 
 
 def by_ap(stored) -> list[str]:
-    """Return the names of the sweep's configurations, the best first."""
     return sorted(POINTS, key=lambda name: -stored[name].data.metrics["ap"])
 
 
 def follow(ui: Ui, words: str) -> None:
-    """Click a link of a description, which MLflow opens in a new tab."""
     tabs = ui.driver.window_handles
     ui.click("a", words)
     ui.until(lambda: len(ui.driver.window_handles) > len(tabs), "a new tab")
     ui.driver.switch_to.window(ui.driver.window_handles[-1])
 
 
-def test_the_printed_address_shows_kernel_stride_and_scores(ui, shown, stored):
+def test_the_printed_address_and_a_link_of_the_sweep_show_its_configurations(ui, shown, stored):
     ui.open(shown.partition("#")[2])
     ranked = sorted([*POINTS, OTHER], key=lambda name: -stored[name].data.metrics["ap"])
     ui.until_names(*ranked)
@@ -138,9 +131,6 @@ def test_the_printed_address_shows_kernel_stride_and_scores(ui, shown, stored):
     ui.shoot("contour")
     ui.find(".parcoords canvas.foreground")
     ui.shoot("parallel_coordinates")
-
-
-def test_a_sweep_links_to_the_view_of_what_it_swept(ui, stored):
     ui.open(route(stored[SWEEP]))
     follow(ui, "Its configurations as a table, and their charts")
     ui.until_names(*by_ap(stored))
