@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import python
+from servers import until
 
 import lvh
 
@@ -61,3 +62,51 @@ def test_the_reference_has_every_public_name_and_each_is_a_link(site):
     page = (ROOT / "docs/reference/python.md").read_text()
     assert {*re.findall(r"\[`(\w+)`\]", page)} == {*lvh.__all__}
     assert "][lvh." not in (site / "reference/python.html").read_text()
+
+
+FIRST = {
+    "own data numpy": ("own_data", "gallery/numpy_arrays"),
+    "own data": ("own_data",),
+    "csv": ("own_data", "gallery/own_csv"),
+    "Slurm": ("cluster",),
+    "resume": ("sweeps",),
+    "no skill": ("concepts",),
+    "external validation": ("gallery/other_hospital", "which_model"),
+    "keras": ("gallery/keras_model", "extend/model"),
+    "exit code": ("troubleshooting",),
+    "export": ("predictions",),
+    "share": ("sweeps",),
+    "dicom": ("formats",),
+}
+
+
+@pytest.fixture(scope="module")
+def driver(site, tmp_path_factory):
+    from browser import browsing
+
+    with browsing(tmp_path_factory.mktemp("profile")) as driver:
+        driver.get((site / "index.html").as_uri())
+        yield driver
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path("/usr/bin/chromedriver").exists(), reason="needs a browser: apt-get install chromium"
+)
+@pytest.mark.parametrize("words", FIRST)
+def test_the_first_result_of_the_search_is_the_page(driver, words):
+    box = driver.find_element("css selector", "input.md-search__input")
+    driver.execute_script("document.querySelector('.md-search-result__list').replaceChildren()")
+    driver.execute_script(
+        "arguments[0].focus(); arguments[0].value = arguments[1];"
+        "arguments[0].dispatchEvent(new KeyboardEvent('keyup', {bubbles: true}));",
+        box,
+        words,
+    )
+    links = (
+        "return [...document.querySelectorAll('.md-search-result__list > li')]"
+        ".map(one => one.querySelector('a').href)"
+    )
+    results = until(lambda: driver.execute_script(links), "a result")
+    found = [one.partition("/site/")[2].partition(".html")[0] for one in results]
+    assert found[0] in FIRST[words], found[:5]

@@ -1,4 +1,4 @@
-"""The examples of the pages on extending and own data: each ends as its page says."""
+"""The examples of the pages on extending, own data and troubles: each ends as its page says."""
 
 import json
 import re
@@ -107,3 +107,18 @@ def test_what_export_proposes_can_be_typed(kind, capsys):
     assert export.main(["run", "--seeds", "1", "--no-register", "--out", "model"]) == 0
     line = re.search("^next: (.*)$", capsys.readouterr().out, re.M)[1]
     assert predict.main(shlex.split(line.partition("predict ")[2])) == 0
+
+
+TROUBLES = (DOCS / "troubleshooting.md").read_text("utf-8")
+SHOWN = re.findall(r"```console\n\$ lvh run (.*)\n(lvh: .*)\n```", TROUBLES)
+ROWS = "".join(f"r{at},p{at // 2},{at % 2},{60 + at}\n" for at in range(40))
+
+
+@pytest.mark.parametrize(("typed", "message"), SHOWN, ids=lambda shown: shown[:40])
+def test_a_command_of_the_page_on_troubles_ends_with_its_message(typed, message):
+    assert len(SHOWN) > 10
+    Path("table.csv").write_text(f"record,subject,af,rate\n{ROWS}")
+    Path("patients.csv").write_text(f"record,patient_id,af,rate\n{ROWS}")
+    code, _, err = in_process(*typed.split())
+    assert code == 2
+    assert re.search(".*".join(map(re.escape, re.split(r" ?\.\.\. ?", message))), err), err
