@@ -3,7 +3,7 @@
     python experiments/joint_kernel_stride/answer.py millivolts=outputs/latest ...
 
 Takes the folder of each sweep, from the directory that the sweep was started in. Writes beside this
-file: leaderboard_NAME.csv and folds_NAME.csv, the sweep's own; factors.csv, the difference that a
+file: leaderboard_NAME.csv, folds_NAME.csv and comparisons_NAME.csv, the sweep's own; factors.csv, the difference that a
 kernel or a stride makes on average over the other; answer.csv, the best pair beside what knows
 nothing, age + sex and a logistic regression on voltages, and how far the regression is ahead of the
 pair, fold by fold; answer.png, a heat map a grid: the mean
@@ -154,7 +154,7 @@ def main() -> None:
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     for argument in sys.argv[1:]:
         name, _, folder = argument.partition("=")
-        for table in ("leaderboard", "folds"):
+        for table in ("leaderboard", "folds", "comparisons"):
             shutil.copyfile(Path(folder) / "report" / f"{table}.csv", HERE / f"{table}_{name}.csv")
         rows = [row for row in rows if row["sweep"] != name] + [of_best(name, Path(folder))]
     order = list(TITLES)
