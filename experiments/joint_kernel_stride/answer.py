@@ -3,12 +3,12 @@
     python experiments/joint_kernel_stride/answer.py millivolts=outputs/latest ...
 
 Takes the folder of each sweep, from the directory that the sweep was started in. Writes beside this
-file: leaderboard_NAME.csv, folds_NAME.csv and comparisons_NAME.csv, the sweep's own; factors.csv, the difference that a
-kernel or a stride makes on average over the other; answer.csv, the best pair beside what knows
-nothing, age + sex and a logistic regression on voltages, and how far the regression is ahead of the
-pair, fold by fold; answer.png, a heat map a grid: the mean
-AP of a cell, its 95 % interval and whether the folds can tell it apart from the best. The free
-search is drawn as points, those that were stopped without a score.
+file: leaderboard_NAME.csv, folds_NAME.csv and comparisons_NAME.csv, the sweep's own; factors.csv,
+the difference that a kernel or a stride makes on average over the other; answer.csv, the best pair
+next to what knows nothing, age + sex and a logistic regression on voltages, and how far the
+regression is ahead of the pair, fold by fold; answer.png, a heat map a grid: the mean AP of a cell,
+its 95 % interval and whether the folds can tell it apart from the best. The free search is drawn as
+points, those that were stopped without a score.
 """
 
 import math
