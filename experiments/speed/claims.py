@@ -9,7 +9,7 @@ the others claim (fold) and while they wait for the last trial (idle). The repor
 the study, its table and its page. Studies have 50, 500 or 2,000 finished trials of seven folds;
 PostgreSQL is left out where it is not installed. Seconds are medians over processes and claims;
 CPU seconds are those of the process, without a database server's. Rows of claims.csv with other
-numbers of workers stay.
+numbers of workers or other samplers stay.
 """
 
 import argparse
@@ -185,7 +185,8 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", default=["grid", "tpe"])
     given = parser.parse_args()
     context, out = multiprocessing.get_context("spawn"), Path(__file__).with_name("claims.csv")
-    rows = [row for row in read(out) if row["workers"] != str(given.workers)]
+    again = {(str(given.workers), sampler) for sampler in given.samplers}
+    rows = [row for row in read(out) if (row["workers"], row["sampler"]) not in again]
     with (
         storages() as addresses,
         context.Manager() as manager,
