@@ -188,10 +188,11 @@ def _explain(rows: list[Row], description: Description) -> None:
     n_detected = sum(row["fiducials"] not in ("annotated", "none") for row in rows)
     detected = f"Fiducials of {n_detected} of {len(rows)} were detected by {library()}"
     doubtful = ", ".join(row["record"] for row in rows if row["doubtful"])
+    learned = f", fiducials {description.delineation}" * description.form.needs_delineation
     show_facts(
         {
-            "model": f"{description.name}, trained with {description.data}{note}, fiducials "
-            f"{description.delineation}; {len(description.seeds)} seeds",
+            "model": f"{description.name}, trained with {description.data}{note}{learned}; "
+            f"{len(description.seeds)} seeds",
             "threshold": f"it says {label} where P({label}) is above {description.threshold:.3g}",
             "calibrated": f"by {description.calibration.n_records} out-of-fold records; at another "
             "place it may differ",
