@@ -4,7 +4,7 @@ import itertools
 from dataclasses import dataclass
 
 FILTERS = (256, 512, 512, 128, 64)
-TAPS, TILE = 5, 4  # of every convolution but the first; outputs of one product
+TAPS, TILE = 5, 8  # of every convolution but the first; outputs of one product
 N_SAMPLES, N_LEADS = 5000, 4
 
 
@@ -15,8 +15,8 @@ class Operations:
     Attributes:
         direct: Those of the direct convolutions, two for each multiplication and addition. The
             network asks for them, however they are done; so they compare implementations.
-        done: Those of the matrix products with minimal filtering (`lvh.models.fast_layers`), 8
-            multiplications for 4 outputs of five taps; what is before and after is not counted.
+        done: Those of the matrix products with minimal filtering (`lvh.models.fast_layers`), 12
+            multiplications for 8 outputs of five taps; what is before and after is not counted.
     """
 
     direct: float

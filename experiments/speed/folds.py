@@ -178,7 +178,7 @@ def sides(
     def notebook(repeat: int) -> list[Row]:
         path = str(written("cnn", data, folder))
         arguments = [path, "cnn", f"--stride={stride}", f"--epochs={epochs}", folds]
-        return _dense_rows(script("notebook.py", arguments, folder), "notebook", repeat, epochs)
+        return rows(script("notebook.py", arguments, folder), "notebook", repeat)
 
     def ours(repeat: int) -> list[Row]:
         overrides = ["model=cnn", f"stride={stride}", f"train.epochs={epochs}", *data]

@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import rows as tidy
@@ -149,7 +149,9 @@ def machine() -> str:
 
 def versions() -> str:
     """Name what may change a figure."""
-    named = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "mlflow"))
+    by_module = packages_distributions()  # tensorflow may be that of tensorflow-cpu
+    names = ("tensorflow", "keras", "mlflow")
+    named = ", ".join(f"{name} {version(by_module[name][0])}" for name in names)
     return f"Python {platform.python_version()}, {named}"
 
 
