@@ -34,7 +34,7 @@ from lvh.runs.run import run_configuration
 from lvh.search.results import OUTCOME_FORMAT, FoldScore, Outcome, objective_values
 from lvh.search.storage import Storage
 from lvh.search.study import OUTCOME, OpenTrial, Study
-from lvh.tracking.address import TrackingSettings
+from lvh.tracking import TrackingSettings
 from lvh.tracking.fold_store import is_separate
 from lvh.tracking.run_names import run_name
 from lvh.tracking.run_record import RunRecord, SweepLink, load_run

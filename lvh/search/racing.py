@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.special import stdtrit  # type: ignore[import-untyped]
 
 from lvh.search import SearchSettings
-from lvh.search.plan import StudyPlan
+from lvh.search.space import StudyPlan
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

@@ -2,37 +2,38 @@
 
 Each configuration carries all its parameters and mean scores itself, since the UI's filters and
 plots see a run alone. Writing a record a second time changes nothing. A run counts as KILLED until
-all of it is written, so a killed process leaves none RUNNING.
+all of it is written, so a killed process leaves none RUNNING. At the end, what is looked up there.
 """
 
 import json
 import logging
+import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from lvh.tracking.address import set_mlflow_variables
+from lvh.tracking import set_mlflow_variables
 
 set_mlflow_variables()
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
 
-from lvh.errors import TrackingFault
-from lvh.evaluation.results import Plain
-from lvh.tracking import address
-from lvh.tracking.address import TrackingSettings, embedded
+from lvh.errors import InputError, TrackingFault
+from lvh.tracking import TrackingSettings, checked_uri, embedded, store_faults, tables_of
 from lvh.tracking.fold_store import FoldStore, StoredFold
 from lvh.tracking.run_names import ALL, fold_name, view_page, view_state
 from lvh.tracking.run_record import SHOWN, RunRecord, SweepRecord, load_run, load_sweep
 
 _LOCK_SECONDS = 120
 _ARTIFACTS = "mlartifacts"
-_MOST_RUNS = 50_000  # of a search; MLflow takes no larger number
+_MOST_RUNS, _MOST_METRICS = 50_000, 1000  # of a search, and of a call: MLflow takes no more
 _PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
 _RECORD = "record"
 """Tag with the digest of the record that a run shows, set when all of it has been written."""
@@ -43,7 +44,6 @@ _ABOUT = (
     "`tags.level = 'configuration'` finds what can be compared."
 )
 _UNFINISHED = "This sweep is not finished. The same command continues it."
-_SAVED = "mlflow.sharedViewState."
 _VIEW, _CONFIGURATIONS = "Configurations by ap", "tags.level = 'configuration'"
 _PLACES = (
     ("experiments", "artifact_location"),
@@ -55,6 +55,7 @@ _PLACES = (
 """Columns of MLflow's tables that hold where artifacts are."""
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
+logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # it raises what it logs
 
 
@@ -63,17 +64,33 @@ class MlflowStore:
 
     def __init__(self, settings: TrackingSettings) -> None:
         """Open the store and the experiment; close what killed processes left open."""
-        if (database := embedded(settings)) is not None:
+        uri, database = checked_uri(settings), embedded(settings)
+        if database is not None:
             _open_embedded(database)
-        self._client = MlflowClient(tracking_uri=address.resolved_uri(settings))
+        self._client = MlflowClient(tracking_uri=uri)
         self.experiment_id = self._experiment(settings.experiment, database)
         self._sweeps: dict[str, str] = {}
         self.page = view_page(self.experiment_id)
         """Place of the newest sweep, or of all configurations, in the UI."""
-        if f"{_SAVED}{ALL}" not in self._client.get_experiment(self.experiment_id).tags:
+        if not self._view(ALL):
             self._set_view(ALL, _VIEW, view_state({}, _CONFIGURATIONS))
         for run in self._search("attributes.status = 'RUNNING' and tags.level != ''"):
             self._client.set_terminated(run.info.run_id, "KILLED")
+
+    def _experiment(self, name: str, database: Path | None) -> str:
+        """Find or make the experiment."""
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            location = None if database is None else (database.parent / _ARTIFACTS).as_uri()
+            return str(self._client.create_experiment(name, location, {_NOTE: _ABOUT}))
+        experiment_id = str(experiment.experiment_id)
+        if experiment.lifecycle_stage != "active":
+            raise TrackingFault(
+                f"tracking.experiment: {name} is in MLflow's trash. Restore it with "
+                f"mlflow experiments restore --experiment-id {experiment_id}, or use another "
+                "tracking.experiment"
+            )
+        return experiment_id
 
     def sync(self, path: Path) -> None:
         """Write a record, unless all of it is there."""
@@ -112,13 +129,15 @@ class MlflowStore:
             run = self._create(record.name, tags, started)
         elif parent is not None and run.data.tags.get(_PARENT) != parent:
             self._client.set_tag(run.info.run_id, _PARENT, parent)
-        run_id = run.info.run_id
-        missing = self._missing_folds(run_id, record)
-        if not missing and _is_whole(run, record):
+        run_id, store = run.info.run_id, FoldStore(Path(record.root))
+        folds = [fold for one in record.fold_keys if (fold := store.read(one)) is not None]
+        below = self._below(run_id)
+        n_whole = sum(one.info.status == "FINISHED" for one in below)
+        if _is_whole(run, record) and n_whole == len(folds):
             return
-        if run.info.run_name != record.name:
-            self._client.update_run(run_id, name=record.name)
-        for fold in missing:
+        for one in below:
+            self._client.delete_run(one.info.run_id)
+        for fold in folds:
             self._create_fold(run_id, record.name, fold, leakage)
         if record.status not in ("complete", "leaking"):
             tags["error" if record.status == "failed" else "incomplete"] = record.error
@@ -126,38 +145,12 @@ class MlflowStore:
             tags[_NOTE] = record.description
         for name in {"error", "incomplete"} & run.data.tags.keys() - tags.keys():
             self._client.delete_tag(run_id, name)
-        logged = run.data.params
-        params = {name: value for name, value in record.params.items() if name not in logged}
+        params = {name: one for name, one in record.params.items() if name not in run.data.params}
+        self._client.update_run(run_id, name=record.name)
         self._log(run_id, _metrics(record.scores), params, tags)
         if not (run.inputs and run.inputs.dataset_inputs):
             self._log_data(run_id, record)
         self._end(run_id, record.folder, _STATUS.get(record.status, "FINISHED"), record.digest)
-
-    def _set_view(self, key: str, name: str, state: Mapping[str, Any]) -> None:
-        """Save a view in the experiment, unless it is there."""
-        tag, now = f"{_SAVED}{key}", _now()
-        text = json.dumps(state)
-        saved = self._client.get_experiment(self.experiment_id).tags.get(tag, "{}")
-        if json.loads(saved).get("state") != text:
-            value = {"name": name, "state": text, "createdAt": now, "updatedAt": now}
-            self._client.set_experiment_tag(self.experiment_id, tag, json.dumps(value))
-
-    def _end(self, run_id: str, folder: str, status: str, digest: str = "") -> None:
-        if folder and Path(folder).is_dir():
-            self._client.log_artifacts(run_id, folder)
-        self._client.set_tag(run_id, _RECORD, digest)
-        self._client.set_terminated(run_id, status)
-
-    def _missing_folds(self, run_id: str, record: RunRecord) -> list[StoredFold]:
-        """Return the folds that have no run yet; remove runs of which only a part is written."""
-        store, tracked = FoldStore(Path(record.root)), set()
-        for run in self._below(run_id) if record.fold_keys else ():
-            if run.info.status == "FINISHED":
-                tracked.add((run.data.params["repeat"], run.data.params["fold"]))
-            else:
-                self._client.delete_run(run.info.run_id)
-        folds = [fold for key in record.fold_keys if (fold := store.read(key)) is not None]
-        return [fold for fold in folds if (str(fold.repeat + 1), str(fold.fold + 1)) not in tracked]
 
     def _create_fold(self, parent: str, name: str, fold: StoredFold, leakage: str) -> None:
         repeat, number, history, ended = fold.repeat + 1, fold.fold + 1, fold.history, _now()
@@ -173,6 +166,35 @@ class MlflowStore:
         chosen = {"chosen": history.chosen} if history.chosen else {}
         self._log(run.info.run_id, metrics, {"repeat": repeat, "fold": number, **chosen}, {})
         self._client.set_terminated(run.info.run_id, end_time=ended)
+
+    def _log(
+        self, run_id: str, metrics: list[Metric], params: Mapping[str, Any], tags: dict[str, str]
+    ) -> None:
+        texts = {name: "null" if one is None else str(one)[:6000] for name, one in params.items()}
+        entries = [Param(name, text) for name, text in texts.items()]
+        marks = [RunTag(name, value[:5000]) for name, value in tags.items()]
+        for at in range(0, len(entries) or 1, 100):  # MLflow takes no more in a call
+            self._client.log_batch(
+                run_id, params=entries[at : at + 100], tags=marks if not at else ()
+            )
+        for at in range(0, len(metrics), _MOST_METRICS):
+            self._client.log_batch(run_id, metrics[at : at + _MOST_METRICS])
+
+    def _log_data(self, run_id: str, record: RunRecord) -> None:
+        data, digest = record.data, record.data.fingerprint
+        profile = {"records_used": data.n, "label": data.label, "note": data.note}
+        text = json.dumps({**profile, "fingerprint": digest})
+        # eight digits are what the UI has room for
+        dataset = Dataset(data.name, digest[:8], source_type="lvh", source=data.name, profile=text)
+        context = "exploration" if record.level == "data" else "cross-validation"
+        inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
+        self._client.log_inputs(run_id, datasets=inputs)
+
+    def _end(self, run_id: str, folder: str, status: str, digest: str = "") -> None:
+        if folder and Path(folder).is_dir():
+            self._client.log_artifacts(run_id, folder)
+        self._client.set_tag(run_id, _RECORD, digest)
+        self._client.set_terminated(run_id, status)
 
     def _create(self, name: str, tags: dict[str, str], started: int | None = None) -> Run:
         """Create a run that counts as killed until all of it is written."""
@@ -209,48 +231,21 @@ class MlflowStore:
     def _search(self, condition: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
         return [*self._client.search_runs([self.experiment_id], condition, view, _MOST_RUNS)]
 
-    def _log(
-        self, run_id: str, metrics: list[Metric], params: Mapping[str, Plain], tags: dict[str, str]
-    ) -> None:
-        """Log in as few calls as MLflow takes: 100 parameters, and 1000 of anything, in each."""
-        texts = {name: "null" if one is None else str(one)[:6000] for name, one in params.items()}
-        entries = [Param(name, text) for name, text in texts.items()]
-        marks = [RunTag(name, value[:5000]) for name, value in tags.items()]
-        for at in range(0, max(len(entries), len(marks), 1 + len(metrics) // 8), 100):
-            part = slice(at, at + 100)
-            self._client.log_batch(
-                run_id, metrics[8 * at : 8 * at + 800], entries[part], marks[part]
-            )
+    def _view(self, key: str) -> str:
+        """Return the state of a saved view; nothing where there is none."""
+        tags = self._client.get_experiment(self.experiment_id).tags
+        return str(json.loads(tags.get(f"mlflow.sharedViewState.{key}", "{}")).get("state", ""))
 
-    def _log_data(self, run_id: str, record: RunRecord) -> None:
-        data, digest = record.data, record.data.fingerprint
-        profile = {"records_used": data.n, "label": data.label, "note": data.note}
-        text = json.dumps({**profile, "fingerprint": digest})
-        # eight digits are what the UI has room for
-        dataset = Dataset(data.name, digest[:8], source_type="lvh", source=data.name, profile=text)
-        context = "exploration" if record.level == "data" else "cross-validation"
-        inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
-        self._client.log_inputs(run_id, datasets=inputs)
-
-    def _experiment(self, name: str, database: Path | None) -> str:
-        """Find or make the experiment, and give it its view."""
-        experiment = self._client.get_experiment_by_name(name)
-        if experiment is None:
-            location = None if database is None else (database.parent / _ARTIFACTS).as_uri()
-            return str(self._client.create_experiment(name, location, {_NOTE: _ABOUT}))
-        experiment_id = str(experiment.experiment_id)
-        if experiment.lifecycle_stage != "active":
-            raise TrackingFault(
-                f"tracking.experiment: {name} is in MLflow's trash. Restore it with "
-                f"mlflow experiments restore --experiment-id {experiment_id}, or use another "
-                "tracking.experiment"
-            )
-        return experiment_id
+    def _set_view(self, key: str, name: str, state: Mapping[str, Any]) -> None:
+        text, now = json.dumps(state), _now()
+        if self._view(key) != text:
+            value = {"name": name, "state": text, "createdAt": now, "updatedAt": now}
+            tag = f"mlflow.sharedViewState.{key}"
+            self._client.set_experiment_tag(self.experiment_id, tag, json.dumps(value))
 
 
 def _open_embedded(database: Path) -> None:
     """Make an embedded store if it is new; correct the place of its artifacts if it was moved."""
-    address.check_embedded(database)
     # several processes that make one schema at once break it
     with FileLock(f"{database}.lock", timeout=_LOCK_SECONDS):
         unfinished = database.with_name(f".{database.name}.new")
@@ -264,18 +259,18 @@ def _open_embedded(database: Path) -> None:
 
 def _move_artifacts(database: Path) -> None:
     """Correct where artifacts are said to be, in a database that was moved or copied."""
-    folder = database.parent / _ARTIFACTS
+    folder, names = database.parent / _ARTIFACTS, tables_of(database)
     here = folder.as_uri()
-    with address.opened(database) as connection, connection:
+    # without the folder of artifacts, those of earlier runs are still where they were
+    places = _PLACES if folder.is_dir() else _PLACES[:1]
+    with closing(sqlite3.connect(database)) as connection, connection:
         rows = connection.execute(
             "select distinct artifact_location from experiments "
             "where artifact_location like 'file:%/mlartifacts' and artifact_location != ?",
             (here,),
         )
-        names = address.tables(connection)
         for (before,) in rows.fetchall():
-            # without the folder of artifacts, those of earlier runs are still where they were
-            for table, column in _PLACES if folder.is_dir() else _PLACES[:1]:
+            for table, column in places:
                 if table in names:
                     connection.execute(
                         f"update {table} set {column} = replace({column}, ?, ?) "
@@ -309,3 +304,49 @@ def _metrics(values: Mapping[str, float], step: int = 0) -> list[Metric]:
 
 def _now() -> int:
     return int(time.time() * 1000)  # ms since 1970, as MLflow counts
+
+
+@contextmanager
+def files_of(run_id: str, settings: TrackingSettings, name: str = "") -> Iterator[Path]:
+    """Give a file of a tracked run, or all of its files in a folder."""
+    with TemporaryDirectory() as folder:
+        with _client(settings, f"run {run_id}") as client:
+            client.download_artifacts(run_id, name, folder)
+        yield Path(folder) / name
+
+
+def experiment_id(settings: TrackingSettings) -> str:
+    """Return the ID of the experiment; raise InputError where there is none."""
+    with _client(settings, settings.experiment) as client:
+        experiment = client.get_experiment_by_name(settings.experiment)
+    if experiment is None:
+        raise InputError(
+            f"--experiment: expected one that is there. Received: {settings.experiment}"
+        )
+    return str(experiment.experiment_id)
+
+
+def key_of(run_id: str, settings: TrackingSettings) -> str:
+    """Return the key of a run, which for a sweep is its study; empty if it is none of ours."""
+    with _client(settings, f"run {run_id}") as client:
+        return str(client.get_run(run_id).data.tags.get("key", ""))
+
+
+def run_with_key(key: str, settings: TrackingSettings) -> str | None:
+    """Return the latest run with a key; None if there is none."""
+    experiments = [experiment_id(settings)]
+    with _client(settings, settings.experiment) as client:
+        runs = client.search_runs(experiments, f"tags.key = '{key}'", max_results=1)
+    return str(runs[0].info.run_id) if runs else None
+
+
+def log_explanation(run_id: str, folder: Path, settings: TrackingSettings) -> None:
+    """Record every file of an explanation as an artifact of the run that it explains."""
+    with _client(settings, f"run {run_id}") as client:
+        client.log_artifacts(run_id, str(folder), "explanation")
+
+
+@contextmanager
+def _client(settings: TrackingSettings, what: str) -> Iterator[MlflowClient]:
+    with store_faults(settings, what):
+        yield MlflowClient(tracking_uri=checked_uri(settings, to_read=True))

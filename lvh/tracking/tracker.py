@@ -6,18 +6,18 @@ either. What cannot be written stays on the disk as a record, and is written lat
 
 import json
 import logging
-import os
-import select
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Self
 
 from lvh.errors import LvhError, TrackingFault
-from lvh.tracking.address import TrackingSettings, check_embedded, embedded
+from lvh.tracking import TrackingSettings, checked_uri, store_faults
 from lvh.tracking.run_record import RunRecord, SweepRecord
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _SILENCE = 60.0  # s without an answer from the worker, after which it is given up
 _FAULTY = 5.0  # s of waiting for faults, after which the store is given up
+_END = (-1, "")
 
 
 class Tracker:
@@ -35,24 +36,27 @@ class Tracker:
 
     def __init__(self, settings: TrackingSettings) -> None:
         """Check what can be checked without MLflow, and start the worker."""
-        self._n_sent, self._pending = 0, b""
-        self._worker: subprocess.Popen[bytes] | None = None
+        self._records: SimpleQueue[tuple[int, str]] = SimpleQueue()
+        self._n_sent, self._faults = 0, dict[int, str]()
+        self._answered = self._faulty = 0.0
+        self._worker: subprocess.Popen[str] | None = None
         self.page = ""
         """Place of the experiment in MLflow's UI, once all is recorded."""
         if settings.name == "off":
             return
-        if (database := embedded(settings)) is not None:
-            check_embedded(database)
+        checked_uri(settings)
         self._worker = subprocess.Popen(
             [sys.executable, "-c", "from lvh.tracking.tracker import serve; serve()"],
-            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            text=True,
             start_new_session=True,  # Ctrl-C is for this process
         )
         # not in the command line, which other users can read, for an address has a password
-        self._send(self._worker, asdict(settings))
+        arguments = (self._worker, json.dumps(asdict(settings)))
+        self._thread = Thread(target=self._follow, args=arguments, daemon=True)
+        self._thread.start()
 
     def __enter__(self) -> Self:
         """Return the tracker."""
@@ -69,81 +73,70 @@ class Tracker:
     def track(self, record: RunRecord | SweepRecord) -> None:
         """Have a saved record tracked; of a sweep, also its configurations."""
         if self._worker is not None:
+            self._faults[self._n_sent] = "the process that records does not answer"
+            self._records.put((self._n_sent, str(record.path.absolute())))
             self._n_sent += 1
-            self._send(self._worker, str(record.path.absolute()))
 
     def close(self) -> list[str]:
         """Wait until everything is recorded or the store fails; return what was not recorded."""
         worker, self._worker = self._worker, None
-        if worker is None or worker.stdin is None or worker.stdout is None:
+        if worker is None:
             return []
-        faults = dict.fromkeys(range(self._n_sent), "the process that records does not answer")
-        faulty, before = 0.0, time.monotonic()
-        while faulty < _FAULTY:
-            self._send(worker)
-            full = [worker.stdin] if self._pending else []
-            if not full:
-                worker.stdin.close()
-            answers, room, _ = select.select([worker.stdout], full, [], _SILENCE)
-            if room:
-                continue
-            if not answers or not (line := worker.stdout.readline()):
+        self._answered, self._faulty = time.monotonic(), 0.0
+        self._records.put(_END)
+        while self._thread.is_alive() and self._faulty < _FAULTY:
+            if time.monotonic() - self._answered > _SILENCE:
                 break
-            number, fault = json.loads(line)
-            faults.pop(number, None)
-            if number < 0:
-                self.page = fault
-            elif fault:
-                faults[number] = fault
-                faulty += time.monotonic() - before
-            before = time.monotonic()
-        worker.kill()  # what it has reported is whole
-        worker.wait()
-        worker.stdout.close()
-        if not faults:
+            self._thread.join(0.1)
+        with suppress(OSError), worker:
+            worker.kill()  # what it has reported is whole
+            self._thread.join()
+        if not self._faults:
             return []
-        n, reason = len(faults), next(iter(faults.values()))
+        n, reason = len(self._faults), next(iter(self._faults.values()))
         return [
             f"tracking: {n} {'result was' if n == 1 else 'results were'} not written to MLflow: "
             f"{reason.rstrip('.')}. The results are on the disk: the same command, or "
             f"python -m lvh.track, records them without training"
         ]
 
-    def _send(self, worker: subprocess.Popen[bytes], *messages: object) -> None:
-        """Send lines as far as the pipe takes them; the rest goes with the next, or in `close`."""
-        assert worker.stdin is not None
-        self._pending += b"".join(json.dumps(one).encode() + b"\n" for one in messages)
-        if worker.stdin.closed:
-            return
-        os.set_blocking(worker.stdin.fileno(), False)
-        try:
-            while self._pending and (n_written := worker.stdin.write(self._pending)):
-                self._pending = self._pending[n_written:]
-        except OSError:  # the worker was killed: `close` says it
-            self._pending = b""
+    def _follow(self, worker: subprocess.Popen[str], settings: str) -> None:
+        """Have one record after the other written, and at the end again those that were not."""
+        faulty: dict[int, str] = {}
+
+        def say(line: str) -> None:
+            print(line, file=worker.stdin, flush=True)
+
+        def write(number: int, path: str) -> None:
+            started = time.monotonic()
+            say(json.dumps(path))
+            assert worker.stdout is not None
+            fault, self.page = json.loads(worker.stdout.readline())
+            self._answered = time.monotonic()
+            if fault:
+                self._faults[number], faulty[number] = fault, path
+                self._faulty += self._answered - started
+            else:
+                del self._faults[number]
+
+        with suppress(OSError, ValueError):  # the worker was killed
+            say(settings)
+            for number, path in iter(self._records.get, _END):
+                write(number, path)
+            for number, path in [*faulty.items()]:  # the store may be back
+                write(number, path)
 
 
 def serve() -> None:
     """Be the worker: write the records whose paths come on standard input, and say how it went.
 
-    When the input ends, at the latest with the process that has started it, what was not written
-    is tried once more.
+    The input ends with the process that has started it.
     """
     writer = RecordWriter(TrackingSettings(**json.loads(sys.stdin.readline())))
     writer.write("")  # opens the store before the first record comes
-    faulty: dict[int, str] = {}
-
-    def write(number: int, path: str) -> None:
-        if fault := writer.write(path):
-            faulty[number] = path
-        print(json.dumps((number, fault)), flush=True)
-
-    with suppress(BrokenPipeError):  # the parent has ended
-        for number, line in enumerate(sys.stdin):
-            write(number, json.loads(line))
-        for number, path in list(faulty.items()):  # the store may be back
-            write(number, path)
-        print(json.dumps((-1, writer.page)), flush=True)
+    with suppress(BrokenPipeError):
+        for line in sys.stdin:
+            print(json.dumps((writer.write(json.loads(line)), writer.page)), flush=True)
 
 
 class RecordWriter:
@@ -153,20 +146,21 @@ class RecordWriter:
         """Take the settings; nothing is opened."""
         self._settings = settings
         self._store: MlflowStore | None = None
-        self.page = ""
+
+    @property
+    def page(self) -> str:
         """Place of the experiment in MLflow's UI; empty until the store is open."""
+        return self._store.page if self._store else ""
 
     def write(self, path: str) -> str:
         """Write a record, unless all of it is there; return what went wrong, or nothing."""
         from lvh.tracking.mlflow_store import MlflowStore
-        from lvh.tracking.run_lookup import store_faults
 
         try:
             with store_faults(self._settings, path):
                 self._store = self._store or MlflowStore(self._settings)
                 if path:
                     self._store.sync(Path(path))
-                self.page = self._store.page
         except LvhError as error:
             return str(error).removeprefix("tracking: ")
         return ""

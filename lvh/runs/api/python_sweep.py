@@ -17,9 +17,8 @@ from lvh.runs.api.inputs import TrainingData, cross_validated, training_data
 from lvh.runs.api.learners import Learner, Train, check_scores, learner_of
 from lvh.runs.worker import Follower, WorkerResult, ended_by
 from lvh.search import SearchSettings
-from lvh.search.plan import StudyPlan, decided
 from lvh.search.results import FoldScore, Outcome, objective_values
-from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
+from lvh.search.space import Choice, Condition, Dimension, Numbers, Space, StudyPlan, decided
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, open_study, result_of
 
@@ -92,8 +91,8 @@ def sweep(
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory())
         storage = Storage(f"sqlite:///{folder}/studies.db")
-        stack.callback(storage.optuna.engine.dispose)
-        stack.callback(storage.optuna.remove_session)
+        stack.callback(storage.engine.dispose)
+        stack.callback(storage.remove_session)
         study = open_study(storage, "python", plan, again=False)
         study.optimize(training)
         found = result_of(study, folder)
