@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages import RDBStorage
 from sqlalchemy import event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from lvh.errors import EnvironmentFault, InputError, masked
@@ -31,7 +31,6 @@ HEARTBEAT, GRACE = 10, 90
 """Seconds between two heartbeats of a trial, and after the last one until it is retried."""
 
 _WAIT = 120  # s; another process holds an SQLite file for milliseconds
-_FAULTS = (SQLAlchemyError, sqlite3.Error, StorageInternalError, OSError, ImportError)
 _KEEP_ALIVE = {  # so that a lost machine, or one paused within a transaction, is noticed
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -54,15 +53,21 @@ class Storage(RDBStorage):
     """Optuna's storage, in which a trial whose process died continues under its number."""
 
     def __init__(self, url: str | None, *, to_read: bool = False) -> None:
-        """Open a database, made if it is new; None is `studies.db` in the working directory."""
+        """Open a database, made if it is new; None is `studies.db` in the working directory.
+
+        From then on, every error of it is an EnvironmentFault.
+        """
         self._url = _url(url)
-        with self.faults(), warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+        try:
             if self._url.drivername == "sqlite":
                 _check_file(Path(self._url.database or ""), to_read)
-            try:
+            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
                 self._open()
-            except RuntimeError as error:  # another version of Optuna made it
-                raise StorageInternalError(str(error).partition(" Please")[0]) from None
+        except (SQLAlchemyError, sqlite3.Error, OptunaError, OSError, ImportError) as error:
+            raise self._fault(error) from None
+        except RuntimeError as error:  # another version of Optuna made it
+            raise self._fault(str(error).partition(" Please")[0]) from None
+        event.listen(self.engine, "handle_error", self._handle)
 
     def _open(self, attempts: int = 50) -> None:
         """Open the database, making what of its schema is missing."""
@@ -87,6 +92,18 @@ class Storage(RDBStorage):
             event.listen(self.engine, "connect", lambda db, _: setattr(db, "isolation_level", None))
             event.listen(self.engine, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
 
+    def _handle(self, context: ExceptionContext) -> None:
+        error = context.sqlalchemy_exception  # Optuna handles those of integrity
+        if error and not (isinstance(error, IntegrityError) or context.is_pre_ping):
+            raise self._fault(error)
+
+    def _fault(self, error: Exception | str) -> EnvironmentFault:
+        cause = getattr(error, "orig", None) or getattr(error, "__cause__", None) or error
+        reason = (str(cause).strip().splitlines() or [type(error).__name__])[0]
+        if "is locked" in reason:
+            reason += f" for {_WAIT} s by another process: is one paused (ps: state T)?"
+        return EnvironmentFault(f"search.storage: cannot use {self.shown}: {reason}")
+
     @property
     def address(self) -> str:
         """Address with its password: for other processes, never for a user."""
@@ -99,8 +116,7 @@ class Storage(RDBStorage):
 
     def studies(self) -> list[str]:
         """Return the names of our studies, the latest last."""
-        with self.faults():
-            ours = [one for one in self.get_all_studies() if PLAN in one.user_attrs]
+        ours = [one for one in self.get_all_studies() if PLAN in one.user_attrs]
         return [one.study_name for one in sorted(ours, key=lambda one: one.user_attrs[WHEN])]
 
     def put_back(self, trial_id: int, owner: str) -> bool:
@@ -124,7 +140,7 @@ class Storage(RDBStorage):
 
         def beat() -> None:
             while True:
-                with suppress(*_FAULTS):  # the next one follows, and the trial reports a fault
+                with suppress(EnvironmentFault):  # the next one follows, the trial reports it
                     self.record_heartbeat(trial_id)
                 if ended.wait(HEARTBEAT):
                     return
@@ -136,18 +152,6 @@ class Storage(RDBStorage):
         finally:
             ended.set()
             thread.join()
-
-    @contextmanager
-    def faults(self) -> Iterator[None]:
-        """Turn any error of the database into an EnvironmentFault."""
-        try:
-            yield
-        except _FAULTS as error:
-            cause = getattr(error, "orig", None) or error.__cause__ or error
-            reason = (str(cause).strip().splitlines() or [type(error).__name__])[0]
-            if "is locked" in reason:
-                reason += f" for {_WAIT} s by another process: is one paused (ps: state T)?"
-            raise EnvironmentFault(f"search.storage: cannot use {self.shown}: {reason}") from None
 
 
 def process_name(process: int) -> str:

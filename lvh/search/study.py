@@ -60,8 +60,7 @@ class OpenTrial:
 
     def set_records(self, digest: str) -> None:
         """Say which records its folds score: only trials with the same ones are compared."""
-        with self._study.storage.faults():
-            self._trial.set_user_attr(RECORDS, digest)
+        self._trial.set_user_attr(RECORDS, digest)
 
     def report(self, score: float, stage: int = 0, *, is_last: bool = True) -> str:
         """Take the first objective of a stage's next fold; return why no further one is trained."""
@@ -78,15 +77,12 @@ class OpenTrial:
         may_stop = search.stops_at_folds and search.burn_in <= done < n_folds
         if search.halves and done == n_folds and not is_last:
             rule, may_stop = "halving", True
-        with self._study.storage.faults():
-            # not by Optuna's `report`, which takes none where there are several objectives
-            storage, study = self._trial.storage, self._trial.study
-            storage.set_trial_intermediate_value(self._trial._trial_id, step, value)
-            if not (
-                may_stop and study.pruner.prune(study, storage.get_trial(self._trial._trial_id))
-            ):
-                return ""
-        return f"stopped by {rule} after {done} of {n_folds} folds"
+        # not by Optuna's `report`, which takes none where there are several objectives
+        study, storage, trial_id = self._trial.study, self._trial.storage, self._trial._trial_id
+        storage.set_trial_intermediate_value(trial_id, step, value)
+        if may_stop and study.pruner.prune(study, storage.get_trial(trial_id)):
+            return f"stopped by {rule} after {done} of {n_folds} folds"
+        return ""
 
 
 Train = Callable[[OpenTrial], Outcome]
@@ -100,9 +96,8 @@ class Study:
         """Open a study."""
         self.name, self.storage = name, storage
         try:
-            with storage.faults():
-                self._study = optuna.load_study(study_name=name, storage=storage)
-                self.plan = _PLAN_FORMAT.validate_json(self._study.user_attrs[PLAN])
+            self._study = optuna.load_study(study_name=name, storage=storage)
+            self.plan = _PLAN_FORMAT.validate_json(self._study.user_attrs[PLAN])
         except KeyError:
             names = f"{storage.shown}: {', '.join(storage.studies()) or 'none'}"
             raise InputError(f"study: expected one of {names}. Received: {name}") from None
@@ -112,8 +107,7 @@ class Study:
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials as Optuna has them, by number."""
-        with self.storage.faults():
-            return self._study.get_trials(deepcopy=False)
+        return self._study.get_trials(deepcopy=False)
 
     def configurations(self) -> dict[int, FrozenTrial]:
         """Return the trials that are not void, by their place."""
@@ -121,13 +115,11 @@ class Study:
 
     def attribute(self, name: str) -> Any:
         """Return what `set_attribute` stored by a name; None where there is nothing."""
-        with self.storage.faults():
-            return self._study.user_attrs.get(name)
+        return self._study.user_attrs.get(name)
 
     def set_attribute(self, name: str, value: object) -> None:
         """Store a value for all processes of the study."""
-        with self.storage.faults():
-            self._study.set_user_attr(name, value)
+        self._study.set_user_attr(name, value)
 
     @property
     def finished(self) -> bool:
@@ -167,10 +159,9 @@ class Study:
     def take_back(self, trials: list[FrozenTrial] | None = None) -> int:
         """Put trials whose process died back into the queue, and return how many there were."""
         running = [one for one in trials or self.trials() if one.state == TrialState.RUNNING]
-        with self.storage.faults():
-            stale = self.storage.stale(self._study._study_id) if running else []
-            dead = [trial for trial in running if trial._trial_id in stale or _is_dead(trial)]
-            return sum([self._put_back(trial, is_death=True) for trial in dead])
+        stale = self.storage.stale(self._study._study_id) if running else []
+        dead = [trial for trial in running if trial._trial_id in stale or _is_dead(trial)]
+        return sum(self._put_back(trial, is_death=True) for trial in dead)
 
     def _put_back(self, trial: FrozenTrial, *, is_death: bool) -> bool:
         """Let another process train a running trial; give it up after deaths without progress."""
@@ -190,7 +181,7 @@ class Study:
         return True
 
     def _train_next(self, train: Train) -> None:
-        with self.storage.faults(), warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings(action="ignore"):
             trial = self._study.ask()  # which warns that it has no heartbeat of its own
         try:
             with self.storage.alive(trial._trial_id):
@@ -203,7 +194,7 @@ class Study:
             raise
         states = {"complete": TrialState.COMPLETE, "failed": TrialState.FAIL}
         state = states.get(outcome.state, TrialState.PRUNED)
-        with self.storage.faults(), suppress(ValueError, UpdateFinishedTrialError):
+        with suppress(ValueError, UpdateFinishedTrialError):
             self._study.tell(trial, outcome.values or None, state)
 
     def _outcome(self, trial: optuna.Trial, train: Train) -> Outcome:
@@ -266,17 +257,16 @@ def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> 
     """Make a study, or take up the one that is there."""
     if before := attempts(storage, name):
         name = f"{name}.{len(before) + 1}" if again else before[-1]
-    with storage.faults():
-        study = optuna.create_study(
-            study_name=name,
-            storage=storage,
-            directions=["maximize" if one.maximize else "minimize" for one in plan.objectives],
-            load_if_exists=True,
-        )
-        with warnings.catch_warnings(action="ignore"):  # Optuna calls it experimental
-            study.set_metric_names([one.name for one in plan.objectives])
-        study.set_user_attr(WHEN, time.time())
-        study.set_user_attr(PLAN, _PLAN_FORMAT.dump_json(plan).decode())
+    study = optuna.create_study(
+        study_name=name,
+        storage=storage,
+        directions=["maximize" if one.maximize else "minimize" for one in plan.objectives],
+        load_if_exists=True,
+    )
+    with warnings.catch_warnings(action="ignore"):  # Optuna calls it experimental
+        study.set_metric_names([one.name for one in plan.objectives])
+    study.set_user_attr(WHEN, time.time())
+    study.set_user_attr(PLAN, _PLAN_FORMAT.dump_json(plan).decode())
     return Study(storage, name)
 
 

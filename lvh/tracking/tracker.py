@@ -9,11 +9,11 @@ import logging
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 from typing import TYPE_CHECKING, Self
 
 from lvh.errors import LvhError, TrackingFault
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _SILENCE = 60.0  # s without an answer from the worker, after which it is given up
 _FAULTY = 5.0  # s of waiting for faults, after which the store is given up
-_END = (-1, "")
 
 
 class Tracker:
@@ -36,12 +35,9 @@ class Tracker:
 
     def __init__(self, settings: TrackingSettings) -> None:
         """Check what can be checked without MLflow, and start the worker."""
-        self._records: SimpleQueue[tuple[int, str]] = SimpleQueue()
-        self._n_sent, self._faults = 0, dict[int, str]()
-        self._answered = self._faulty = 0.0
-        self._worker: subprocess.Popen[str] | None = None
         self.page = ""
         """Place of the experiment in MLflow's UI, once all is recorded."""
+        self._worker: subprocess.Popen[str] | None = None
         if settings.name == "off":
             return
         checked_uri(settings)
@@ -53,10 +49,10 @@ class Tracker:
             text=True,
             start_new_session=True,  # Ctrl-C is for this process
         )
+        self._patience = _FAULTY
+        self._in_turn = ThreadPoolExecutor(1)
         # not in the command line, which other users can read, for an address has a password
-        arguments = (self._worker, json.dumps(asdict(settings)))
-        self._thread = Thread(target=self._follow, args=arguments, daemon=True)
-        self._thread.start()
+        self._sent = [("", self._in_turn.submit(self._write, asdict(settings)))]
 
     def __enter__(self) -> Self:
         """Return the tracker."""
@@ -73,58 +69,56 @@ class Tracker:
     def track(self, record: RunRecord | SweepRecord) -> None:
         """Have a saved record tracked; of a sweep, also its configurations."""
         if self._worker is not None:
-            self._faults[self._n_sent] = "the process that records does not answer"
-            self._records.put((self._n_sent, str(record.path.absolute())))
-            self._n_sent += 1
+            path = str(record.path.absolute())
+            self._sent.append((path, self._in_turn.submit(self._write, path)))
 
     def close(self) -> list[str]:
         """Wait until everything is recorded or the store fails; return what was not recorded."""
-        worker, self._worker = self._worker, None
+        worker = self._worker
         if worker is None:
             return []
-        self._answered, self._faulty = time.monotonic(), 0.0
-        self._records.put(_END)
-        while self._thread.is_alive() and self._faulty < _FAULTY:
-            if time.monotonic() - self._answered > _SILENCE:
-                break
-            self._thread.join(0.1)
-        with suppress(OSError), worker:
-            worker.kill()  # what it has reported is whole
-            self._thread.join()
-        if not self._faults:
+        try:
+            faulty = self._faulty()
+            if self._patience > 0:  # the store may be back
+                self._sent = [(path, self._in_turn.submit(self._write, path)) for path in faulty]
+                faulty = self._faulty()
+        finally:
+            self._worker = None
+            with suppress(OSError), worker:
+                worker.kill()  # what it has reported is whole
+                self._in_turn.shutdown(cancel_futures=True)
+        if not faulty:
             return []
-        n, reason = len(self._faults), next(iter(self._faults.values()))
+        n, reason = len(faulty), next(iter(faulty.values()))
         return [
             f"tracking: {n} {'result was' if n == 1 else 'results were'} not written to MLflow: "
             f"{reason.rstrip('.')}. The results are on the disk: the same command, or "
             f"python -m lvh.track, records them without training"
         ]
 
-    def _follow(self, worker: subprocess.Popen[str], settings: str) -> None:
-        """Have one record after the other written, and at the end again those that were not."""
-        faulty: dict[int, str] = {}
-
-        def say(line: str) -> None:
-            print(line, file=worker.stdin, flush=True)
-
-        def write(number: int, path: str) -> None:
+    def _faulty(self) -> dict[str, str]:
+        """Wait for the answers to what was sent; return which records are not written, and why."""
+        faulty, fault = {}, ""
+        for path, written in self._sent:
             started = time.monotonic()
-            say(json.dumps(path))
-            assert worker.stdout is not None
-            fault, self.page = json.loads(worker.stdout.readline())
-            self._answered = time.monotonic()
+            try:
+                if self._patience > 0:
+                    fault = written.result(_SILENCE)
+            except (OSError, ValueError):  # it was killed, or it hangs
+                fault, self._patience = "the process that records does not answer", 0.0
             if fault:
-                self._faults[number], faulty[number] = fault, path
-                self._faulty += self._answered - started
-            else:
-                del self._faults[number]
+                self._patience -= time.monotonic() - started
+            if fault and path:
+                faulty[path] = fault
+        return faulty
 
-        with suppress(OSError, ValueError):  # the worker was killed
-            say(settings)
-            for number, path in iter(self._records.get, _END):
-                write(number, path)
-            for number, path in [*faulty.items()]:  # the store may be back
-                write(number, path)
+    def _write(self, message: object) -> str:
+        """Have the worker write the record of a path; return what went wrong, or nothing."""
+        assert self._worker is not None
+        assert self._worker.stdout is not None
+        print(json.dumps(message), file=self._worker.stdin, flush=True)
+        fault, self.page = json.loads(self._worker.stdout.readline())
+        return str(fault)
 
 
 def serve() -> None:
@@ -133,10 +127,9 @@ def serve() -> None:
     The input ends with the process that has started it.
     """
     writer = RecordWriter(TrackingSettings(**json.loads(sys.stdin.readline())))
-    writer.write("")  # opens the store before the first record comes
     with suppress(BrokenPipeError):
-        for line in sys.stdin:
-            print(json.dumps((writer.write(json.loads(line)), writer.page)), flush=True)
+        for path in chain([""], map(json.loads, sys.stdin)):  # opens the store at first
+            print(json.dumps((writer.write(path), writer.page)), flush=True)
 
 
 class RecordWriter:
