@@ -44,6 +44,7 @@ _ABOUT = (
     "`tags.level = 'configuration'` finds what can be compared."
 )
 _UNFINISHED = "This sweep is not finished. The same command continues it."
+_SAVED = "mlflow.sharedViewState."
 _VIEW, _CONFIGURATIONS = "Configurations by ap", "tags.level = 'configuration'"
 _PLACES = (
     ("experiments", "artifact_location"),
@@ -72,7 +73,7 @@ class MlflowStore:
         self._sweeps: dict[str, str] = {}
         self.page = view_page(self.experiment_id)
         """Place of the newest sweep, or of all configurations, in the UI."""
-        if not self._view(ALL):
+        if f"{_SAVED}{ALL}" not in self._client.get_experiment(self.experiment_id).tags:
             self._set_view(ALL, _VIEW, view_state({}, _CONFIGURATIONS))
         for run in self._search("attributes.status = 'RUNNING' and tags.level != ''"):
             self._client.set_terminated(run.info.run_id, "KILLED")
@@ -129,14 +130,16 @@ class MlflowStore:
             run = self._create(record.name, tags, started)
         elif parent is not None and run.data.tags.get(_PARENT) != parent:
             self._client.set_tag(run.info.run_id, _PARENT, parent)
-        run_id, store = run.info.run_id, FoldStore(Path(record.root))
+        run_id, store, tracked = run.info.run_id, FoldStore(Path(record.root)), set()
+        for one in self._below(run_id):
+            if one.info.status == "FINISHED":
+                tracked.add((one.data.params["repeat"], one.data.params["fold"]))
+            else:
+                self._client.delete_run(one.info.run_id)  # only a part of it was written
         folds = [fold for one in record.fold_keys if (fold := store.read(one)) is not None]
-        below = self._below(run_id)
-        n_whole = sum(one.info.status == "FINISHED" for one in below)
-        if _is_whole(run, record) and n_whole == len(folds):
+        folds = [one for one in folds if (str(one.repeat + 1), str(one.fold + 1)) not in tracked]
+        if not folds and _is_whole(run, record):
             return
-        for one in below:
-            self._client.delete_run(one.info.run_id)
         for fold in folds:
             self._create_fold(run_id, record.name, fold, leakage)
         if record.status not in ("complete", "leaking"):
@@ -231,16 +234,12 @@ class MlflowStore:
     def _search(self, condition: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
         return [*self._client.search_runs([self.experiment_id], condition, view, _MOST_RUNS)]
 
-    def _view(self, key: str) -> str:
-        """Return the state of a saved view; nothing where there is none."""
-        tags = self._client.get_experiment(self.experiment_id).tags
-        return str(json.loads(tags.get(f"mlflow.sharedViewState.{key}", "{}")).get("state", ""))
-
     def _set_view(self, key: str, name: str, state: Mapping[str, Any]) -> None:
-        text, now = json.dumps(state), _now()
-        if self._view(key) != text:
+        """Save a view in the experiment, unless it is there."""
+        tag, text, now = f"{_SAVED}{key}", json.dumps(state), _now()
+        saved = self._client.get_experiment(self.experiment_id).tags.get(tag, "{}")
+        if json.loads(saved).get("state") != text:
             value = {"name": name, "state": text, "createdAt": now, "updatedAt": now}
-            tag = f"mlflow.sharedViewState.{key}"
             self._client.set_experiment_tag(self.experiment_id, tag, json.dumps(value))
 
 
