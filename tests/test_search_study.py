@@ -1,6 +1,5 @@
 """A study: each point once, none lost with the process that trained it, the bad ones stopped."""
 
-import json
 import math
 import multiprocessing
 import os
@@ -21,7 +20,7 @@ from lvh.errors import EnvironmentFault
 from lvh.search import SearchSettings
 from lvh.search.results import FoldScore, Outcome, StudyResult, Trial
 from lvh.search.space import Choice, Condition, Numbers, Space, StudyPlan
-from lvh.search.storage import OWNER, Storage
+from lvh.search.storage import Storage
 from lvh.search.study import MAX_RETRIES, OpenTrial, Study, attempts, load, open_study, result_of
 from lvh.validation.metrics import NAMES
 
@@ -297,9 +296,8 @@ def test_a_process_that_was_taken_for_dead_changes_nothing(storage, address):
 
     def train(trial: OpenTrial) -> Outcome:
         (running,) = study.trials()
-        taken = running._trial_id, json.dumps(running.user_attrs[OWNER])
-        assert storage.put_back(*taken)
-        assert not storage.put_back(*taken)  # by a third one, which looked at the same time
+        assert storage.put_back(running)
+        assert not storage.put_back(running)  # by a third one, which looked at the same time
         Study(Storage(address), "s").optimize(lambda trial: Outcome("complete", (0.7,)))
         return Outcome("complete", (0.1,))
 

@@ -1,5 +1,6 @@
 """The database of the studies: its address, its schema and its faults, and who trains a trial."""
 
+import json
 import os
 import sqlite3
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 import optuna
 from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, Trial
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
@@ -119,9 +121,10 @@ class Storage(RDBStorage):
         ours = [one for one in self.get_all_studies() if PLAN in one.user_attrs]
         return [one.study_name for one in sorted(ours, key=lambda one: one.user_attrs[WHEN])]
 
-    def put_back(self, trial_id: int, owner: str) -> bool:
+    def put_back(self, trial: FrozenTrial | Trial) -> bool:
         """Let another process take up a trial, unless one has done so already."""
-        values = {"trial": trial_id, "owner": owner}
+        owner = json.dumps(trial.user_attrs.get(OWNER, ""))
+        values = {"trial": trial._trial_id, "owner": owner}
         with self.engine.begin() as connection:
             if not connection.execute(text(_PUT_BACK), values).rowcount:
                 return False
@@ -139,12 +142,11 @@ class Storage(RDBStorage):
         ended = threading.Event()
 
         def beat() -> None:
-            while True:
+            while not ended.wait(HEARTBEAT):
                 with suppress(EnvironmentFault):  # the next one follows, the trial reports it
                     self.record_heartbeat(trial_id)
-                if ended.wait(HEARTBEAT):
-                    return
 
+        self.record_heartbeat(trial_id)
         thread = threading.Thread(target=beat)
         thread.start()
         try:

@@ -4,7 +4,6 @@ A trial whose process is killed or stopped goes back into Optuna's queue, under 
 Optuna has pruned without an outcome of ours is void.
 """
 
-import json
 import math
 import os
 import time
@@ -161,23 +160,18 @@ class Study:
         running = [one for one in trials or self.trials() if one.state == TrialState.RUNNING]
         stale = self.storage.stale(self._study._study_id) if running else []
         dead = [trial for trial in running if trial._trial_id in stale or _is_dead(trial)]
-        return sum(self._put_back(trial, is_death=True) for trial in dead)
+        return sum(self._retry(trial) for trial in dead)
 
-    def _put_back(self, trial: FrozenTrial, *, is_death: bool) -> bool:
-        """Let another process train a running trial; give it up after deaths without progress."""
+    def _retry(self, trial: FrozenTrial) -> bool:
+        """Let another process train a trial, unless too many died before they did one more fold."""
         done = len(trial.intermediate_values)
         deaths, before = trial.user_attrs.get(_DEATHS, (0, 0))
-        if is_death:
-            deaths = 1 if done > before else deaths + 1
+        deaths = 1 if done > before else deaths + 1
         with suppress(ValueError, UpdateFinishedTrialError):  # another process was faster
-            if deaths > MAX_RETRIES:
-                self._study.tell(trial.number, state=TrialState.FAIL)
-            elif self.storage.put_back(
-                trial._trial_id, json.dumps(trial.user_attrs.get(OWNER, ""))
-            ):
+            if deaths <= MAX_RETRIES:
                 self.storage.set_trial_user_attr(trial._trial_id, _DEATHS, (deaths, done))
-            else:
-                return False
+                return self.storage.put_back(trial)
+            self._study.tell(trial.number, state=TrialState.FAIL)
         return True
 
     def _train_next(self, train: Train) -> None:
@@ -190,7 +184,7 @@ class Study:
             return  # taken for dead, it was given to another process, which has ended it
         except BaseException:
             with suppress(Exception):  # the reason why is what is to be reported
-                self._put_back(self.trials()[trial.number], is_death=False)
+                self.storage.put_back(trial)
             raise
         states = {"complete": TrialState.COMPLETE, "failed": TrialState.FAIL}
         state = states.get(outcome.state, TrialState.PRUNED)
@@ -301,7 +295,7 @@ def _trial(number: int, trial: FrozenTrial, store: FoldStore) -> Trial:
         stored = [fold for key in outcome.fold_keys if (fold := store.read(key)) is not None]
         newer = {(fold.repeat, fold.fold): asdict(fold.metrics) for fold in stored}
         folds = [
-            replace(one, metrics={**newer.get((one.repeat, one.fold), {}), **one.metrics})
+            replace(one, metrics=newer.get((one.repeat, one.fold), {}) | {**one.metrics})
             for one in outcome.folds
         ]
         outcome = replace(outcome, folds=tuple(folds))

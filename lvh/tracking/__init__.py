@@ -75,11 +75,10 @@ def checked_uri(settings: TrackingSettings, *, to_read: bool = False) -> str:
             "--uri: expected the database of MLflow, which lvh run makes in the folder where "
             f"you type it. Received: {database}, not there"
         )
-    fault, names = write_fault(database.parent), set[str]()
     try:
-        names = set() if fault else tables_of(database)
+        names, fault = tables_of(database), write_fault(database.parent)
     except sqlite3.Error as error:
-        fault = str(error)
+        names, fault = set(), str(error)
     if fault:
         raise TrackingFault(
             f"tracking.uri: cannot use {database}: {fault}. tracking=off runs without a store"
