@@ -33,8 +33,9 @@ from lvh.tracking.run_record import SHOWN, RunRecord, SweepRecord, load_run, loa
 
 _LOCK_SECONDS = 120
 _ARTIFACTS = "mlartifacts"
-_MOST_RUNS, _MOST_METRICS = 50_000, 1000  # of a search, and of a call: MLflow takes no more
+_MOST_RUNS = 50_000  # of a search; MLflow takes no larger number
 _PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
+_BELOW = f"tags.`{_PARENT}` = '{{}}'"
 _RECORD = "record"
 """Tag with the digest of the record that a run shows, set when all of it has been written."""
 _STATUS = {"failed": "FAILED", "killed": "KILLED"}
@@ -103,14 +104,14 @@ class MlflowStore:
 
     def _sync_sweep(self, record: SweepRecord) -> None:
         run_id = self._sweep_run(record.study)
-        below = {run.data.tags.get("key"): run for run in self._below(run_id)}
+        below_it = _BELOW.format(run_id)
+        below = {run.data.tags.get("key"): run for run in self._search(below_it)}
         for file in map(Path, record.runs):
             run = load_run(file)
             belongs = run.sweep is not None and run.sweep.study == record.study
             if belongs and not _is_whole(below.get(file.stem), run):
                 self.sync(file)  # with its lock: another command may write it just now
         self._client.update_run(run_id, name=record.title)
-        below_it = f"tags.`{_PARENT}` = '{run_id}'"
         self._set_view(record.study, record.title, view_state(record.dimensions, below_it))
         self._set_view(ALL, _VIEW, view_state(record.dimensions, _CONFIGURATIONS))
         self.page = view_page(self.experiment_id, record.study)
@@ -131,7 +132,7 @@ class MlflowStore:
         elif parent is not None and run.data.tags.get(_PARENT) != parent:
             self._client.set_tag(run.info.run_id, _PARENT, parent)
         run_id, store, tracked = run.info.run_id, FoldStore(Path(record.root)), set()
-        for one in self._below(run_id):
+        for one in self._search(_BELOW.format(run_id)):
             if one.info.status == "FINISHED":
                 tracked.add((one.data.params["repeat"], one.data.params["fold"]))
             else:
@@ -173,15 +174,13 @@ class MlflowStore:
     def _log(
         self, run_id: str, metrics: list[Metric], params: Mapping[str, Any], tags: dict[str, str]
     ) -> None:
+        """Log in few calls: MLflow takes 100 parameters, and 1000 of anything, in each."""
         texts = {name: "null" if one is None else str(one)[:6000] for name, one in params.items()}
         entries = [Param(name, text) for name, text in texts.items()]
         marks = [RunTag(name, value[:5000]) for name, value in tags.items()]
-        for at in range(0, len(entries) or 1, 100):  # MLflow takes no more in a call
-            self._client.log_batch(
-                run_id, params=entries[at : at + 100], tags=marks if not at else ()
-            )
-        for at in range(0, len(metrics), _MOST_METRICS):
-            self._client.log_batch(run_id, metrics[at : at + _MOST_METRICS])
+        for at in range(0, max(len(entries), 1 + len(metrics) // 8), 100):
+            part, of_metrics = slice(at, at + 100), metrics[8 * at : 8 * at + 800]
+            self._client.log_batch(run_id, of_metrics, entries[part], marks[part])
 
     def _log_data(self, run_id: str, record: RunRecord) -> None:
         data, digest = record.data, record.data.fingerprint
@@ -227,9 +226,6 @@ class MlflowStore:
         if runs[0].info.lifecycle_stage != "active":
             self._client.restore_run(runs[0].info.run_id)
         return runs[0]
-
-    def _below(self, run_id: str) -> list[Run]:
-        return self._search(f"tags.`{_PARENT}` = '{run_id}'")
 
     def _search(self, condition: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
         return [*self._client.search_runs([self.experiment_id], condition, view, _MOST_RUNS)]
@@ -333,9 +329,9 @@ def key_of(run_id: str, settings: TrackingSettings) -> str:
 
 def run_with_key(key: str, settings: TrackingSettings) -> str | None:
     """Return the latest run with a key; None if there is none."""
-    experiments = [experiment_id(settings)]
     with _client(settings, settings.experiment) as client:
-        runs = client.search_runs(experiments, f"tags.key = '{key}'", max_results=1)
+        among = [experiment_id(settings)]
+        runs = client.search_runs(among, f"tags.key = '{key}'", max_results=1)
     return str(runs[0].info.run_id) if runs else None
 
 
