@@ -33,6 +33,8 @@ HEARTBEAT, GRACE = 10, 90
 """Seconds between two heartbeats of a trial, and after the last one until it is retried."""
 
 _WAIT = 120  # s; another process holds an SQLite file for milliseconds
+_FAULTS = (SQLAlchemyError, sqlite3.Error, OptunaError, OSError, ImportError, RuntimeError)
+"""What opening a database raises; a RuntimeError: another version of Optuna made it."""
 _KEEP_ALIVE = {  # so that a lost machine, or one paused within a transaction, is noticed
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -65,10 +67,8 @@ class Storage(RDBStorage):
                 _check_file(Path(self._url.database or ""), to_read)
             with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
                 self._open()
-        except (SQLAlchemyError, sqlite3.Error, OptunaError, OSError, ImportError) as error:
+        except _FAULTS as error:
             raise self._fault(error) from None
-        except RuntimeError as error:  # another version of Optuna made it
-            raise self._fault(str(error).partition(" Please")[0]) from None
         event.listen(self.engine, "handle_error", self._handle)
 
     def _open(self, attempts: int = 50) -> None:
@@ -99,8 +99,8 @@ class Storage(RDBStorage):
         if error and not (isinstance(error, IntegrityError) or context.is_pre_ping):
             raise self._fault(error)
 
-    def _fault(self, error: Exception | str) -> EnvironmentFault:
-        cause = getattr(error, "orig", None) or getattr(error, "__cause__", None) or error
+    def _fault(self, error: Exception) -> EnvironmentFault:
+        cause = getattr(error, "orig", None) or error.__cause__ or error
         reason = (str(cause).strip().splitlines() or [type(error).__name__])[0]
         if "is locked" in reason:
             reason += f" for {_WAIT} s by another process: is one paused (ps: state T)?"
