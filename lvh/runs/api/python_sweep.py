@@ -1,5 +1,6 @@
 """A sweep from Python: a space as a dict, the samplers of the command, and nothing on disk."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +18,7 @@ from lvh.runs.api.inputs import TrainingData, cross_validated, training_data
 from lvh.runs.api.learners import Learner, Train, check_scores, learner_of
 from lvh.runs.worker import Follower, WorkerResult, ended_by
 from lvh.search import SearchSettings
-from lvh.search.results import FoldScore, Outcome, objective_values
+from lvh.search.results import FoldScore, Outcome
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Space, StudyPlan, decided
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, open_study, result_of
@@ -189,13 +190,10 @@ class _Training:
             return Outcome("leaking", folds=tuple(scores), error=f"not honest: {leakage}")
         self.results[trial.number] = result
         baselines = {one: of.as_baseline() for one, of in result.baselines.items()}
-        values = objective_values(
-            search.objectives,
-            mean=asdict(result.scores.mean),
-            std=asdict(result.scores.std),
-            pooled={name: one.estimate for name, one in result.scores.pooled.items()},
-            seconds=sum(fold.seconds for fold in result.folds),
-        )
+        known = asdict(result.scores.mean) | {"seconds": sum(fold.seconds for fold in result.folds)}
+        known |= {f"std_{name}": one for name, one in asdict(result.scores.std).items()}
+        known |= {f"pooled_{name}": one.estimate for name, one in result.scores.pooled.items()}
+        values = tuple(known.get(name, math.nan) for name in search.objectives)
         return Outcome("complete", values, tuple(scores), baselines=baselines)
 
 
