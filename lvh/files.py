@@ -15,11 +15,7 @@ from lvh.errors import EnvironmentFault, InputError
 def written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary path next to `path`; move it there once the body has succeeded.
 
-    A reader, or a process that starts after a crash, sees the old file or the new one,
-    never a part: the content reaches the disk before the rename does.
-
-    Raises:
-        EnvironmentFault: The folder cannot be written or the disk is full.
+    Even after a crash there is the old file or the new one, never a part.
     """
     temporary = path.with_name(f".{uuid4().hex}{path.suffix}")
     try:
@@ -43,12 +39,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def made_whole(folder: Path) -> Iterator[Path]:
-    """Give a folder next to `folder`, which takes its name once the body has succeeded.
-
-    Raises:
-        InputError: There is such a folder already.
-        EnvironmentFault: It cannot be made.
-    """
+    """Give a folder next to a new `folder`, which takes its name once the body has succeeded."""
     if os.path.lexists(folder):
         raise InputError(f"expected a folder that is not there yet. Received: {folder}")
     try:
@@ -64,13 +55,7 @@ def made_whole(folder: Path) -> Iterator[Path]:
 
 
 def read_bytes(path: Path, root: Path, limit: int, *, exact: bool = False) -> bytes:
-    """Read a file of `limit` bytes at most (or exactly), refusing links out of `root`.
-
-    The size is checked before anything is allocated.
-
-    Raises:
-        InputError: No regular file inside `root`, of another size, or unreadable.
-    """
+    """Read a file of `limit` bytes at most (or exactly), refusing links out of `root`."""
     try:
         status = path.stat()  # a link that leads in a circle ends here
         if not path.resolve().is_relative_to(root.resolve()):

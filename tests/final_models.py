@@ -22,7 +22,7 @@ from lvh.models import MODELS
 from lvh.models.training import FitJob
 from lvh.runs.experiment_data import ExperimentData, load_data, new_trainer
 from lvh.runs.run import run_configuration
-from lvh.tracking import Tracker
+from lvh.tracking.tracker import Tracker
 
 SMALL = ("data=synthetic", "data.records=42", "cv.folds=3", "tracking=off")
 FEW = {

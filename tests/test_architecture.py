@@ -75,7 +75,7 @@ def test_mlflow_is_set_to_load_no_pickle_before_it_is_imported():
             # MLflow itself imports serve.py
             assert path.name == "serve.py" or "set_mlflow_variables" in names(path), path
     code = (
-        "import os, lvh.tracking.address as e; e.set_mlflow_variables();"
+        "import os, lvh.tracking as e; e.set_mlflow_variables();"
         "print(os.environ['MLFLOW_ALLOW_PICKLE_DESERIALIZATION'])"
     )
     done = python("-c", code)

@@ -16,7 +16,7 @@ from lvh.runs.experiment_data import load_data
 from lvh.runs.run import run_configuration
 from lvh.search import SearchSettings
 from lvh.search.racing import is_out
-from lvh.tracking.address import TrackingSettings
+from lvh.tracking import TrackingSettings
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.tracker import Tracker
 

@@ -105,7 +105,7 @@ def test_a_run_is_found_in_mlflow_by_a_command_or_an_address(tmp_path, monkeypat
             (uri or f"sqlite:///{tmp_path}/mlflow.db").replace("secret", "***"),
             *("--experiment", "mine"),
         ]
-    monkeypatch.setattr("lvh.tracking.run_lookup.experiment_id", lambda settings: "7")
+    monkeypatch.setattr("lvh.tracking.mlflow_store.experiment_id", lambda settings: "7")
     address = in_mlflow(TrackingSettings("mlflow", "http://tracker:5000/"))("abc", Path("run"))
     start, _, query = address.partition("?searchFilter=")
     assert start == "http://tracker:5000/#/experiments/7/runs"

@@ -14,9 +14,8 @@ from optuna.trial import TrialState, create_trial
 
 from lvh.runs.forecast import seconds_left
 from lvh.search import SearchSettings
-from lvh.search.plan import StudyPlan
 from lvh.search.racing import usual_shares
-from lvh.search.space import Choice, Space
+from lvh.search.space import Choice, Space, StudyPlan
 from lvh.search.storage import OWNER
 from lvh.search.study import OUTCOME
 

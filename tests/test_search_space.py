@@ -3,8 +3,7 @@
 import pytest
 
 from lvh.search import SearchSettings
-from lvh.search.plan import StudyPlan, decided
-from lvh.search.space import Choice, Condition, Numbers, Space
+from lvh.search.space import Choice, Condition, Numbers, Space, StudyPlan, decided
 
 KERNEL, STRIDE = Choice(("250", "400", "500")), Choice(("5", "10", "50", "125"))
 GRID = Space({"kernel": KERNEL, "stride": STRIDE})

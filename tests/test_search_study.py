@@ -1,6 +1,5 @@
 """A study: each point once, none lost with the process that trained it, the bad ones stopped."""
 
-import json
 import math
 import multiprocessing
 import os
@@ -19,10 +18,9 @@ from sqlalchemy.engine import Engine
 
 from lvh.errors import EnvironmentFault
 from lvh.search import SearchSettings
-from lvh.search.plan import StudyPlan
 from lvh.search.results import FoldScore, Outcome, StudyResult, Trial
-from lvh.search.space import Choice, Condition, Numbers, Space
-from lvh.search.storage import OWNER, Storage
+from lvh.search.space import Choice, Condition, Numbers, Space, StudyPlan
+from lvh.search.storage import Storage
 from lvh.search.study import MAX_RETRIES, OpenTrial, Study, attempts, load, open_study, result_of
 from lvh.validation.metrics import NAMES
 
@@ -265,9 +263,9 @@ def test_a_trial_whose_process_was_killed_is_taken_up_at_once(storage, address):
 def test_a_process_of_another_machine_is_given_up_after_the_grace_period(storage, tmp_path):
     study = open_study(storage, "s", planned(n_trials=1), again=False)
     with pytest.warns(UserWarning, match="Heartbeat"):
-        trial = optuna.load_study(study_name="s", storage=storage.optuna).ask()
+        trial = optuna.load_study(study_name="s", storage=storage).ask()
     trial.set_user_attr("owner", "another-machine-4026531836 77 1234")
-    storage.optuna.record_heartbeat(trial._trial_id)
+    storage.record_heartbeat(trial._trial_id)
     assert study.take_back() == 0
     with closing(sqlite3.connect(tmp_path / "studies.db")) as database:
         database.execute("update trial_heartbeats set heartbeat = '2020-01-01 00:00:00'")
@@ -298,9 +296,8 @@ def test_a_process_that_was_taken_for_dead_changes_nothing(storage, address):
 
     def train(trial: OpenTrial) -> Outcome:
         (running,) = study.trials()
-        taken = running._trial_id, json.dumps(running.user_attrs[OWNER])
-        assert storage.optuna.put_back(*taken)
-        assert not storage.optuna.put_back(*taken)  # by a third one, which looked at the same time
+        assert storage.put_back(running)
+        assert not storage.put_back(running)  # by a third one, which looked at the same time
         Study(Storage(address), "s").optimize(lambda trial: Outcome("complete", (0.7,)))
         return Outcome("complete", (0.1,))
 

@@ -19,10 +19,10 @@ from lvh.evaluation.cross_validation import cross_validate
 from lvh.features import FORMS
 from lvh.features.raw import NtpSettings
 from lvh.models.training import History
-from lvh.tracking import Tracker, TrackingSettings, resolved_uri
+from lvh.tracking import TrackingSettings, resolved_uri
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.run_record import DataRecord, RunRecord, SweepLink, SweepRecord, load_sweep, save
-from lvh.tracking.tracker import RecordWriter
+from lvh.tracking.tracker import RecordWriter, Tracker
 from lvh.validation.splits import CvSettings, splits
 
 FAST = ("data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "features=voltage")

@@ -35,9 +35,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _common import put, read, table, write
 
 from lvh.search import SearchSettings
-from lvh.search.plan import StudyPlan
 from lvh.search.results import FoldScore, Outcome
-from lvh.search.space import Choice, Space
+from lvh.search.space import Choice, Space, StudyPlan
 from lvh.search.storage import Storage
 from lvh.search.study import OUTCOME, OpenTrial, Study, open_study, result_of
 from lvh.validation.metrics import NAMES
@@ -81,7 +80,7 @@ def fill(study: Study, n_finished: int) -> None:
     own |= {"datetime_start": now, "datetime_complete": now}
     outcome = {"key": OUTCOME, "value_json": json.dumps(asdict(OUTCOME_OF_ALL))}
     numbers, trials = range(len(study.trials()), n_finished), tables["trials"]
-    with study.storage.optuna.engine.begin() as connection:
+    with study.storage.engine.begin() as connection:
         connection.execute(trials.insert(), [{"number": one, **own} for one in numbers])
         new = select(trials.c.number, trials.c.trial_id).where(trials.c.number >= numbers.start)
         ids = dict(tuple(row) for row in connection.execute(new))

@@ -32,7 +32,7 @@ from lvh.config.run_settings import RunSettings
 from lvh.evaluation.cross_validation import Callback
 from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.runs.run import run_configuration
-from lvh.tracking import Tracker
+from lvh.tracking.tracker import Tracker
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

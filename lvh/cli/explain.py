@@ -103,7 +103,7 @@ def _show(explanation: Explanation, note: str) -> None:
 
 def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None:
     """Log the folder to the run that was explained, where that is tracked."""
-    from lvh.tracking.run_lookup import log_explanation, run_with_key
+    from lvh.tracking.mlflow_store import log_explanation, run_with_key
 
     try:
         run_id = run if is_run_id(run) else run_with_key(key, tracking)

@@ -15,8 +15,8 @@ from lvh.reports.dataset_report import PAGE, write
 from lvh.reports.survey import survey
 from lvh.reports.terminal import progress, say, show_facts
 from lvh.runs.hints import say_next
-from lvh.tracking import Tracker
 from lvh.tracking.run_record import DataRecord, RunRecord, save
+from lvh.tracking.tracker import Tracker
 
 _HELP = """\
 Show what a source holds before anything is trained, on one HTML page that needs no other file;

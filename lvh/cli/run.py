@@ -23,8 +23,8 @@ from lvh.reports.terminal import say
 from lvh.runs.experiment_data import load_data
 from lvh.runs.hints import say_hints, say_next, say_where
 from lvh.runs.run import run_configuration
-from lvh.tracking import Tracker
 from lvh.tracking.run_dir import link_latest
+from lvh.tracking.tracker import Tracker
 
 MULTIRUN = ("-m", "--multirun")
 

@@ -37,7 +37,7 @@ def _serve_studies(address: str | None, port: int) -> None:
     from lvh.search.storage import Storage
 
     storage = Storage(address, to_read=True)
-    dashboard = wsgi(storage.optuna)
+    dashboard = wsgi(storage)
 
     @dashboard.hook("before_request")  # type: ignore[untyped-decorator]
     def refuse_other_sites() -> None:
@@ -58,7 +58,7 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
     if uri.startswith(("http:", "https:")):
         say(f"this MLflow server has its own page: {uri}", wraps=False)
         return
-    from lvh.tracking.run_lookup import experiment_id, run_with_key
+    from lvh.tracking.mlflow_store import experiment_id, run_with_key
 
     number = experiment_id(settings)
     if args.run:

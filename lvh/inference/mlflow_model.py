@@ -26,8 +26,7 @@ from lvh.data.readers.record import unlabelled_cohort
 from lvh.errors import InputError
 from lvh.inference.final_model import CARD, DESCRIPTION, FinalModel, load
 from lvh.inference.model_description import Description
-from lvh.tracking import TrackingSettings
-from lvh.tracking.address import set_mlflow_variables
+from lvh.tracking import TrackingSettings, checked_uri, set_mlflow_variables, store_faults
 from lvh.tracking.run_record import SHOWN, baseline_prefix
 
 set_mlflow_variables()
@@ -39,7 +38,6 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 from lvh.tracking.mlflow_store import MlflowStore
-from lvh.tracking.run_lookup import store_faults, store_of
 
 PLUGINS = "LVH_SERVED_PLUGINS"
 """Variable by which `lvh serve --plugin` names plugins to the process that it starts."""
@@ -135,7 +133,7 @@ def write_mlmodel(folder: Path, description: Description) -> None:
 def register(folder: Path, description: Description, settings: TrackingSettings) -> str:
     """Log a final model with its evidence, and return its new version, the champion."""
     with store_faults(settings, _NAME):
-        uri = store_of(settings, to_read=False)
+        uri = checked_uri(settings)
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         client, experiment = MlflowClient(), MlflowStore(settings).experiment_id
@@ -173,7 +171,7 @@ def fetch(uri: str, settings: TrackingSettings) -> Iterator[Path]:
     """Download a final model and yield its folder; nothing in it is run."""
     with TemporaryDirectory() as folder:
         with store_faults(settings, uri):
-            store = store_of(settings, to_read=True)
+            store = checked_uri(settings, to_read=True)
             mlflow.set_registry_uri(store)
             model = Path(
                 mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=store)

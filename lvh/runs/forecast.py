@@ -18,9 +18,8 @@ from lvh.evaluation.fold_training import train_folds
 from lvh.evaluation.results import Plain
 from lvh.runs.cache_key import deciding, fold_keys
 from lvh.runs.experiment_data import ExperimentData, load_data, new_trainer
-from lvh.search.plan import StudyPlan
 from lvh.search.racing import Floats, share_trained, usual_shares
-from lvh.search.space import Point
+from lvh.search.space import Point, StudyPlan
 from lvh.search.storage import OWNER
 from lvh.search.study import OUTCOME, Study
 from lvh.tracking.fold_store import FoldStore

@@ -72,7 +72,7 @@ def runs_named(
     if not study:
         shown = name
         if is_run_id(name):
-            from lvh.tracking.run_lookup import key_of
+            from lvh.tracking.mlflow_store import key_of
 
             shown = key_of(name, tracking or TrackingSettings()) or name
         sweeps = [load_sweep(one) for one in records_of(Path(store)) if one.parent.name == "sweeps"]
@@ -135,7 +135,7 @@ def _best_of_sweep(storage: str | None, study: str | None) -> Chosen:
 def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
     """Return the settings of a run, by its folder or its ID."""
     if is_run_id(run):
-        from lvh.tracking.run_lookup import files_of
+        from lvh.tracking.mlflow_store import files_of
 
         with files_of(run, tracking, "config.yaml") as path:
             return _read(path)

@@ -12,8 +12,7 @@ from lvh.errors import InputError
 from lvh.evaluation.results import Plain
 from lvh.runs.cache_key import deciding, fold_keys
 from lvh.runs.experiment_data import ExperimentData, load_data
-from lvh.search.plan import StudyPlan, decided
-from lvh.search.space import Choice, Point, Space
+from lvh.search.space import Choice, Point, Space, StudyPlan, decided
 
 RECORDS = ("data", "external")
 """Groups that decide which records there are."""

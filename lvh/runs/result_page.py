@@ -14,7 +14,7 @@ from lvh.runs.hints import typed
 from lvh.runs.lookup import settings_of
 from lvh.search.results import Objective, StudyResult, Trial
 from lvh.tracking import TrackingSettings, resolved_uri
-from lvh.tracking.finished_run import read_folder
+from lvh.tracking.run_dir import read_folder
 from lvh.tracking.run_record import load_run
 
 
@@ -43,7 +43,7 @@ def in_mlflow(tracking: TrackingSettings) -> TrackedAt | None:
         return None
     uri = masked(resolved_uri(tracking))
     if uri.startswith("http"):
-        from lvh.tracking.run_lookup import experiment_id
+        from lvh.tracking.mlflow_store import experiment_id
 
         with suppress(LvhError):
             start = f"{uri.rstrip('/')}/#/experiments/{experiment_id(tracking)}/runs?searchFilter="

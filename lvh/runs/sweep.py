@@ -35,7 +35,7 @@ from lvh.search.results import StudyResult, Trial
 from lvh.search.space import Choice, Point, Space
 from lvh.search.storage import Storage
 from lvh.search.study import Study, attempts, open_study, result_of
-from lvh.tracking.address import TrackingSettings
+from lvh.tracking import TrackingSettings
 from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_dir import STUDY, link_latest
 from lvh.tracking.run_record import (

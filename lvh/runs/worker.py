@@ -31,10 +31,10 @@ from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import begin, left_text
 from lvh.runs.points import check_label
 from lvh.runs.run import run_configuration
-from lvh.search.results import OUTCOME_FORMAT, FoldScore, Outcome, objective_values
+from lvh.search.results import OUTCOME_FORMAT, FoldScore, Outcome
 from lvh.search.storage import Storage
 from lvh.search.study import OUTCOME, OpenTrial, Study
-from lvh.tracking.address import TrackingSettings
+from lvh.tracking import TrackingSettings
 from lvh.tracking.fold_store import is_separate
 from lvh.tracking.run_names import run_name
 from lvh.tracking.run_record import RunRecord, SweepLink, load_run
@@ -214,13 +214,8 @@ def _place(study: Study, trial: OpenTrial, settings: RunSettings) -> SweepLink:
 
 
 def _values(record: RunRecord, study: Study) -> tuple[float, ...]:
-    return objective_values(
-        study.plan.search.objectives,
-        mean=record.mean,
-        std=record.std,
-        pooled={name: value for name, (value, _, _) in record.pooled.items()},
-        seconds=record.seconds,
-    )
+    scores = record.scores  # with the objectives of its sweep
+    return tuple(scores.get(name, math.nan) for name in study.plan.search.objectives)
 
 
 def _is_best(study: Study, record: RunRecord) -> bool:

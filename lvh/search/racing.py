@@ -1,5 +1,6 @@
 """Racing over folds, halving over epochs, Optuna's pruners: which trials end before the others."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.special import stdtrit  # type: ignore[import-untyped]
 
 from lvh.search import SearchSettings
-from lvh.search.plan import StudyPlan
+from lvh.search.space import StudyPlan
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -40,33 +41,30 @@ class BudgetPruner(BasePruner):
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Return whether a trial is to be stopped after the last score that it has."""
-        stage, fold = divmod(max(trial.intermediate_values), self._n_folds)
-        alike = [
+        n_folds, last = self._n_folds, max(trial.intermediate_values)
+        steps = range(last - last % n_folds, last - last % n_folds + n_folds)  # of its stage
+        sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
+
+        def scores(one: FrozenTrial) -> list[float]:
+            values = one.intermediate_values  # fewer than all where it was stopped
+            return [sign * values[step] for step in steps if step in values]
+
+        others = [
             other
             for other in study.get_trials(deepcopy=False)
             if other.user_attrs.get(RECORDS) == trial.user_attrs.get(RECORDS)
             and other.state != TrialState.FAIL
             and other.number != trial.number
         ]
-        sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
-        if fold + 1 == self._n_folds:
-            others = [sign * self._scores(other, stage) for other in alike]
-            own = sign * self._scores(trial, stage)
-            return is_out(own, [one for one in others if len(one)], self._reduction)
+        if last == steps[-1]:
+            rivals = [np.array(of) for other in others if (of := scores(other))]
+            return is_out(np.array(scores(trial)), rivals, self._reduction)
         if self._burn_in is None:
             return False
-        racing = [one for one in alike if one.state in (TrialState.RUNNING, TrialState.COMPLETE)]
-        scores = np.full((len(racing) + 1, self._n_folds), np.nan)
-        for row, other in enumerate([trial, *racing]):
-            values = self._scores(other, stage)
-            scores[row, : len(values)] = sign * values
-        return bool(beaten(scores, maximize=True, burn_in=self._burn_in)[0])
-
-    def _scores(self, trial: FrozenTrial, stage: int) -> Floats:
-        """Return the scores of a trial in a stage, fewer than all where it was stopped in it."""
-        steps = range(stage * self._n_folds, (stage + 1) * self._n_folds)
-        values = trial.intermediate_values
-        return np.array([values[step] for step in steps if step in values], np.float64)
+        racing = [one for one in others if one.state in (TrialState.RUNNING, TrialState.COMPLETE)]
+        table = [scores(one) for one in (trial, *racing)]
+        padded = [[*row, *[math.nan] * (n_folds - len(row))] for row in table]
+        return bool(beaten(np.array(padded), maximize=True, burn_in=self._burn_in)[0])
 
 
 def is_out(scores: Floats, others: Sequence[Floats], reduction: int) -> bool:
@@ -103,30 +101,24 @@ def usual_shares(
 
 def share_trained(trial: FrozenTrial, rungs: Sequence[int], n_folds: int) -> float:
     """Return the share of its whole training that a trial has had so far."""
-    if trial.state == TrialState.COMPLETE:
-        return 1.0
-    stage, fold = divmod(max(trial.intermediate_values, default=-1), n_folds)
-    if stage < 0:
+    done = max(trial.intermediate_values, default=-1) + 1
+    if trial.state == TrialState.COMPLETE or not done:
         return float(trial.state.is_finished())
-    start, end = list(pairwise((0, *rungs)))[min(stage, len(rungs) - 1)]
-    return (start + (end - start) * (fold + 1) / n_folds) / rungs[-1]
+    return float(np.interp(done / n_folds, range(len(rungs) + 1), (0, *rungs)) / rungs[-1])
 
 
 def make_pruner(plan: StudyPlan) -> BasePruner:
     """Return the rule that a study stops trials by."""
-    rule, burn_in = plan.search.pruner, plan.search.burn_in
-    if plan.search.races or plan.search.halves:
-        return BudgetPruner(
-            plan.n_folds,
-            burn_in=burn_in if plan.search.races else None,
-            reduction=plan.search.reduction,
-        )
-    if rule == "wilcoxon":
+    search, burn_in = plan.search, plan.search.burn_in
+    if search.races or search.halves:
+        own = burn_in if search.races else None
+        return BudgetPruner(plan.n_folds, burn_in=own, reduction=search.reduction)
+    if search.pruner == "none":
+        return NopPruner()
+    if search.pruner == "wilcoxon":
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
             return WilcoxonPruner(p_threshold=0.1, n_startup_steps=burn_in)
-    if rule == "none":
-        return NopPruner()
-    percent = 50.0 if rule == "median" else 25.0
+    percent = 50.0 if search.pruner == "median" else 25.0
     return PercentilePruner(percent, n_startup_trials=3, n_warmup_steps=burn_in - 1)
 
 

@@ -1,7 +1,6 @@
 """The result of a sweep: its trials, their folds, and its objectives."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -100,18 +99,3 @@ class StudyResult:
         sign = -1.0 if self.objectives[0].maximize else 1.0
         done = [trial for trial in self.trials if trial.state == "complete"]
         return tuple(sorted(done, key=lambda one: np.nan_to_num(sign * one.values[0], nan=np.inf)))
-
-
-def objective_values(
-    objectives: Iterable[str],
-    *,
-    mean: Mapping[str, float],
-    std: Mapping[str, float],
-    pooled: Mapping[str, float],
-    seconds: float,
-) -> tuple[float, ...]:
-    """Return the value of each objective, NaN where it is undefined, from scores by their names."""
-    values = {**mean, "seconds": seconds}
-    values |= {f"std_{name}": value for name, value in std.items()}
-    values |= {f"pooled_{name}": value for name, value in pooled.items()}
-    return tuple(values.get(name, math.nan) for name in objectives)

@@ -1,20 +1,24 @@
-"""The space that is searched: one dimension for each swept override."""
+"""The space that is searched, one dimension for each swept override, and the plan of a study."""
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import islice, product
 
+import numpy as np
 from optuna import Trial
 
+from lvh.errors import InputError
 from lvh.evaluation.results import Plain
+from lvh.search import SearchSettings
+from lvh.search.results import Objective
 
 Point = dict[str, Plain]
 """Values by the name of the override; a dimension whose condition does not hold has none."""
 
-_COUNTED = 1_000_000
-"""Combinations up to which the points of a conditional space are counted one by one."""
+_COUNTED = 1_000_000  # combinations up to which the points of a conditional space are counted
+_DEFAULT_TRIALS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ class Space:
 
     def _combined(self, values: Sequence[Sequence[Plain]]) -> Iterator[Point]:
         seen = set()
-        for combination in itertools.product(*values):
+        for combination in product(*values):
             point = self.present(dict(zip(self.dimensions, combination, strict=True)))
             key = tuple(point.items())
             if key not in seen:
@@ -135,7 +139,7 @@ class Space:
     def at(self, number: int) -> Point:
         """Return one point of those that `points` yields, from 0."""
         if self.conditions:
-            return next(itertools.islice(self.points(), number, None))
+            return next(islice(self.points(), number, None))
         point: Point = {}
         for name in reversed(self.names):  # a huge space is never held in memory
             values = self.dimensions[name].values() or ()
@@ -180,3 +184,46 @@ def _plain(text: str) -> Plain:
             continue
         return number if math.isfinite(number) else bare
     return bare
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """The question of a study, which it stores; its sampler and number of trials are `decided`."""
+
+    space: Space
+    search: SearchSettings
+    title: str
+    note: str
+    n_folds: int
+    label_name: str = "LVH"  # of what was stored before there were other labels
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """Scores that it ranks by, the first one first."""
+        return tuple(map(Objective, self.search.objectives))
+
+    @property
+    def total(self) -> int:
+        """How many trials there are to be: no more than there are points."""
+        return int(min(self.search.n_trials or _DEFAULT_TRIALS, self.space.size))
+
+    def fold_order(self, n_folds: int) -> list[int]:
+        """Return the order in which all trials run folds, shuffled where trials may stop."""
+        if not self.search.may_stop:
+            return list(range(n_folds))
+        return [int(fold) for fold in np.random.default_rng(self.search.seed).permutation(n_folds)]
+
+
+def decided(search: SearchSettings, space: Space) -> SearchSettings:
+    """Return settings with the sampler that `auto` means, the number of trials, and no address."""
+    sampler, n_trials = search.sampler, search.n_trials
+    if sampler == "auto":
+        all_fit = space.is_listed if n_trials is None else space.size <= n_trials
+        sampler = "grid" if all_fit else "tpe"
+    if sampler == "grid" and space.size == math.inf:
+        raise InputError(
+            "search.sampler: expected tpe or random: an interval of real numbers cannot be listed. "
+            "Received: grid"
+        )
+    n_trials = n_trials or (int(space.size) if sampler == "grid" else _DEFAULT_TRIALS)
+    return replace(search, sampler=sampler, n_trials=n_trials, storage=None, workers=None)

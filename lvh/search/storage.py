@@ -1,22 +1,24 @@
-"""The database of the studies: its address, its schema and its faults."""
+"""The database of the studies: its address, its schema and its faults, and who trains a trial."""
 
+import json
 import os
 import sqlite3
+import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, Trial
 from sqlalchemy import event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from lvh.errors import EnvironmentFault, InputError, masked
-from lvh.tracking.address import opened, tables
+from lvh.tracking import tables_of
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -31,7 +33,8 @@ HEARTBEAT, GRACE = 10, 90
 """Seconds between two heartbeats of a trial, and after the last one until it is retried."""
 
 _WAIT = 120  # s; another process holds an SQLite file for milliseconds
-_FAULTS = (SQLAlchemyError, sqlite3.Error, StorageInternalError, OSError, ImportError)
+_FAULTS = (SQLAlchemyError, sqlite3.Error, OptunaError, OSError, ImportError, RuntimeError)
+"""What opening a database raises; a RuntimeError: another version of Optuna made it."""
 _KEEP_ALIVE = {  # so that a lost machine, or one paused within a transaction, is noticed
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -44,55 +47,64 @@ _PUT_BACK = """
         (select value_json from trial_user_attributes where trial_id = :trial and key = 'owner'),
         '""')
 """
-_DISOWN = "delete from trial_user_attributes where trial_id = :trial and key = 'owner'"
+_FORGET = (
+    "delete from trial_user_attributes where trial_id = :trial and key = 'owner'",
+    "delete from trial_heartbeats where trial_id = :trial",
+)
 
 
-class Database(RDBStorage):
+class Storage(RDBStorage):
     """Optuna's storage, in which a trial whose process died continues under its number."""
 
-    def put_back(self, trial_id: int, owner: str) -> bool:
-        """Let another process take up a trial, unless one has done so already."""
-        with self.engine.begin() as connection:
-            values = {"trial": trial_id, "owner": owner}
-            if not connection.execute(text(_PUT_BACK), values).rowcount:
-                return False
-            connection.execute(text(_DISOWN), values)
-        return True
-
-    def stale(self, study_id: int) -> list[int]:
-        """Return the trials without a recent heartbeat."""
-        return super()._get_stale_trial_ids(study_id)
-
-    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        return []  # nothing that Optuna would fail; `lvh.search.study` puts them back
-
-    def set_trial_state_values(
-        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
-    ) -> bool:
-        """Change the state; a trial that starts again has a new heartbeat."""
-        if state == TrialState.RUNNING:
-            self.record_heartbeat(trial_id)
-        return super().set_trial_state_values(trial_id, state, values)
-
-    def record_heartbeat(self, trial_id: int) -> None:
-        """Try it; the next heartbeat follows, and the trial itself reports a fault."""
-        with suppress(*_FAULTS):
-            super().record_heartbeat(trial_id)
-
-
-class Storage:
-    """A database of studies."""
-
     def __init__(self, url: str | None, *, to_read: bool = False) -> None:
-        """Open a database, made if it is new; None is `studies.db` in the working directory."""
+        """Open a database, made if it is new; None is `studies.db` in the working directory.
+
+        From then on, every error of it is an EnvironmentFault.
+        """
         self._url = _url(url)
-        with self.faults():
+        try:
             if self._url.drivername == "sqlite":
                 _check_file(Path(self._url.database or ""), to_read)
-            try:
-                self.optuna = _made(self._url)
-            except RuntimeError as error:  # another version of Optuna made it
-                raise StorageInternalError(str(error).partition(" Please")[0]) from None
+            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                self._open()
+        except _FAULTS as error:
+            raise self._fault(error) from None
+        event.listen(self.engine, "handle_error", self._handle)
+
+    def _open(self, attempts: int = 50) -> None:
+        """Open the database, making what of its schema is missing."""
+        is_file = self._url.drivername == "sqlite"
+        options = {
+            "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
+            "pool_pre_ping": not is_file,
+        }
+        address = self.address.replace("{", "{{").replace("}", "}}")  # Optuna formats it
+        try:
+            super().__init__(address, options, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+        except DBAPIError as error:  # another process makes the same schema
+            is_made = isinstance(error, IntegrityError) or "already exists" in str(error)
+            if not (is_made and attempts):
+                raise
+            self._open(attempts - 1)
+            return
+        if is_file:
+            # Optuna asks for a lock by SELECT FOR UPDATE, which SQLite does not know: without one,
+            # two processes would take the same trial
+            self.engine.dispose()
+            event.listen(self.engine, "connect", lambda db, _: setattr(db, "isolation_level", None))
+            event.listen(self.engine, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
+
+    def _handle(self, context: ExceptionContext) -> None:
+        error = context.sqlalchemy_exception  # Optuna handles those of integrity
+        if error and not (isinstance(error, IntegrityError) or context.is_pre_ping):
+            raise self._fault(error)
+
+    def _fault(self, error: Exception) -> EnvironmentFault:
+        cause = getattr(error, "orig", None) or error.__cause__ or error
+        reason = (str(cause).strip().splitlines() or [type(error).__name__])[0]
+        if "is locked" in reason:
+            reason += f" for {_WAIT} s by another process: is one paused (ps: state T)?"
+        return EnvironmentFault(f"search.storage: cannot use {self.shown}: {reason}")
 
     @property
     def address(self) -> str:
@@ -106,22 +118,42 @@ class Storage:
 
     def studies(self) -> list[str]:
         """Return the names of our studies, the latest last."""
-        with self.faults():
-            studies = self.optuna.get_all_studies()
-        ours = [one for one in studies if PLAN in one.user_attrs]
+        ours = [one for one in self.get_all_studies() if PLAN in one.user_attrs]
         return [one.study_name for one in sorted(ours, key=lambda one: one.user_attrs[WHEN])]
 
+    def put_back(self, trial: FrozenTrial | Trial) -> bool:
+        """Let another process take up a trial, unless one has done so already."""
+        owner = json.dumps(trial.user_attrs.get(OWNER, ""))
+        values = {"trial": trial._trial_id, "owner": owner}
+        with self.engine.begin() as connection:
+            if not connection.execute(text(_PUT_BACK), values).rowcount:
+                return False
+            for statement in _FORGET:
+                connection.execute(text(statement), values)
+        return True
+
+    def stale(self, study_id: int) -> list[int]:
+        """Return the trials without a recent heartbeat."""
+        return self._get_stale_trial_ids(study_id)
+
     @contextmanager
-    def faults(self) -> Iterator[None]:
-        """Turn any error of the database into an EnvironmentFault."""
+    def alive(self, trial_id: int) -> Iterator[None]:
+        """Send heartbeats of a trial."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(HEARTBEAT):
+                with suppress(EnvironmentFault):  # the next one follows, the trial reports it
+                    self.record_heartbeat(trial_id)
+
+        self.record_heartbeat(trial_id)
+        thread = threading.Thread(target=beat)
+        thread.start()
         try:
             yield
-        except _FAULTS as error:
-            cause = getattr(error, "orig", None) or error.__cause__ or error
-            reason = (str(cause).strip().splitlines() or [type(error).__name__])[0]
-            if "is locked" in reason:
-                reason += f" for {_WAIT} s by another process: is one paused (ps: state T)?"
-            raise EnvironmentFault(f"search.storage: cannot use {self.shown}: {reason}") from None
+        finally:
+            ended.set()
+            thread.join()
 
 
 def process_name(process: int) -> str:
@@ -143,50 +175,15 @@ def is_dead(name: str) -> bool:
     return process_name(int(rest.split()[0])) != name
 
 
-def _made(url: URL, attempts: int = 50) -> Database:
-    """Open the database, making what of its schema is missing."""
-    is_file = url.drivername == "sqlite"
-    address = url.render_as_string(hide_password=False)
-    try:
-        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-            database = Database(
-                address.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
-                engine_kwargs={
-                    "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
-                    "pool_pre_ping": not is_file,
-                },
-                heartbeat_interval=HEARTBEAT,
-                grace_period=GRACE,
-            )
-    except DBAPIError as error:  # another process makes the same schema
-        if attempts and (isinstance(error, IntegrityError) or "already exists" in str(error)):
-            return _made(url, attempts - 1)
-        raise
-    if is_file:
-        # Optuna asks for a lock by SELECT FOR UPDATE, which SQLite does not know: without one, two
-        # processes would take the same trial
-        engine = database.engine
-        engine.dispose()
-        event.listen(engine, "connect", lambda conn, _: setattr(conn, "isolation_level", None))
-        event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
-    return database
-
-
 def _check_file(file: Path, to_read: bool) -> None:
     """Refuse a file of another program, before a table is made in it."""
-    names: set[str] = set()
-    if file.is_file():
-        with opened(file, _WAIT) as database:
-            names = tables(database)
-    optunas = {"studies", "version_info", "study_directions"}  # one of them is made first
-    if names & optunas:
-        return
-    if names:
+    names = tables_of(file, _WAIT)
+    if names and not names & {"studies", "version_info", "study_directions"}:  # one is made first
         raise InputError(
             f"search.storage: expected a database of studies. Received: {file}, which has other "
             "tables"
         )
-    if to_read:
+    if to_read and not names:
         raise InputError(
             f"search.storage: there is no sweep in {file}. Go to the folder where you typed lvh "
             "sweep, or name the folder of a run"
@@ -195,8 +192,7 @@ def _check_file(file: Path, to_read: bool) -> None:
 
 def _url(address: str | None) -> URL:
     try:
-        default = URL.create("sqlite", database=str(Path.cwd() / "studies.db"))
-        url = default if address is None else make_url(address)
+        url = make_url("sqlite:///studies.db" if address is None else address)
         if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
             return url.set(database=str(Path(url.database or "").absolute()))
         is_postgresql = url.drivername in ("postgresql", "postgres", "postgresql+psycopg")

@@ -4,7 +4,6 @@ A trial whose process is killed or stopped goes back into Optuna's queue, under 
 Optuna has pruned without an outcome of ours is void.
 """
 
-import json
 import math
 import os
 import time
@@ -18,16 +17,16 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.samplers import PartialFixedSampler, RandomSampler
-from optuna.storages._heartbeat import get_heartbeat_thread
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import TypeAdapter
 
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
-from lvh.search.plan import PLAN_FORMAT, StudyPlan, make_sampler
 from lvh.search.racing import RECORDS, make_pruner
 from lvh.search.results import OUTCOME_FORMAT, Outcome, StudyResult, Trial
+from lvh.search.space import StudyPlan
 from lvh.search.storage import GRACE, OWNER, PLAN, WHEN, Storage, is_dead, process_name
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation.metrics import NAMES
@@ -40,6 +39,7 @@ MAX_RETRIES = 3
 _DEATHS = "deaths"  # attribute: deaths without progress, and how many folds were done then
 _POLL = 1.0  # s, between two looks at what other processes train
 _LISTED = 1_000_000  # points of a space that are listed to find one that no trial has
+_PLAN_FORMAT = TypeAdapter(StudyPlan)
 
 
 def is_void(trial: FrozenTrial) -> bool:
@@ -59,8 +59,7 @@ class OpenTrial:
 
     def set_records(self, digest: str) -> None:
         """Say which records its folds score: only trials with the same ones are compared."""
-        with self._study.storage.faults():
-            self._trial.set_user_attr(RECORDS, digest)
+        self._trial.set_user_attr(RECORDS, digest)
 
     def report(self, score: float, stage: int = 0, *, is_last: bool = True) -> str:
         """Take the first objective of a stage's next fold; return why no further one is trained."""
@@ -73,20 +72,16 @@ class OpenTrial:
         # a budget and Wilcoxon's test compare fold by fold; the other rules compare running means
         by_mean = search.pruner in ("median", "percentile")
         value = float(np.mean(scores)) if by_mean else score
-        with self._study.storage.faults():
-            # not by Optuna's `report`, which takes none where there are several objectives
-            storage, trial_id = self._trial.storage, self._trial._trial_id
-            storage.set_trial_intermediate_value(trial_id, step, value)
         rule = f"the {search.pruner} pruner" if search.pruner != "none" else "racing"
         may_stop = search.stops_at_folds and search.burn_in <= done < n_folds
         if search.halves and done == n_folds and not is_last:
             rule, may_stop = "halving", True
-        if not may_stop:
-            return ""
-        with self._study.storage.faults():
-            study = self._trial.study
-            is_beaten = study.pruner.prune(study, self._study.trials()[self._trial.number])
-        return f"stopped by {rule} after {done} of {n_folds} folds" if is_beaten else ""
+        # not by Optuna's `report`, which takes none where there are several objectives
+        study, storage, trial_id = self._trial.study, self._trial.storage, self._trial._trial_id
+        storage.set_trial_intermediate_value(trial_id, step, value)
+        if may_stop and study.pruner.prune(study, storage.get_trial(trial_id)):
+            return f"stopped by {rule} after {done} of {n_folds} folds"
+        return ""
 
 
 Train = Callable[[OpenTrial], Outcome]
@@ -98,12 +93,10 @@ class Study:
 
     def __init__(self, storage: Storage, name: str) -> None:
         """Open a study."""
-        self.name = name
-        self.storage = storage
+        self.name, self.storage = name, storage
         try:
-            with storage.faults():
-                self._study = optuna.load_study(study_name=name, storage=storage.optuna)
-                self.plan = PLAN_FORMAT.validate_json(self._study.user_attrs[PLAN])
+            self._study = optuna.load_study(study_name=name, storage=storage)
+            self.plan = _PLAN_FORMAT.validate_json(self._study.user_attrs[PLAN])
         except KeyError:
             names = f"{storage.shown}: {', '.join(storage.studies()) or 'none'}"
             raise InputError(f"study: expected one of {names}. Received: {name}") from None
@@ -113,8 +106,7 @@ class Study:
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials as Optuna has them, by number."""
-        with self.storage.faults():
-            return self._study.get_trials(deepcopy=False)
+        return self._study.get_trials(deepcopy=False)
 
     def configurations(self) -> dict[int, FrozenTrial]:
         """Return the trials that are not void, by their place."""
@@ -122,20 +114,17 @@ class Study:
 
     def attribute(self, name: str) -> Any:
         """Return what `set_attribute` stored by a name; None where there is nothing."""
-        with self.storage.faults():
-            return self._study.user_attrs.get(name)
+        return self._study.user_attrs.get(name)
 
     def set_attribute(self, name: str, value: object) -> None:
         """Store a value for all processes of the study."""
-        with self.storage.faults():
-            self._study.set_user_attr(name, value)
+        self._study.set_user_attr(name, value)
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to train, here or elsewhere."""
-        trials = self.trials()
-        is_full = _count(trials) >= self.plan.total
-        return is_full and all(trial.state.is_finished() for trial in trials)
+        trials = self.configurations().values()
+        return len(trials) >= self.plan.total and all(one.state.is_finished() for one in trials)
 
     def optimize(self, train: Train, *, worker: int = 0, only_retries: bool = False) -> None:
         """Train trials until none is left anywhere; `only_retries` trains no new point."""
@@ -146,54 +135,60 @@ class Study:
             states = {trial.state for trial in trials}
             is_full = only_retries or _count(trials) >= self.plan.total
             if TrialState.WAITING in states or not is_full:
-                before = self._study.sampler
-                self._study.sampler = make_sampler(self.plan, worker, len(trials), before=before)
+                self._study.sampler = self._sampler(worker, len(trials))
                 self._train_next(train)
             elif not only_retries and TrialState.RUNNING in states:
                 time.sleep(_POLL)  # its process may die, and then this one trains the rest
             else:
                 return
 
+    def _sampler(self, *draw: int) -> BaseSampler:
+        """Return the sampler, with a seed for one trial, so that a resumed study agrees."""
+        search, before = self.plan.search, self._study.sampler
+        seed = int(np.random.SeedSequence([search.seed, *draw]).generate_state(1)[0])
+        if search.sampler != "tpe":
+            return RandomSampler(seed=seed)
+        group = bool(self.plan.space.conditions)
+        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+            sampler = TPESampler(seed=seed, multivariate=True, group=group, constant_liar=True)
+        if isinstance(before, TPESampler):  # else it would look for the space in all trials
+            sampler._search_space = before._search_space
+        return sampler
+
     def take_back(self, trials: list[FrozenTrial] | None = None) -> int:
         """Put trials whose process died back into the queue, and return how many there were."""
-        with self.storage.faults():
-            stale = self.storage.optuna.stale(self._study._study_id)
-            running = [one for one in trials or self.trials() if one.state == TrialState.RUNNING]
-            dead = [trial for trial in running if trial._trial_id in stale or _is_dead(trial)]
-            return sum([self._put_back(trial, is_death=True) for trial in dead])
+        running = [one for one in trials or self.trials() if one.state == TrialState.RUNNING]
+        stale = self.storage.stale(self._study._study_id) if running else []
+        dead = [trial for trial in running if trial._trial_id in stale or _is_dead(trial)]
+        return sum(self._retry(trial) for trial in dead)
 
-    def _put_back(self, trial: FrozenTrial, *, is_death: bool) -> bool:
-        """Let another process train a running trial; give it up after deaths without progress."""
+    def _retry(self, trial: FrozenTrial) -> bool:
+        """Let another process train a trial, unless too many died before they did one more fold."""
         done = len(trial.intermediate_values)
         deaths, before = trial.user_attrs.get(_DEATHS, (0, 0))
-        if is_death:
-            deaths = 1 if done > before else deaths + 1
-        if deaths > MAX_RETRIES:
-            with suppress(ValueError, UpdateFinishedTrialError):  # another process was faster
-                self._study.tell(trial.number, state=TrialState.FAIL)
-            return True
-        owner = json.dumps(trial.user_attrs.get(OWNER, ""))
-        if not self.storage.optuna.put_back(trial._trial_id, owner):
-            return False
-        with suppress(UpdateFinishedTrialError):
-            self.storage.optuna.set_trial_user_attr(trial._trial_id, _DEATHS, (deaths, done))
+        deaths = 1 if done > before else deaths + 1
+        with suppress(ValueError, UpdateFinishedTrialError):  # another process was faster
+            if deaths <= MAX_RETRIES:
+                self.storage.set_trial_user_attr(trial._trial_id, _DEATHS, (deaths, done))
+                return self.storage.put_back(trial)
+            self._study.tell(trial.number, state=TrialState.FAIL)
         return True
 
     def _train_next(self, train: Train) -> None:
-        with self.storage.faults(), warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings(action="ignore"):
             trial = self._study.ask()  # which warns that it has no heartbeat of its own
         try:
-            with get_heartbeat_thread(trial._trial_id, self.storage.optuna):
+            with self.storage.alive(trial._trial_id):
                 outcome = self._outcome(trial, train)
         except UpdateFinishedTrialError:
             return  # taken for dead, it was given to another process, which has ended it
         except BaseException:
             with suppress(Exception):  # the reason why is what is to be reported
-                self._put_back(self.trials()[trial.number], is_death=False)
+                self.storage.put_back(trial)
             raise
         states = {"complete": TrialState.COMPLETE, "failed": TrialState.FAIL}
         state = states.get(outcome.state, TrialState.PRUNED)
-        with self.storage.faults(), suppress(ValueError, UpdateFinishedTrialError):
+        with suppress(ValueError, UpdateFinishedTrialError):
             self._study.tell(trial, outcome.values or None, state)
 
     def _outcome(self, trial: optuna.Trial, train: Train) -> Outcome:
@@ -256,17 +251,16 @@ def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> 
     """Make a study, or take up the one that is there."""
     if before := attempts(storage, name):
         name = f"{name}.{len(before) + 1}" if again else before[-1]
-    with storage.faults():
-        study = optuna.create_study(
-            study_name=name,
-            storage=storage.optuna,
-            directions=["maximize" if one.maximize else "minimize" for one in plan.objectives],
-            load_if_exists=True,
-        )
-        with warnings.catch_warnings(action="ignore"):  # Optuna calls it experimental
-            study.set_metric_names([one.name for one in plan.objectives])
-        study.set_user_attr(WHEN, time.time())
-        study.set_user_attr(PLAN, PLAN_FORMAT.dump_json(plan).decode())
+    study = optuna.create_study(
+        study_name=name,
+        storage=storage,
+        directions=["maximize" if one.maximize else "minimize" for one in plan.objectives],
+        load_if_exists=True,
+    )
+    with warnings.catch_warnings(action="ignore"):  # Optuna calls it experimental
+        study.set_metric_names([one.name for one in plan.objectives])
+    study.set_user_attr(WHEN, time.time())
+    study.set_user_attr(PLAN, _PLAN_FORMAT.dump_json(plan).decode())
     return Study(storage, name)
 
 
@@ -274,8 +268,8 @@ def result_of(study: Study, store_root: str | Path) -> StudyResult:
     """Return the result of a study so far, without predictions that are not in the store."""
     plan, store = study.plan, FoldStore(Path(store_root))
     trials = [_trial(number, one, store) for number, one in study.configurations().items()]
-    keys = {trial.number: list(trial.fold_keys) for trial in trials if trial.state == "complete"}
-    predictions = {number: store.predictions(of_trial) for number, of_trial in keys.items()}
+    complete = [trial for trial in trials if trial.state == "complete"]
+    predictions = {trial.number: store.predictions(trial.fold_keys) for trial in complete}
     return StudyResult(
         name=study.name,
         title=plan.title,
@@ -301,7 +295,7 @@ def _trial(number: int, trial: FrozenTrial, store: FoldStore) -> Trial:
         stored = [fold for key in outcome.fold_keys if (fold := store.read(key)) is not None]
         newer = {(fold.repeat, fold.fold): asdict(fold.metrics) for fold in stored}
         folds = [
-            replace(one, metrics={**newer.get((one.repeat, one.fold), {}), **one.metrics})
+            replace(one, metrics=newer.get((one.repeat, one.fold), {}) | {**one.metrics})
             for one in outcome.folds
         ]
         outcome = replace(outcome, folds=tuple(folds))

@@ -1,6 +1,5 @@
 """The fold store: one file for each finished fold, from which everything else is derived."""
 
-import errno
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import TypeAdapter
 
-from lvh.errors import EnvironmentFault, InputError, as_lvh_error, excerpt
+from lvh.errors import EnvironmentFault, as_lvh_error
 from lvh.evaluation.cv_result import FoldResult
 from lvh.evaluation.results import OutOfFold
 from lvh.files import write_fault, write_text
@@ -68,50 +67,46 @@ class FoldStore:
         """Find out before a training, not after it, that no fold could be written."""
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            fault = write_fault(self._root)
         except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                raise InputError(f"store: {as_lvh_error(error)}") from None
-            fault = str(error.strerror)
-        if fault:
-            raise EnvironmentFault(f"store: cannot write {excerpt(str(self._root))}: {fault}")
+            known = as_lvh_error(error)
+            raise type(known)(f"store: {known}") from None
+        if fault := write_fault(self._root):
+            raise EnvironmentFault(f"store: cannot write {self._root}: {fault}")
 
     def save(
         self, key: str, features: "FeatureSet", fold: FoldResult, settings: Mapping[str, Any]
     ) -> None:
         """Write a fold; its features name the records."""
-        split, own = fold.split, ("history", "seconds", "threshold", "setup_seconds")
+        test = fold.split.test
         stored = StoredFold(
             key=key,
             settings=dict(settings),
-            repeat=split.repeat,
-            fold=split.fold,
-            record=tuple(features.records[i] for i in split.test),
-            subject=tuple(features.subjects[split.test].tolist()),
-            y_true=tuple(features.y[split.test].tolist()),
+            repeat=fold.split.repeat,
+            fold=fold.split.fold,
+            record=tuple(features.records[i] for i in test),
+            subject=tuple(features.subjects[test].tolist()),
+            y_true=tuple(features.y[test].tolist()),
             y_score=tuple(fold.y_score.tolist()),
-            **{name: getattr(fold, name) for name in own},
+            history=fold.history,
+            seconds=fold.seconds,
+            threshold=fold.threshold,
+            setup_seconds=fold.setup_seconds,
         )
         # repr of a float, which json writes, reads back to the same bits
         text = json.dumps(asdict(stored), sort_keys=True, ensure_ascii=False)
-        head = json.dumps({"sha256": sha256(text.encode()).hexdigest()})
-        write_text(self.path(key), f"{head}\n{text}\n")
+        write_text(self.path(key), f"{_head(text)}\n{text}\n")
 
     def read(self, key: str) -> StoredFold | None:
         """Return a stored fold; None where there is none, or none that can be used."""
         path = self.path(key)
         try:
-            first, _, text = path.read_text("utf-8").partition("\n")
-            text = text.removesuffix("\n")
+            head, _, text = path.read_text("utf-8").removesuffix("\n").partition("\n")
             stored = _FORMAT.validate_python(json.loads(text))
-            if (
-                json.loads(first)["sha256"] == sha256(text.encode()).hexdigest()
-                and stored.key == key
-            ):
+            if head == _head(text) and stored.key == key:
                 return stored
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             pass
         _log.warning("%s: a finished fold is damaged; it is trained again", path)
         return None
@@ -153,6 +148,11 @@ class FoldStore:
 
 
 _FORMAT = TypeAdapter(StoredFold)
+
+
+def _head(text: str) -> str:
+    """Return the first line of a file, by which damage is noticed."""
+    return json.dumps({"sha256": sha256(text.encode()).hexdigest()})
 
 
 def is_separate(study: str) -> bool:

@@ -1,35 +1,52 @@
-"""The folder of a run: everything needed to check or redo it, as plain files."""
+"""The folder of a run: all that is needed to check or redo it, written and read as plain files."""
 
 import csv
 import io
 import json
 import os
 import platform
+import re
 import subprocess
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import astuple
+from contextlib import ExitStack, suppress
+from dataclasses import astuple, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 import lvh
-from lvh.evaluation.cv_result import CVResult
+from lvh.errors import InputError
+from lvh.evaluation.cv_result import CVResult, FoldResult, Summary
 from lvh.files import write_text
 from lvh.models.backends import distributions, version
-from lvh.validation.metrics import NAMES
+from lvh.models.training import History
+from lvh.tracking import TrackingSettings
+from lvh.tracking.run_record import RunRecord, load_run
+from lvh.validation.metrics import (
+    NAMES,
+    Interval,
+    Metrics,
+    bootstrap_intervals,
+    mean_and_std,
+    score,
+)
 from lvh.validation.splits import Split
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lvh.features import FeatureSet
 
-Table = tuple[Sequence[str], Iterable[Sequence[object]]]
-"""The names of columns, and rows."""
 STUDY = "study.txt"
 """File in the folder of a sweep that names its study."""
 _OUTPUTS = Path("outputs")
 _VERSIONED = ("numpy", "scikit-learn", "neurokit2", "hydra-core", "mlflow")
-LOSSES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
+_FOLD, _RECORD = ("repeat", "fold"), ("record", "subject")
+_LOSSES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
+_TABLES = ("splits", "predictions", "folds", "history", "scores")
 
 
 def link_latest(folder: Path) -> None:
@@ -51,7 +68,21 @@ def study_in(folder: Path) -> str:
     return path.read_text("utf-8").strip() if path.is_file() else ""
 
 
-def git_commit() -> str:
+def versions(backend: str, threads: int) -> dict[str, str]:
+    """Return what may change a result to its last bit, apart from the settings."""
+    libraries = (*distributions(backend), *_VERSIONED)
+    return {
+        "backend": backend,
+        "threads": str(threads),
+        "lvh": lvh.__version__,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: own for name in libraries if (own := version(name))},
+    }
+
+
+def _git_commit() -> str:
     """Return the commit of the source, marked if it was changed, or `none` outside git."""
     folder = Path(lvh.__file__).resolve().parent.parent
     if not (folder / ".git").exists():
@@ -61,20 +92,6 @@ def git_commit() -> str:
         return subprocess.check_output(describe, cwd=folder, text=True, timeout=10).strip()
     except (OSError, subprocess.SubprocessError):
         return "none"
-
-
-def versions(backend: str, threads: int) -> dict[str, str]:
-    """Return what may change a result to its last bit, apart from the settings."""
-    libraries = (*distributions(backend), *_VERSIONED)
-    return {
-        "backend": backend,
-        "threads": str(threads),
-        "lvh": lvh.__version__,
-        "git_commit": git_commit(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        **{name: own for name in libraries if (own := version(name))},
-    }
 
 
 def write_before(
@@ -93,46 +110,160 @@ def write_before(
     )
     write_text(folder / "config.yaml", config)
     write_text(folder / "versions.json", json.dumps(versions, indent=2) + "\n")
-    _write(folder, {"splits.csv": (("repeat", "fold", "record", "subject", "part"), rows)})
+    _write(folder / "splits.csv", (*_FOLD, *_RECORD, "part"), rows)
 
 
 def write_after(folder: Path, features: "FeatureSet", result: CVResult) -> None:
     """Write the results: predictions, scores by fold and over folds, and histories."""
     predictions, folds, history = [], [], []
-    for fold, decided in [(fold, fold.y_pred) for fold in result.folds]:
+    for fold in result.folds:
         at, losses = (fold.split.repeat + 1, fold.split.fold + 1), fold.history
-        for i, y_score, y_pred in zip(fold.split.test, fold.y_score, decided, strict=True):
+        for i, y_score, y_pred in zip(fold.split.test, fold.y_score, fold.y_pred, strict=True):
             record = (features.records[i], features.subjects[i], features.y[i])
             predictions.append((*at, *record, float(y_score), int(y_pred)))
         epochs = (len(losses.loss), losses.kept_epoch)
         seconds = f"{fold.seconds:.3f}"
         folds.append((*at, *astuple(fold.metrics), fold.threshold, *epochs, seconds, losses.chosen))
-        curves = zip_longest(*(getattr(losses, name) for name in LOSSES))
+        curves = zip_longest(*(getattr(losses, name) for name in _LOSSES))
         history += [(*at, epoch, *values) for epoch, values in enumerate(curves, start=1)]
     scores = [
         (of, name, getattr(one.mean, name), getattr(one.std, name), *astuple(one.pooled[name]))
         for of, one in {"model": result.scores, **result.baselines}.items()
         for name in NAMES
     ]
-    at_fold = ("repeat", "fold")
-    of_record = (*at_fold, "record", "subject", "y_true", "y_score", "y_pred")
-    of_fold = (*at_fold, *NAMES, "threshold", "epochs", "kept_epoch", "seconds", "chosen")
-    of_score = ("of", "metric", "mean", "std", "pooled", "low", "high")
-    tables: dict[str, Table] = {
-        "predictions.csv": (of_record, predictions),
-        "folds.csv": (of_fold, folds),
-        "scores.csv": (of_score, scores),
-        "history.csv": ((*at_fold, "epoch", *LOSSES), history),
-    }
+    _write(
+        folder / "predictions.csv", (*_FOLD, *_RECORD, "y_true", "y_score", "y_pred"), predictions
+    )
+    of_fold = ("threshold", "epochs", "kept_epoch", "seconds", "chosen")
+    _write(folder / "folds.csv", (*_FOLD, *NAMES, *of_fold), folds)
+    _write(folder / "scores.csv", ("of", "metric", "mean", "std", "pooled", "low", "high"), scores)
+    _write(folder / "history.csv", (*_FOLD, "epoch", *_LOSSES), history)
     if result.null:
         names = tuple(result.p_values)
         shuffles = [(number, *map(means.get, names)) for number, means in enumerate(result.null, 1)]
-        tables["null.csv"] = ("shuffle", *names), shuffles
-    _write(folder, tables)
+        _write(folder / "null.csv", ("shuffle", *names), shuffles)
 
 
-def _write(folder: Path, tables: Mapping[str, Table]) -> None:
-    for name, (header, rows) in tables.items():
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([header, *rows])
-        write_text(folder / name, text.getvalue())
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write_text(path, text.getvalue())
+
+
+def read_result(run: str | Path, uri: str | None = None) -> CVResult:
+    """Return the result of a finished run, by its folder or its ID in a tracking store."""
+    with ExitStack() as stack:
+        folder = Path(run)
+        if re.fullmatch("[0-9a-f]{32}", str(run)):
+            from lvh.tracking.mlflow_store import files_of
+
+            folder = stack.enter_context(files_of(str(run), TrackingSettings(uri=uri)))
+        result, record = read_folder(folder)
+    if leakage := record.tags.get("leakage"):
+        warnings.warn(f"{run}: not honest: {leakage}", stacklevel=3)
+    return result
+
+
+def read_folder(folder: Path) -> tuple[CVResult, RunRecord]:
+    """Return the result of a finished run, and its record, from the files of its folder."""
+    files = ("run.json", *(f"{name}.csv" for name in _TABLES))
+    if missing := [name for name in files if not (folder / name).is_file()]:
+        raise InputError(
+            "run: expected the folder of a finished run, or the 32 digits of a tracked one. "
+            f"Received: {folder}, without {' '.join(missing)}"
+        )
+    record = load_run(folder / "run.json")
+    try:
+        return _read(folder, record.p_values), record
+    except (AttributeError, KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{folder}: expected a run. Received: damaged files ({error})") from error
+
+
+def _read(folder: Path, p_values: Mapping[str, float]) -> CVResult:
+    tables = {name: _table(folder / f"{name}.csv") for name in _TABLES}
+    parts, scores = tables["splits"], tables["scores"]
+    records = parts.drop_duplicates("record").set_index("record")
+    folds = tuple(_fold(row, tables, records.index) for row in tables["folds"].to_dict("records"))
+    pairs = [[fold.split.repeat + 1, fold.split.fold + 1] for fold in folds]
+    predicted, known = (
+        tables[name][[*_FOLD]].astype(int).drop_duplicates().to_numpy().tolist()
+        for name in ("predictions", "splits")
+    )
+    if pairs != predicted or sorted(pairs) != sorted(known):
+        raise ValueError("folds.csv, predictions.csv and splits.csv have different folds")
+    summaries = {
+        str(of): _summary(scores[scores.of == of].set_index("metric")) for of in scores.of.unique()
+    }
+    null = _table(folder / "null.csv") if (folder / "null.csv").is_file() else None
+    result = CVResult(
+        folds=folds,
+        scores=summaries.pop("model"),
+        baselines=summaries,
+        null=() if null is None else tuple(null.drop(columns="shuffle").to_dict("records")),
+        p_values=dict(p_values),
+        records=tuple(records.index),
+        subjects=records.subject.to_numpy(np.str_),
+        y_true=tables["predictions"].y_true.astype(np.int64).to_numpy(),
+    )
+    return _with_newer_scores(result, set(scores.metric))
+
+
+def _table(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)  # a record may be called NA
+    for name in set(table) - {*_RECORD, "part", "of", "metric", "chosen"}:
+        table[name] = [float(text or "nan") for text in table[name]]  # pandas rounds
+    return table
+
+
+def _fold(
+    row: dict[str, Any], tables: Mapping[str, "pd.DataFrame"], records: "pd.Index"
+) -> FoldResult:
+    """Return a fold, scored by its predictions: the files of old runs lack newer scores."""
+    repeat, number = int(row["repeat"]), int(row["fold"])
+    own, predictions, history = (
+        table[(table.repeat == repeat) & (table.fold == number)]
+        for table in (tables["splits"], tables["predictions"], tables["history"])
+    )
+    named = {part: own.record[own.part == part] for part in ("train", "validation", "test")}
+    if predictions.empty or [*named["test"]] != [*predictions.record]:
+        raise ValueError("predictions.csv has other records than splits.csv")
+    y_true, y_score = predictions.y_true, predictions.y_score
+    if not (y_true.isin([0, 1]).all() and y_score.between(0, 1).all()):
+        raise ValueError("predictions.csv has labels or scores that are none")
+    parts = {part: records.get_indexer(of).astype(np.int64) for part, of in named.items()}
+    scores, threshold = y_score.to_numpy(np.float64), float(row["threshold"])
+    return FoldResult(
+        split=Split(repeat - 1, number - 1, **parts),
+        y_score=scores,
+        metrics=score(y_true.to_numpy(np.int64), scores, threshold),
+        history=History(
+            **{name: tuple(history[name].dropna().tolist()) for name in _LOSSES},
+            kept_epoch=int(row["kept_epoch"]),
+            chosen=str(row["chosen"]),
+        ),
+        seconds=float(row["seconds"]),
+        threshold=threshold,
+    )
+
+
+def _summary(rows: "pd.DataFrame") -> Summary:
+    """Return scores over all folds; NaN for one that is newer than the run."""
+    rows = rows.reindex(list(NAMES))
+    mean, std = (Metrics(**rows[of].to_dict()) for of in ("mean", "std"))
+    pooled = {one.Index: Interval(one.pooled, one.low, one.high) for one in rows.itertuples()}
+    return Summary(mean, std, pooled)
+
+
+def _with_newer_scores(result: CVResult, known: set[str]) -> CVResult:
+    """Add scores that are newer than the run, of its predictions; baselines have none: NaN."""
+    if known >= set(NAMES):
+        return result
+    mean, std = mean_and_std([fold.metrics for fold in result.folds])
+    thresholds = [np.full(len(fold.y_score), fold.threshold) for fold in result.folds]
+    pooled = bootstrap_intervals(
+        result.y_true, result.y_score, result.subjects[result.test], np.concatenate(thresholds)
+    )
+    before = {name: of for name, of in result.scores.pooled.items() if name in known}
+    return replace(result, scores=Summary(mean, std, pooled | before))

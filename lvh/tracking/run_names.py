@@ -89,18 +89,15 @@ def view_state(dimensions: Mapping[str, bool], condition: str) -> dict[str, Any]
 
 def _charts(swept: Sequence[str], numbers: Sequence[str]) -> list[dict[str, Any]]:
     """Draw ap by all dimensions, by the first two of numbers, and by the seconds it took."""
-
-    def chart(kind: str, name: str, **content: Any) -> dict[str, Any]:
-        where = {"metricSectionId": "lvh", "isGenerated": False, "deleted": False}
-        return {"type": kind, "uuid": f"lvh-{name}", **where, **content}
-
     params = [{"key": name, "type": "PARAM"} for name in numbers]
     ap, seconds = ({"key": name, "type": "METRIC"} for name in ("ap", "seconds"))
     axes = {"selectedParams": list(swept), "selectedMetrics": ["ap"], "showAllRuns": True}
-    charts = [chart("PARALLEL", "parallel", **axes)]
+    scatter = {"type": "SCATTER", "yaxis": ap, "runsCountToCompare": 100}
+    charts: dict[str, dict[str, Any]] = {"parallel": {"type": "PARALLEL", **axes}}
     if len(params) > 1:
-        charts.append(chart("CONTOUR", "contour", xaxis=params[0], yaxis=params[1], zaxis=ap))
-    xs = {"swept": params[0]} if len(params) == 1 else {}
-    for name, x in {**xs, "scatter": seconds}.items():
-        charts.append(chart("SCATTER", name, xaxis=x, yaxis=ap, runsCountToCompare=100))
-    return charts
+        charts["contour"] = {"type": "CONTOUR", "xaxis": params[0], "yaxis": params[1], "zaxis": ap}
+    if len(params) == 1:
+        charts["swept"] = {**scatter, "xaxis": params[0]}
+    charts["scatter"] = {**scatter, "xaxis": seconds}
+    where = {"metricSectionId": "lvh", "isGenerated": False, "deleted": False}
+    return [{"uuid": f"lvh-{name}", **where, **chart} for name, chart in charts.items()]

@@ -90,12 +90,13 @@ class RunRecord:
     def digest(self) -> str:
         """Hash of what a store shows of it, without its place in a sweep and on the disk."""
         shown = asdict(replace(self, sweep=None, folder="", root=""))
-        text = "".join([json.dumps(shown, sort_keys=True), *self._other_objectives])
+        text = "".join([json.dumps(shown, sort_keys=True), *self._shown[len(SHOWN) :]])
         return sha256(text.encode()).hexdigest()[:32]
 
     @property
-    def _other_objectives(self) -> list[str]:
-        return [] if self.sweep is None else [x for x in self.sweep.objectives if x not in SHOWN]
+    def _shown(self) -> list[str]:
+        objectives = () if self.sweep is None else self.sweep.objectives
+        return [*SHOWN, *(name for name in objectives if name not in SHOWN)]
 
     @property
     def scores(self) -> dict[str, float]:
@@ -103,14 +104,14 @@ class RunRecord:
         if self.level == "data":
             return {}
         values = {**self.mean, **{f"std_{name}": value for name, value in self.std.items()}}
-        for name, interval in self.pooled.items():
-            ends = (f"pooled_{name}", f"pooled_{name}_low", f"pooled_{name}_high")
-            values |= zip(ends, interval, strict=True)
+        for name, (estimate, low, high) in self.pooled.items():
+            pooled = f"pooled_{name}"
+            values |= {pooled: estimate, f"{pooled}_low": low, f"{pooled}_high": high}
         for row, scores in self.baselines.items():
             values |= {f"{baseline_prefix(row)}{name}": one for name, one in scores.items()}
         values |= {f"p_{name}": p for name, p in self.p_values.items()}
-        names = (*SHOWN, *self._other_objectives)
-        return {name: values[name] for name in names if name in values} | {"seconds": self.seconds}
+        known = {name: values[name] for name in self._shown if name in values}
+        return known | {"seconds": self.seconds}
 
     @property
     def description(self) -> str:

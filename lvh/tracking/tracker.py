@@ -6,18 +6,18 @@ either. What cannot be written stays on the disk as a record, and is written lat
 
 import json
 import logging
-import os
-import select
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from lvh.errors import LvhError, TrackingFault
-from lvh.tracking.address import TrackingSettings, check_embedded, embedded
+from lvh.tracking import TrackingSettings, checked_uri, store_faults
 from lvh.tracking.run_record import RunRecord, SweepRecord
 
 if TYPE_CHECKING:
@@ -35,24 +35,24 @@ class Tracker:
 
     def __init__(self, settings: TrackingSettings) -> None:
         """Check what can be checked without MLflow, and start the worker."""
-        self._n_sent, self._pending = 0, b""
-        self._worker: subprocess.Popen[bytes] | None = None
         self.page = ""
         """Place of the experiment in MLflow's UI, once all is recorded."""
+        self._worker: subprocess.Popen[str] | None = None
         if settings.name == "off":
             return
-        if (database := embedded(settings)) is not None:
-            check_embedded(database)
+        checked_uri(settings)
         self._worker = subprocess.Popen(
             [sys.executable, "-c", "from lvh.tracking.tracker import serve; serve()"],
-            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            text=True,
             start_new_session=True,  # Ctrl-C is for this process
         )
+        self._patience = _FAULTY
+        self._in_turn = ThreadPoolExecutor(1)
         # not in the command line, which other users can read, for an address has a password
-        self._send(self._worker, asdict(settings))
+        self._sent = [("", self._in_turn.submit(self._write, asdict(settings)))]
 
     def __enter__(self) -> Self:
         """Return the tracker."""
@@ -69,81 +69,67 @@ class Tracker:
     def track(self, record: RunRecord | SweepRecord) -> None:
         """Have a saved record tracked; of a sweep, also its configurations."""
         if self._worker is not None:
-            self._n_sent += 1
-            self._send(self._worker, str(record.path.absolute()))
+            path = str(record.path.absolute())
+            self._sent.append((path, self._in_turn.submit(self._write, path)))
 
     def close(self) -> list[str]:
         """Wait until everything is recorded or the store fails; return what was not recorded."""
-        worker, self._worker = self._worker, None
-        if worker is None or worker.stdin is None or worker.stdout is None:
+        worker = self._worker
+        if worker is None:
             return []
-        faults = dict.fromkeys(range(self._n_sent), "the process that records does not answer")
-        faulty, before = 0.0, time.monotonic()
-        while faulty < _FAULTY:
-            self._send(worker)
-            full = [worker.stdin] if self._pending else []
-            if not full:
-                worker.stdin.close()
-            answers, room, _ = select.select([worker.stdout], full, [], _SILENCE)
-            if room:
-                continue
-            if not answers or not (line := worker.stdout.readline()):
-                break
-            number, fault = json.loads(line)
-            faults.pop(number, None)
-            if number < 0:
-                self.page = fault
-            elif fault:
-                faults[number] = fault
-                faulty += time.monotonic() - before
-            before = time.monotonic()
-        worker.kill()  # what it has reported is whole
-        worker.wait()
-        worker.stdout.close()
-        if not faults:
+        try:
+            faulty = self._faulty()
+            if self._patience > 0:  # the store may be back
+                self._sent = [(path, self._in_turn.submit(self._write, path)) for path in faulty]
+                faulty = self._faulty()
+        finally:
+            self._worker = None
+            with suppress(OSError), worker:
+                worker.kill()  # what it has reported is whole
+                self._in_turn.shutdown(cancel_futures=True)
+        if not faulty:
             return []
-        n, reason = len(faults), next(iter(faults.values()))
+        n, reason = len(faulty), next(iter(faulty.values()))
         return [
             f"tracking: {n} {'result was' if n == 1 else 'results were'} not written to MLflow: "
             f"{reason.rstrip('.')}. The results are on the disk: the same command, or "
             f"python -m lvh.track, records them without training"
         ]
 
-    def _send(self, worker: subprocess.Popen[bytes], *messages: object) -> None:
-        """Send lines as far as the pipe takes them; the rest goes with the next, or in `close`."""
-        assert worker.stdin is not None
-        self._pending += b"".join(json.dumps(one).encode() + b"\n" for one in messages)
-        if worker.stdin.closed:
-            return
-        os.set_blocking(worker.stdin.fileno(), False)
-        try:
-            while self._pending and (n_written := worker.stdin.write(self._pending)):
-                self._pending = self._pending[n_written:]
-        except OSError:  # the worker was killed: `close` says it
-            self._pending = b""
+    def _faulty(self) -> dict[str, str]:
+        """Wait for the answers to what was sent; return which records are not written, and why."""
+        faulty, fault = {}, ""
+        for path, written in self._sent:
+            started = time.monotonic()
+            try:
+                if self._patience > 0:
+                    fault = written.result(_SILENCE)
+            except (OSError, ValueError):  # it was killed, or it hangs
+                fault, self._patience = "the process that records does not answer", 0.0
+            if fault:
+                self._patience -= time.monotonic() - started
+            if fault and path:
+                faulty[path] = fault
+        return faulty
+
+    def _write(self, message: object) -> str:
+        """Have the worker write the record of a path; return what went wrong, or nothing."""
+        assert self._worker is not None
+        assert self._worker.stdout is not None
+        print(json.dumps(message), file=self._worker.stdin, flush=True)
+        fault, self.page = json.loads(self._worker.stdout.readline())
+        return str(fault)
 
 
 def serve() -> None:
     """Be the worker: write the records whose paths come on standard input, and say how it went.
 
-    When the input ends, at the latest with the process that has started it, what was not written
-    is tried once more.
+    The input ends with the process that has started it.
     """
     writer = RecordWriter(TrackingSettings(**json.loads(sys.stdin.readline())))
-    writer.write("")  # opens the store before the first record comes
-    faulty: dict[int, str] = {}
-
-    def write(number: int, path: str) -> None:
-        if fault := writer.write(path):
-            faulty[number] = path
-        print(json.dumps((number, fault)), flush=True)
-
-    with suppress(BrokenPipeError):  # the parent has ended
-        for number, line in enumerate(sys.stdin):
-            write(number, json.loads(line))
-        for number, path in list(faulty.items()):  # the store may be back
-            write(number, path)
-        print(json.dumps((-1, writer.page)), flush=True)
+    with suppress(BrokenPipeError):
+        for path in chain([""], map(json.loads, sys.stdin)):  # opens the store at first
+            print(json.dumps((writer.write(path), writer.page)), flush=True)
 
 
 class RecordWriter:
@@ -153,20 +139,21 @@ class RecordWriter:
         """Take the settings; nothing is opened."""
         self._settings = settings
         self._store: MlflowStore | None = None
-        self.page = ""
+
+    @property
+    def page(self) -> str:
         """Place of the experiment in MLflow's UI; empty until the store is open."""
+        return self._store.page if self._store else ""
 
     def write(self, path: str) -> str:
         """Write a record, unless all of it is there; return what went wrong, or nothing."""
         from lvh.tracking.mlflow_store import MlflowStore
-        from lvh.tracking.run_lookup import store_faults
 
         try:
             with store_faults(self._settings, path):
                 self._store = self._store or MlflowStore(self._settings)
                 if path:
                     self._store.sync(Path(path))
-                self.page = self._store.page
         except LvhError as error:
             return str(error).removeprefix("tracking: ")
         return ""

@@ -105,7 +105,8 @@ def test_6_a_server_that_hangs_is_waited_for_a_few_seconds(mlflow, begin, tmp_pa
 
 TRACKER = """
 import os
-from lvh.tracking import Tracker, TrackingSettings
+from lvh.tracking import TrackingSettings
+from lvh.tracking.tracker import Tracker
 from lvh.tracking.run_record import DataRecord, RunRecord, save
 
 with Tracker(TrackingSettings()) as tracker:

@@ -12,7 +12,8 @@ from conftest import done_here
 from lvh.errors import EnvironmentFault, InputError
 from lvh.search.storage import Storage
 from lvh.search.study import load
-from lvh.tracking import Tracker, TrackingSettings
+from lvh.tracking import TrackingSettings
+from lvh.tracking.tracker import Tracker
 
 FAST = ("data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "features=voltage")
 

@@ -20,7 +20,7 @@ from lvh.runs.api.learners import Learner, Train, check_scores, learner_of
 from lvh.runs.experiment_data import ExperimentData
 from lvh.runs.experiment_data import load_data as data_of
 from lvh.search import study
-from lvh.tracking.finished_run import read_result
+from lvh.tracking.run_dir import read_result
 from lvh.validation.metrics import NAMES, SCALES
 
 Metric = Callable[[Any, Any], float]

@@ -1,5 +1,6 @@
 """A sweep from Python: a space as a dict, the samplers of the command, and nothing on disk."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -17,9 +18,8 @@ from lvh.runs.api.inputs import TrainingData, cross_validated, training_data
 from lvh.runs.api.learners import Learner, Train, check_scores, learner_of
 from lvh.runs.worker import Follower, WorkerResult, ended_by
 from lvh.search import SearchSettings
-from lvh.search.plan import StudyPlan, decided
-from lvh.search.results import FoldScore, Outcome, objective_values
-from lvh.search.space import Choice, Condition, Dimension, Numbers, Space
+from lvh.search.results import FoldScore, Outcome
+from lvh.search.space import Choice, Condition, Dimension, Numbers, Space, StudyPlan, decided
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, open_study, result_of
 
@@ -92,8 +92,8 @@ def sweep(
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory())
         storage = Storage(f"sqlite:///{folder}/studies.db")
-        stack.callback(storage.optuna.engine.dispose)
-        stack.callback(storage.optuna.remove_session)
+        stack.callback(storage.engine.dispose)
+        stack.callback(storage.remove_session)
         study = open_study(storage, "python", plan, again=False)
         study.optimize(training)
         found = result_of(study, folder)
@@ -190,13 +190,10 @@ class _Training:
             return Outcome("leaking", folds=tuple(scores), error=f"not honest: {leakage}")
         self.results[trial.number] = result
         baselines = {one: of.as_baseline() for one, of in result.baselines.items()}
-        values = objective_values(
-            search.objectives,
-            mean=asdict(result.scores.mean),
-            std=asdict(result.scores.std),
-            pooled={name: one.estimate for name, one in result.scores.pooled.items()},
-            seconds=sum(fold.seconds for fold in result.folds),
-        )
+        known = asdict(result.scores.mean) | {"seconds": sum(fold.seconds for fold in result.folds)}
+        known |= {f"std_{name}": one for name, one in asdict(result.scores.std).items()}
+        known |= {f"pooled_{name}": one.estimate for name, one in result.scores.pooled.items()}
+        values = tuple(known.get(name, math.nan) for name in search.objectives)
         return Outcome("complete", values, tuple(scores), baselines=baselines)
 
 
