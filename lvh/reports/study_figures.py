@@ -214,8 +214,9 @@ def _draw_parallel(study: StudyResult) -> Figure:
 
 def _as_optuna(study: StudyResult) -> optuna.Study:
     """Copy the complete trials that have all their values into a study in memory."""
-    directions = ["maximize" if one.maximize else "minimize" for one in study.objectives]
-    copy = optuna.create_study(directions=directions)
+    copy = optuna.create_study(
+        directions=["maximize" if one.maximize else "minimize" for one in study.objectives]
+    )
     kinds = {name: _distribution(_levels(study, name)) for name in study.dimensions}
     for trial in study.trials:
         if trial.state == "complete" and np.isfinite(trial.values).all():
