@@ -189,6 +189,19 @@ def facts(study: StudyResult, board: pd.DataFrame | None = None) -> dict[str, st
     return {name: text for name, text in texts.items() if text}
 
 
+def headline(study: StudyResult, board: pd.DataFrame, first: str) -> str:
+    """Return the first sentence of `facts` with the name of the best, and how many equal it."""
+    if not first.startswith("The best has"):
+        return first
+    name = clipped(configuration_names(study)[study.complete[0].number], 100)
+    text = first.replace("The best", name, 1)
+    equal, worse = ((board.verdict == one).sum() for one in ("not told apart", "worse"))
+    if n := equal + worse:
+        rest = f"these folds cannot tell {equal} of {n} other configurations apart from it"
+        text = f"{text.removesuffix('.')}; {rest}."
+    return text
+
+
 def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
     """Return the score of the best without the bias of its choice, or why there is none."""
     objective, n = study.objectives[0], len(study.complete)
@@ -218,8 +231,7 @@ def _pooled_score(study: StudyResult) -> str:
         return ""
     ap = bootstrap_intervals(of.y_true, of.y_score, of.subject, of.threshold)["ap"]
     return (
-        f"{clipped(configuration_names(study)[best.number], 100)} has, with all "
-        f"{len(np.unique(of.record))} test records together, an ap of "
+        f"The best has, with all {len(np.unique(of.record))} test records together, an ap of "
         f"{interval_text(astuple(ap), best.baselines)}."
     )
 

@@ -20,6 +20,7 @@ from lvh.reports.leaderboard import (
     decimals,
     facts,
     folds_table,
+    headline,
     interval_texts,
     leaderboard,
 )
@@ -113,7 +114,7 @@ def write(
         title=study.title,
         about=study.name,
         note=study.note,
-        verdict=first,
+        verdict=headline(study, board, first),
         sentences=others,
         leaderboard=_shown(study, board, links),
         scores=_scores(study, best) if best else pd.DataFrame(),
