@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, brier_score_loss
 from studies import make_study, make_trial
 
-from lvh.reports.leaderboard import compare_with_best
+from lvh.reports.leaderboard import comparisons
 from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes, holm
 from lvh.validation.metrics import Interval
 from lvh.validation.selection_bias import Predictions, bias_corrected
@@ -129,9 +129,9 @@ class TestTrials:
     def test_every_number_of_a_pair(self):
         generator = np.random.default_rng(4)
         best, other = generator.normal(0.7, 0.05, 10), generator.normal(0.6, 0.05, 10)
-        one = compare_with_best(make_study([make_trial(0, other), make_trial(1, best)]))[1]
+        one = comparisons(make_study([make_trial(0, other), make_trial(1, best)])).loc[0]
         t, p = corrected_t(other - best, 0.25)
-        assert (one.number, one.n_folds, one.t, one.p, one.p_holm) == (0, 10, t, p, p)
+        assert (one.n_folds, one.t, one.p, one.p_holm) == (10, t, p, p)
         interval = corrected_interval(other - best, 0.25)
         assert Interval(one.difference, one.low, one.high) == interval
         probabilities = (one.worse, one.equivalent, one.better)
@@ -142,18 +142,21 @@ class TestTrials:
         generator = np.random.default_rng(5)
         slow, fast = generator.normal(3, 0.02, 10), generator.normal(1, 0.02, 10)
         trials = [make_trial(at, own, objective=objective) for at, own in enumerate([slow, fast])]
-        best, other = compare_with_best(make_study(trials, (objective,)))
-        assert (best.number, other.verdict) == (1, "worse")
+        pairs = comparisons(make_study(trials, (objective,)))
+        assert [*pairs.index] == [1, 0]
+        other = pairs.loc[0]
+        assert other.verdict == "worse"
         assert other.difference > 0
         assert other.worse > 0.99
 
     def test_only_folds_that_both_have_count(self):
         best = replace(make_trial(0, [0.8, 0.9, math.nan, 0.85, 0.8]), values=(0.84,))
-        found = compare_with_best(make_study([best, make_trial(1, [0.5, 0.6, 0.9, 0.55])]))
-        assert [one.n_folds for one in found] == [4, 3]
-        assert found[1].difference == pytest.approx(-0.3)
-        one_fold = compare_with_best(make_study([make_trial(0, [0.8]), make_trial(1, [0.5])]))
-        assert [one.verdict for one in one_fold] == ["best", "not comparable"]
+        found = comparisons(make_study([best, make_trial(1, [0.5, 0.6, 0.9, 0.55])]))
+        assert found.n_folds.tolist() == [4, 3]
+        assert found.difference[1] == pytest.approx(-0.3)
+        one_fold = comparisons(make_study([make_trial(0, [0.8]), make_trial(1, [0.5])]))
+        assert one_fold.verdict.tolist() == ["best", "not comparable"]
+        assert comparisons(make_study([])).empty
         unknown = make_study([make_trial(0, [0.5] * 5)], ("n_parameters",))
-        for study in (make_study([]), make_study([make_trial(0, [math.nan] * 5)]), unknown):
-            assert compare_with_best(study) == ()
+        for study in (make_study([make_trial(0, [math.nan] * 5)]), unknown):
+            assert comparisons(study).verdict.tolist() == ["not comparable"]

@@ -18,11 +18,10 @@ from rich.console import Console
 from sklearn.metrics import auc, roc_auc_score
 from studies import make_fold, make_study, make_trial, predicted
 
-from lvh.reports.leaderboard import ranked_rows
+from lvh.reports.leaderboard import comparisons, facts, leaderboard, without_selection_bias
 from lvh.reports.study_figures import is_grid
-from lvh.reports.study_report import leaderboard_table, table, write
+from lvh.reports.study_report import table, write
 from lvh.reports.terminal import show_table
-from lvh.reports.verdict import sentences, without_selection_bias
 from lvh.validation.comparison import corrected_interval
 from lvh.validation.metrics import NAMES, SCALES, Scale, score
 
@@ -54,6 +53,11 @@ def folder(study, tmp_path_factory):
     return write(study, tmp_path_factory.mktemp("report")).parent
 
 
+def ranked(study):
+    board = leaderboard(study)
+    return board[board["rank"].notna()]
+
+
 def printed(study, width=100):
     console = Console(width=width, record=True, file=io.StringIO())
     show_table(table(study), console)
@@ -74,10 +78,10 @@ def test_what_leaks_has_no_rank_however_high_it_scores(tmp_path):
         trials[3], state="leaking", values=(), baselines={}, error="not honest: carried weights"
     )
     study = make_study(trials)
-    assert [row.trial.number for row in ranked_rows(study)] == [2, 1, 0]
+    assert [*ranked(study).trial] == [2, 1, 0]
     assert re.search(r"^ +3 .* 5/5 +leaking", printed(study), re.M)
     assert "0.800" not in printed(study)
-    assert "trial 3" not in " ".join(sentences(study))
+    assert "trial 3" not in " ".join(facts(study).values())
     assert "not honest: carried weights" in write(study, tmp_path).read_text()
 
 
@@ -89,7 +93,7 @@ def test_it_says_what_the_best_does_not_beat_and_what_cannot_be_compared(objecti
     )
     elsewhere = tuple(replace(fold, test="other records") for fold in other.folds)
     for trial in (replace(other, folds=elsewhere), single):
-        text = " ".join(sentences(make_study([one, trial], (objective,))))
+        text = " ".join(facts(make_study([one, trial], (objective,))).values())
         assert f"The best configuration does not score better than {baseline}." in text
         assert re.search("Not comparable, because fewer than two folds .*: units=0", text)
 
@@ -101,9 +105,9 @@ def test_a_score_declares_its_ends_and_its_direction(maximize, monkeypatch):
     values = np.array([[-0.9, -1, 0.3, -0.8, -1], [0.9, 1, 0.7, 0.8, 1]])
     trials = [make_trial(at, own, objective="f1") for at, own in enumerate(values)]
     study = make_study(trials, ("f1",), predictions=predicted([0.4, 1.5]).predictions)
-    best, other = ranked_rows(study)
-    assert (best.trial.number, other.comparison.verdict) == (int(maximize), "worse")
-    low, high = (row.interval for row in sorted((best, other), key=lambda row: row.mean))
+    board = ranked(study)
+    assert (board.trial[0], board.verdict[1]) == (int(maximize), "worse")
+    low, high = board.sort_values("mean").itertuples()
     assert (low.low, low.high) == (-1, corrected_interval(values[0], 0.25).high)
     assert (high.low, high.high) == (corrected_interval(values[1], 0.25).low, 1)
     pooled = [score(one.y_true, one.y_score).f1 for one in study.predictions.values()]
@@ -123,12 +127,10 @@ def studies(draw):
 @settings(max_examples=30, deadline=None)
 @given(studies())
 def test_table_page_and_files_rank_the_complete_trials_and_no_other(study):
-    rows = ranked_rows(study)
-    ranked = [row.trial.number for row in rows]
+    lines, numbers = leaderboard(study), [*ranked(study).trial]
     complete = {trial.number for trial in study.trials if trial.state == "complete"}
-    assert (len(ranked), {*ranked}) == (len(complete), complete)
-    lines = leaderboard_table(study, rows)
-    assert lines.trial[lines["rank"].notna()].tolist() == ranked
+    assert (len(numbers), {*numbers}) == (len(complete), complete)
+    assert [*comparisons(study).index] == numbers
     scores = ["mean", "std", "low", "high", f"value_{study.objectives[0].name}"]
     assert lines.loc[lines["rank"].isna(), scores].isna().all(axis=None)
     assert sorted(lines.trial) == [trial.number for trial in study.trials]
@@ -176,10 +178,9 @@ def test_any_study_has_a_report_without_warnings(case, tmp_path, capfd):
 
 def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
     (heatmap,) = Page(folder / "report.html").figures["heatmap"]["data"]
-    best = ranked_rows(study)[0]
-    low, high = best.interval.low, best.interval.high
+    best = leaderboard(study).loc[0]
     texts = [text for row in heatmap["text"] for text in row if text]
-    assert f"{best.mean:.3f}<br>{low:.2f} to {high:.2f}" in texts
+    assert f"{best['mean']:.3f}<br>{best.low:.2f} to {best.high:.2f}" in texts
     assert {"stopped", "failed", "open"} <= set(texts)
     assert len(texts) == 10  # of 12 places: 16 was tried with one stride only
     (hover,) = [one for row in heatmap["hovertext"] for one in row if "size=3, stride=1" in one]
@@ -190,11 +191,11 @@ def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
 
 def test_the_tables_are_those_of_the_study(study, folder):
     lines = csv_rows(folder / "leaderboard.csv")
-    rows = ranked_rows(study)
-    for rank, (line, row) in enumerate(zip(lines, rows, strict=False), 1):
-        assert [int(line["rank"]), int(line["trial"])] == [rank, row.trial.number]
-        numbers = [float(line[name]) for name in ("mean", "std", "low", "high")]
-        assert numbers == [row.mean, row.std, row.interval.low, row.interval.high]
+    rows = ranked(study)
+    for rank, (line, row) in enumerate(zip(lines, rows.to_dict("records"), strict=False), 1):
+        assert [int(line["rank"]), int(line["trial"])] == [rank, row["trial"]]
+        for name in ("mean", "std", "low", "high"):
+            assert float(line[name]) == row[name]
     rest = lines[len(rows) :]
     assert [line["state"] for line in rest] == ["stopped", "failed", "open"]
     assert rest[1]["error"] == f"no memory\n{SCRIPT}"
@@ -202,15 +203,16 @@ def test_the_tables_are_those_of_the_study(study, folder):
     assert len(folds) == sum(len(trial.folds) for trial in study.trials)
     line = next(one for one in folds if (one["trial"], one["fold"]) == ("8", "5"))
     assert {name: float(line[name]) for name in NAMES} == study.trials[8].folds[-1].metrics
-    for line, row in zip(csv_rows(folder / "comparisons.csv"), rows, strict=True):
-        assert (line["trial"], line["verdict"]) == (str(row.trial.number), row.comparison.verdict)
-        assert float(line["difference"]) == row.comparison.difference
+    pairs = comparisons(study)
+    for line, verdict in zip(csv_rows(folder / "comparisons.csv"), rows.verdict, strict=True):
+        assert line["verdict"] == verdict
+        assert float(line["difference"]) == pairs.difference[int(line["trial"])]
 
 
 def test_the_page_says_the_result_by_the_curves_of_its_predictions(study, folder):
     page = Page(folder / "report.html")
     text = " ".join(page.text.split())
-    first, *others = sentences(study)
+    first, *others = facts(study).values()
     verdict = "size=3, stride=2" + first.removeprefix("The best").removesuffix(".")
     for sentence in (study.title, study.name, study.note, verdict, *others):
         assert sentence in text
@@ -224,10 +226,10 @@ def test_the_page_says_the_result_by_the_curves_of_its_predictions(study, folder
         found = study.predictions[trace["meta"]]
         area = auc(decoded(trace["x"]), decoded(trace["y"]))
         assert area == pytest.approx(roc_auc_score(found.y_true, found.y_score), abs=0.01)
-    ranked = [row.trial.number for row in ranked_rows(study)]
-    assert [trace["meta"] for trace in curves if trace["visible"]] == ranked[:5]
+    numbers = [*ranked(study).trial]
+    assert [trace["meta"] for trace in curves if trace["visible"]] == numbers[:5]
     drawn = [trace.get("meta") for one in page.figures.values() for trace in one["data"]]
-    assert {one for one in drawn if one is not None} == {*ranked}
+    assert {one for one in drawn if one is not None} == {*numbers}
 
 
 def test_texts_of_others_are_not_markup(tmp_path):
@@ -293,7 +295,7 @@ def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, tmp_
         assert run(numbers) == []
         scores = np.random.default_rng(0).permutation(101) / 101
         long = make_study([make_trial(at, [score] * 5) for at, score in enumerate(scores)])
-        ranks = [row.trial.number for row in ranked_rows(long)]
+        ranks = [*ranked(long).trial]
         browser.get(write(long, tmp_path).as_uri())
         assert run(numbers) == ranks[:100]
         run("document.querySelector('#leaderboard > button').click()")

@@ -27,7 +27,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
 import lvh
-from lvh.reports.verdict import without_selection_bias
+from lvh.reports.leaderboard import without_selection_bias
 from lvh.validation.comparison import corrected_interval, corrected_t, holm
 
 HERE = Path(__file__).resolve().parent

@@ -22,7 +22,7 @@ from _common import put, table, write
 from lvh.cli import run as command
 from lvh.evaluation import cross_validation
 from lvh.models.keras_trainer import KerasTrainer
-from lvh.reports import cv_figures
+from lvh.reports import run_report
 from lvh.runs import run, worker
 from lvh.search.study import OpenTrial, Study
 from lvh.tracking import run_dir
@@ -39,7 +39,7 @@ PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
     "tables of its folder": ((run_dir, "write_before"), (run_dir, "write_after")),
     "seven folds, stored": ((FoldStore, "save"), (FoldStore, "load")),
     "its record": ((run, "save"),),
-    "figures": ((cv_figures, "draw_all"),),
+    "figures": ((run_report, "draw_all"),),
     "everything else": ((worker.Worker, "_train"),),
 }
 

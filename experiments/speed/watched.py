@@ -10,10 +10,10 @@ import time
 from typing import Any
 
 from lvh.cli.run import main
-from lvh.reports import cv_figures as figures
-from lvh.reports.progress import ProgressReporter
+from lvh.reports import run_report
+from lvh.reports.run_report import ProgressReporter
 
-draw_all, show_epoch = figures.draw_all, ProgressReporter.on_epoch
+draw_all, show_epoch = run_report.draw_all, ProgressReporter.on_epoch
 
 
 def timed_draw_all(*args: Any) -> None:
@@ -30,6 +30,6 @@ def timed_epoch(*args: Any) -> None:
 
 
 if __name__ == "__main__":
-    figures.draw_all = timed_draw_all
+    run_report.draw_all = timed_draw_all
     ProgressReporter.on_epoch = timed_epoch  # type: ignore[method-assign]
     sys.exit(main())

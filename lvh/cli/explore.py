@@ -12,8 +12,7 @@ from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import made_in, write_fault
 from lvh.reports.dataset_report import PAGE, write
-from lvh.reports.survey import survey
-from lvh.reports.terminal import progress, say, show_facts
+from lvh.reports.terminal import say, show_facts
 from lvh.runs.hints import say_next
 from lvh.tracking.run_record import DataRecord, RunRecord, save
 from lvh.tracking.tracker import Tracker
@@ -51,10 +50,7 @@ def _run(arguments: list[str]) -> None:
     records = f"{n}, prevalence of {label} {cohort.prevalence:.3f}"
     show_facts({"records": records, "note": note}, cohort.name)
     with Tracker(settings.tracking) as tracker:
-        with progress() as bar:
-            task = bar.add_task("measured", total=n)
-            measured = survey(cohort, lambda done: bar.update(task, completed=done))
-        page = write(cohort, source.metadata, measured=measured, cv=settings.cv, folder=folder)
+        page = write(cohort, source.metadata, cv=settings.cv, folder=folder)
         record = RunRecord(
             key=fingerprint(cohort.fingerprint, str(folder.absolute())),
             name=f"explore {cohort.name}",

@@ -30,7 +30,6 @@ from lvh.errors import EnvironmentFault, InputError, LvhError
 from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure
 from lvh.inference import Description, FinalModel, load
-from lvh.reports.ecg_plot import Words, draw, picture_paths, save
 from lvh.reports.terminal import say, show_facts, show_table
 from lvh.runs.hints import say_next
 
@@ -42,6 +41,8 @@ def _run(options: argparse.Namespace) -> int:
     rows, codes, male = list[Row](), list[int](), False
     pictures: list[Path | None] = [None] * len(options.record)
     if options.picture is not None:
+        from lvh.reports.ecg_plot import picture_paths  # needs matplotlib
+
         names = [record.record_name(Path(path)) for path in options.record]
         pictures = [*picture_paths(options.picture, names)]
     elif options.fiducials or options.explain:
@@ -89,11 +90,13 @@ def _predict(
     row |= _criteria(cohort) if shows_criteria else {}
     if picture is not None:
         from lvh.explanations.importance import record_importance
+        from lvh.reports.ecg_plot import Words, draw, save
 
+        title, lines = _words(row, cohort, description)
         figure = draw(
             cohort.signals[0],
             cohort.fs,
-            _words(row, cohort, description),
+            Words(title, lines, label=description.label),
             leads=cohort.leads,
             importance=record_importance(model, cohort) if options.explain else None,
             delineation=cohort.delineation if options.fiducials else None,
@@ -216,8 +219,8 @@ def _explain(rows: list[Row], description: Description) -> None:
     say("help: not a medical device; docs/predictions.md says what the columns mean")
 
 
-def _words(row: Row, cohort: Cohort, description: Description) -> Words:
-    """Return the text next to the ECG of a record."""
+def _words(row: Row, cohort: Cohort, description: Description) -> tuple[str, tuple[str, ...]]:
+    """Return the title of the ECG of a record, and the lines below it."""
     age, male = cohort.age[0], bool(cohort.male[0])
     who = f"{age:.0f} years, {'male' if male else 'female'}" if age == age else "age or sex unknown"
     met = [
@@ -227,7 +230,7 @@ def _words(row: Row, cohort: Cohort, description: Description) -> Words:
     ]
     says, calibrated, n_met = _said(row, description)
     criteria = [f"Criteria met, {n_met}{': ' if met else ''}{', '.join(met)}"]
-    return Words(
+    return (
         f"Record {cohort.records[0]}, {who}",
         (
             f"P({description.label}) {row['probability']:.3f}, {row['member_low']:.3f} to "
@@ -237,7 +240,6 @@ def _words(row: Row, cohort: Cohort, description: Description) -> Words:
             *(criteria if description.label == LVH else []),
             f"{description.name}, trained with {description.data}",
         ),
-        label=description.label,
     )
 
 

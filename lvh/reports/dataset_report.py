@@ -1,33 +1,38 @@
 """The page of a data set, before any model: its tables and figures; templates hold the words."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import astuple
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from plotly import express
+from plotly.graph_objects import Figure
+from plotly.subplots import make_subplots
 
-from lvh.data.cohort import LEADS, Cohort, SourceMetadata
-from lvh.data.labels import LVH
+from lvh.data.cohort import Cohort, SourceMetadata, part_of
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
-from lvh.features.base import feature_set
+from lvh.features.base import feature_set, find_pattern
 from lvh.features.beat import SUSPICIOUS, closest_pairs
-from lvh.features.criteria import CRITERIA, Measurements
-from lvh.reports import ecg_plot
+from lvh.features.voltage import measure
+from lvh.reports.ecg_plot import draw_record
 from lvh.reports.page import BLUE, ORANGE, write_page, write_table
-from lvh.reports.survey import Survey
+from lvh.reports.terminal import progress
 from lvh.validation.calibration import wilson_interval
 from lvh.validation.splits import CvSettings, splits
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+Floats = npt.NDArray[np.float64]
 
 PAGE = "explore.html"
-UNFIT = 0.1  # mV; limb leads that fit one another differ by rounding, and by noise of their own
+_NORMAL = 0.6744897501960817  # median of the absolute value of a standard normal number
+_BLOCK = 64  # records at once: 15 MB of signals in LUDB's shape, some ten times that on the way
+_REGULAR = re.compile(r"(?:\([Npt]\))*")
 _SEXES = ("men", "women")
 _N_EXAMPLES = 2  # of a label
 _N_WORST = 12
@@ -35,29 +40,64 @@ _QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 _FIGURES = {"ranges": ("min", "mean", "max"), "quality": ("noise",), "voltages": tuple("RST")}
 
 
-def write(
-    cohort: Cohort, about: SourceMetadata, *, measured: Survey, cv: CvSettings, folder: Path
-) -> Path:
+def survey(cohort: Cohort) -> tuple[dict[str, Floats], pd.DataFrame]:
+    """Return measures of every lead, mV, shape (n_records, n_leads), and the faults of each record.
+
+    The latter are leads that are `flat`, and with fiducials also those `without_p`, without (N)(t)
+    (`no_qrs_t`), or `irregular`: with a peak that lacks onset or offset.
+    """
+    if not cohort.leads or cohort.unit != "mV":
+        received = "another unit" if cohort.leads else "none"
+        raise InputError(f"data: expected signals in mV to look at. Received: {received}")
+    starts = range(0, len(cohort.records), _BLOCK)
+    with progress() as bar:
+        parts = (part_of(cohort, start, start + _BLOCK) for start in starts)
+        blocks = [_measured(one) for one in bar.track(parts, len(starts), description="measured")]
+    measures = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    digest = pd.Series(measures.pop("digest"))
+    faults = {"flat": measures["min"] == measures["max"]}
+    if len(cohort.delineation.samples):
+        waves = measure(cohort)
+        measures |= {"R": waves.r, "S": waves.s, "T": waves.t, "QRS": waves.qrs}
+        shape = measures["min"].shape
+        symbols = [cohort.delineation.lead(at, lead)[0] for at, lead in np.ndindex(shape)]
+        lacking = {
+            "without_p": ["p" not in text for text in symbols],
+            "no_qrs_t": [not find_pattern(text, "(N)(t)").size for text in symbols],
+            "irregular": [_REGULAR.fullmatch(text) is None for text in symbols],
+        }
+        faults |= {name: np.reshape(leads, shape) for name, leads in lacking.items()}
+    records = pd.DataFrame({"record": cohort.records, "label": cohort.label})
+    records = records.assign(**{f"{name}_leads": of.sum(axis=1) for name, of in faults.items()})
+    records["copies"] = digest.groupby(digest).transform("size") - 1
+    records["noise_uv"] = 1000 * measures["noise"].max(axis=1)
+    return measures, records
+
+
+def _measured(part: Cohort) -> dict[str, Any]:
+    """Measure every lead; noise after Gasser, Sroka and Jennen-Steinmetz, Biometrika 73, 1986."""
+    signals = np.asarray(part.signals, np.float64)
+    return {
+        "min": signals.min(axis=1),
+        "mean": signals.mean(axis=1),
+        "max": signals.max(axis=1),
+        "noise": np.median(np.abs(np.diff(signals, n=2, axis=1)), axis=1) / (_NORMAL * np.sqrt(6)),
+        "digest": np.array([sha256(record.tobytes()).hexdigest()[:16] for record in signals]),
+    }
+
+
+def write(cohort: Cohort, about: SourceMetadata, *, cv: CvSettings, folder: Path) -> Path:
     """Write the report of a data set; return the page, which needs none of the other files."""
-    tables = {"balance": class_balance(cohort)}
-    fault = "" if cohort.has_age_and_sex else "age or sex of some records is unknown."
-    try:
-        if not fault:
-            tables["alone"] = _age_and_sex_alone(cohort, cv)
-    except InputError as error:
-        fault = str(error)
-    records = _records_table(cohort, measured)
-    tables |= {"quantiles": _quantiles(cohort, measured), "records": records}
-    is_measured = {*LEADS} <= {*cohort.leads} and cohort.has_age_and_sex
-    if measured.waves and is_measured and cohort.label_name == LVH:  # criteria for nothing else
-        tables["criteria"] = _criteria_scores(cohort, measured.waves)
+    (measures, records), alone = survey(cohort), _age_and_sex_alone(cohort, cv)
+    tables = {"balance": _class_balance(cohort)}
+    if not isinstance(alone, str):
+        tables["alone"] = alone
+    tables |= {"quantiles": _quantiles(cohort, measures), "records": records}
     if pairs := closest_pairs(cohort):
         tables["alike"] = pd.DataFrame(pairs)
-    facts = _facts(cohort, about)
-    source = pd.DataFrame(facts.items(), columns=["what", "value"])
-    for name, table in {"source": source, **tables}.items():
+    for name, table in tables.items():
         write_table(folder / f"{name}.csv", table, "%.6g")
-    known = records[["flat_leads", "copies", "einthoven_uv", "noise_uv"]].dropna(axis=1)
+    faults = ["flat_leads", "copies", "noise_uv"]
     return write_page(
         folder / PAGE,
         "dataset.html",
@@ -65,149 +105,87 @@ def write(
         title=cohort.name,
         about="The data, before any model",
         note=cohort.note,
-        facts=facts,
-        voltage=about.voltage,
+        source=about,
         cohort=cohort,
         cv=cv,
-        alone_fault=fault,
+        alone_fault=alone if isinstance(alone, str) else "",
         tables=tables,
-        limits={"suspicious": SUSPICIOUS, "unfit": 1000 * UNFIT},
+        suspicious=SUSPICIOUS,
         close=[one for one in pairs if one.distance < SUSPICIOUS and not one.same_subject],
-        worst=records.nlargest(_N_WORST, [*known])[["record", *known]],
+        worst=records.nlargest(_N_WORST, faults)[["record", *faults]],
         examples=_examples(cohort, folder),
     )
-
-
-def _facts(cohort: Cohort, about: SourceMetadata) -> dict[str, str]:
-    """Say what the source is."""
-    n_samples = cohort.signals.shape[1]
-    share = f"{100 * cohort.prevalence:.1f}\N{NO-BREAK SPACE}%"
-    return {
-        "source": cohort.name,
-        "records": str(len(cohort.records)),
-        "subjects": str(len(np.unique(cohort.subjects))),
-        f"with {cohort.label_name}": f"{cohort.label.sum()} ({share})",
-        "sampling frequency": f"{cohort.fs:g} Hz",
-        "duration": f"{n_samples / cohort.fs:g} s, {n_samples} samples",
-        "leads": " ".join(cohort.leads),
-        "labels": about.labels,
-        "left out": cohort.note if "left out" in cohort.note else "nothing",
-        "licence": about.licence,
-        "citation": about.citation,
-        "fingerprint": cohort.fingerprint,
-    }
 
 
 def _label_names(cohort: Cohort) -> tuple[str, str]:
     return cohort.label_name, f"not {cohort.label_name}"
 
 
-def _share(
-    positive: npt.NDArray[np.bool_], subjects: npt.NDArray[np.str_]
-) -> tuple[float, float, float]:
-    """Return a share of records and Wilson's interval, as wide as if a subject had one record."""
-    if not positive.size:
-        return np.nan, np.nan, np.nan
-    n_subjects = len(np.unique(subjects))
-    return astuple(wilson_interval(float(positive.mean()) * n_subjects, n_subjects))
-
-
-def class_balance(cohort: Cohort) -> pd.DataFrame:
+def _class_balance(cohort: Cohort) -> pd.DataFrame:
     """Count the label in all records and, if known, by sex, by decade of age, and by both."""
-    groups = [("all", "all", np.ones(len(cohort.records), dtype=np.bool_))]
+    everyone = np.ones(len(cohort.records), dtype=np.bool_)
+    groups = [("all", np.where(everyone, "all", ""), everyone)]
     if cohort.has_age_and_sex:
         sex, decade = np.where(cohort.male, *_SEXES), (cohort.age // 10 * 10).astype(np.int64)
-        groups += [("sex", value, sex == value) for value in _SEXES]
-        for name, inside in {"decade": True, **{a: sex == a for a in _SEXES}}.items():
-            groups += [(name, str(at), (decade == at) & inside) for at in np.unique(decade)]
+        groups += [("sex", sex, everyone), ("decade", decade, everyone)]
+        groups += [(one, decade, sex == one) for one in _SEXES]
     rows = []
-    for group, value, inside in groups:
-        label, subjects = cohort.label[inside] == 1, cohort.subjects[inside]
-        counts = len(label), len(np.unique(subjects)), label.sum()
-        rows.append((group, value, *counts, *_share(label, subjects)))
+    for group, values, inside in groups:
+        for value in np.unique(values[inside]):
+            here = inside & (values == value)
+            label, subjects = cohort.label[here] == 1, cohort.subjects[here]
+            # as wide as if every subject had one record
+            n_subjects = len(np.unique(subjects))
+            share = wilson_interval(float(label.mean()) * n_subjects, n_subjects)
+            counts = len(label), n_subjects, label.sum()
+            rows.append((group, str(value), *counts, *astuple(share)))
     columns = ["group", "value", "records", "subjects", "with_label", "share", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _age_and_sex_alone(cohort: Cohort, cv: CvSettings) -> pd.DataFrame:
-    """Cross-validate the baselines, which know nothing or age and sex, on all records."""
+def _age_and_sex_alone(cohort: Cohort, cv: CvSettings) -> pd.DataFrame | str:
+    """Cross-validate the baselines on all records, or say why they cannot be."""
+    if not cohort.has_age_and_sex:
+        return "age or sex of some records is unknown."
     nothing = np.zeros((len(cohort.records), 0), dtype=np.float32)
     features = feature_set(cohort, "tabular", nothing, ())
-    folds = splits(features.y, features.subjects, cv)
+    try:
+        folds = splits(features.y, features.subjects, cv)
+        baselines = baseline_summaries(features, folds, cv.threshold)
+    except InputError as error:
+        return str(error)
     rows = [
         (name, score, getattr(of.mean, score), getattr(of.std, score), *astuple(of.pooled[score]))
-        for name, of in baseline_summaries(features, folds, cv.threshold).items()
+        for name, of in baselines.items()
         for score in ("accuracy", "ap", "roc_auc")
     ]
     return pd.DataFrame(rows, columns=["baseline", "score", "mean", "std", "pooled", "low", "high"])
 
 
-def _records_table(cohort: Cohort, measured: Survey) -> pd.DataFrame:
-    """Return a row for each record: its faults, and the value of each criterion."""
-    digest, values = pd.Series(measured.digest), {}
-    if measured.waves and {*LEADS} <= {*cohort.leads}:
-        values = {name: criterion.value(measured.waves) for name, criterion in CRITERIA.items()}
-    return pd.DataFrame(
-        {
-            "record": cohort.records,
-            "label": cohort.label,
-            **{f"{name}_leads": leads.sum(axis=1) for name, leads in measured.faults.items()},
-            "copies": digest.groupby(digest).transform("size") - 1,
-            "einthoven_uv": measured.einthoven * 1000,
-            "noise_uv": measured.signals["noise"].max(axis=1) * 1000,
-            **values,
-        }
-    )
-
-
-def _quantiles(cohort: Cohort, measured: Survey) -> pd.DataFrame:
+def _quantiles(cohort: Cohort, measures: Mapping[str, Floats]) -> pd.DataFrame:
     """Return quantiles of each measure over records, by lead and label."""
-    measures, waves = dict(measured.signals), measured.waves
-    if waves:
-        measures |= {"R": waves.r, "S": waves.s, "T": waves.t, "QRS": waves.qrs}
     label, rows = np.where(cohort.label == 1, *_label_names(cohort)), []
-    for name, (at, lead), value in product(measures, enumerate(cohort.leads), _label_names(cohort)):
-        column = pd.Series(measures[name][label == value, at]).dropna()
-        rows.append((name, lead, value, len(column), *column.quantile([*_QUANTILES.values()])))
+    for name, (at, lead), own in product(measures, enumerate(cohort.leads), _label_names(cohort)):
+        column = pd.Series(measures[name][label == own, at]).dropna()
+        rows.append((name, lead, own, len(column), *column.quantile([*_QUANTILES.values()])))
     return pd.DataFrame(rows, columns=["measure", "lead", "label", "records", *_QUANTILES])
-
-
-def _criteria_scores(cohort: Cohort, waves: Measurements) -> pd.DataFrame:
-    """Score each criterion; a record without its value is negative."""
-    has_label, subjects, rows = cohort.label == 1, cohort.subjects, []
-    for name, rule in CRITERIA.items():
-        # in the type of the inputs, so that a value at the threshold is what it is for a model
-        value = rule.value(waves).astype(np.float32)
-        positive = rule.positive(value, cohort.male)
-        limits = " / ".join(f"{limit:g}" for limit in dict.fromkeys((rule.men, rule.women)))
-        threshold = f"{'at least' if rule.reached else 'above'} {limits} {rule.unit}"
-        sensitivity = _share(positive[has_label], subjects[has_label])
-        specificity = _share(~positive[~has_label], subjects[~has_label])
-        rows.append((name, threshold, np.isnan(value).sum(), *sensitivity, *specificity))
-    columns = ["criterion", "threshold (men / women)", "missing"]
-    for score in ("sensitivity", "specificity"):
-        columns += [score, f"{score}_low", f"{score}_high"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def _examples(cohort: Cohort, folder: Path) -> list[tuple[str, str]]:
     """Draw the first records of each label, each of another subject; return data URIs and words."""
     pictures: list[tuple[str, str]] = []
     for words, label in zip(_label_names(cohort), (1, 0), strict=True):
-        own = np.flatnonzero(cohort.label == label)
-        _, first = np.unique(cohort.subjects[own], return_index=True)
-        for at in own[np.sort(first)[:_N_EXAMPLES]].tolist():
+        own = pd.Series(cohort.subjects)[cohort.label == label].drop_duplicates()
+        for at in own.index[:_N_EXAMPLES]:
             title = f"Record {cohort.records[at]}: {words}"
             if np.isfinite(cohort.age[at]):
                 title += f", {'man' if cohort.male[at] else 'woman'}, {cohort.age[at]:.0f} years"
             path = folder / f"example_{len(pictures) + 1}.svg"
-            pictures.append(ecg_plot.draw_record(cohort, at, title, path))
+            pictures.append(draw_record(cohort, at, title, path))
     return pictures
 
 
-def _figures(tables: Mapping[str, pd.DataFrame], labels: tuple[str, str]) -> "dict[str, Figure]":
-    from plotly import express
-
+def _figures(tables: Mapping[str, pd.DataFrame], labels: tuple[str, str]) -> dict[str, Figure]:
     colours = dict(zip(labels, (BLUE, ORANGE), strict=True))
     balance = tables["balance"]
     balance = balance.assign(up=balance.high - balance.share, down=balance.share - balance.low)
@@ -233,10 +211,8 @@ def _figures(tables: Mapping[str, pd.DataFrame], labels: tuple[str, str]) -> "di
     return figures
 
 
-def _boxes(rows: pd.DataFrame, colours: Mapping[str, str]) -> "Figure":
+def _boxes(rows: pd.DataFrame, colours: Mapping[str, str]) -> Figure:
     """Draw median, quartiles and the middle 90 % of each lead and label, a panel a measure."""
-    from plotly.subplots import make_subplots
-
     measures, ends = list(rows.measure.unique()), ("lowerfence", "q1", "median", "q3", "upperfence")
     figure = make_subplots(len(measures), 1, subplot_titles=[f"{name}, mV" for name in measures])
     for (row, name), (label, colour) in product(enumerate(measures, 1), colours.items()):

@@ -3,22 +3,23 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 
 from lvh.data.cohort import LEADS, Cohort, Delineation, part_of
 from lvh.errors import EnvironmentFault, InputError
 from lvh.files import write_fault, written_whole
 from lvh.reports.page import clipped, data_uri
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,7 +38,8 @@ _PT = 72 / 25.4  # a mm
 _INK, _GREY, _PALE = "#111111", "#6b6b6b", "#9a9a9a"
 _PINK, _NEUTRAL = ("#f7d9d4", "#e9aca3"), ("#ebebeb", "#cdcdcd")  # the latter under colours
 _TOWARD, _AWAY = "#d55e00", "#0072b2"  # Okabe and Ito's vermilion and blue
-_LEVELS = 5  # of a colour
+_LEVELS = 5  # of a colour, either way
+_COLOURS = LinearSegmentedColormap.from_list("importance", [_AWAY, "white", _TOWARD])
 _BAND = 2.4  # width of a coloured band
 _MOST_IN_TITLE, _MOST_IN_LINE, _MOST_LINES = 84, 160, 5
 
@@ -69,9 +71,9 @@ def picture_paths(place: str, names: Sequence[str]) -> list[Path]:
     path = Path(place)
     is_folder = bool(place) and path.is_dir()
     paths = [path / f"{name}.pdf" for name in names] if is_folder else [path]
-    is_new = not any(path.exists() or path.is_symlink() for path in paths)
-    is_place = path.suffix.lower() in _SUFFIXES and path.parent.is_dir()
-    if len({*paths}) < len(names) or not is_new or not (is_folder or is_place):
+    is_new = not any(one.exists() or one.is_symlink() for one in paths)
+    is_place = paths[0].suffix.lower() in _SUFFIXES and paths[0].parent.is_dir()
+    if len({*paths}) < len(names) or not is_new or not is_place:
         raise InputError(
             f"--picture: expected a new file that ends in {', '.join(_SUFFIXES)} for one record, "
             "or a folder that is there, without such pictures, for records of distinct names. "
@@ -98,7 +100,7 @@ def draw(
     leads: Sequence[str] = LEADS,
     importance: npt.NDArray[np.floating] | None = None,
     delineation: Delineation | None = None,
-) -> "Figure":
+) -> Figure:
     """Draw one record on A4 landscape, true to scale: an axis unit is a mm of the page.
 
     The first 10 s, four leads a row, above a rhythm strip; a lead a row, six of them, where some of
@@ -134,13 +136,9 @@ def draw(
     return figure
 
 
-def _paper(colours: tuple[str, str]) -> "tuple[Figure, Axes]":
+def _paper(colours: tuple[str, str]) -> tuple[Figure, Axes]:
     """Return an empty page with its grid, and what cuts the traces at the end of the grid."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(_WIDTH / 25.4, _HEIGHT / 25.4), dpi=_DPI)
-    FigureCanvasAgg(figure)
     size = ((_RIGHT - _LEFT) / _WIDTH, (_TOP - _BOTTOM) / _HEIGHT)
     ax = figure.add_axes((_LEFT / _WIDTH, _BOTTOM / _HEIGHT, *size))
     ax.set(xlim=(_LEFT, _RIGHT), ylim=(_BOTTOM, _TOP))
@@ -152,10 +150,8 @@ def _paper(colours: tuple[str, str]) -> "tuple[Figure, Axes]":
     return figure, ax
 
 
-def save(figure: "Figure", path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format of its suffix, whole or not at all, in bytes that are equal."""
-    from matplotlib import rc_context
-
     form = path.suffix[1:].lower()
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[form]
     # text that stays text, in letters that a name may not have a glyph for
@@ -168,18 +164,15 @@ def save(figure: "Figure", path: Path) -> None:
 
 def _traces(signals: npt.NDArray[np.float32], fs: float, leads: Sequence[str]) -> list[_Trace]:
     """Lay out a record, 2.5 s a column; where it ends before, the last ones show its last 2.5 s."""
-    n, width, strip = len(signals), round(_COLUMN_S * fs), round(_STRIP_S * fs)
-    places = [(lead, lead, row, 0.0, 0, strip) for row, lead in enumerate(leads[:6])]
+    places = [(lead, lead, row, 0.0, _STRIP_S) for row, lead in enumerate(leads[:6])]
     if {*LEADS} <= {*leads}:
-        places = []
-        for (row, names), column in product(enumerate(_ROWS), range(len(_ROWS[0]))):
-            start, lead = column * _COLUMN_S, names[column]
-            first = min(round(start * fs), max(0, n - width))
-            places.append((lead, lead, row, start, first, width))
-        places.append(("rhythm", "ii", len(_ROWS), 0.0, 0, strip))
+        cells = [(row, *cell) for row, names in enumerate(_ROWS) for cell in enumerate(names)]
+        places = [(lead, lead, row, _COLUMN_S * at, _COLUMN_S) for row, at, lead in cells]
+        places.append(("rhythm", "ii", len(_ROWS), 0.0, _STRIP_S))
     traces = []
-    for name, lead, row, start, first, length in places:
-        column = leads.index(lead)
+    for name, lead, row, start, seconds in places:
+        column, length = leads.index(lead), round(seconds * fs)
+        first = min(round(start * fs), max(0, len(signals) - length))
         mv = signals[first : first + length, column].astype(np.float64)
         x = _START + (start + np.arange(len(mv)) / fs) * _MM_PER_S
         y = (mv - np.median(mv)) * _MM_PER_MV
@@ -199,38 +192,30 @@ def _baselines(traces: list[_Trace]) -> Floats:
     return np.asarray(_TOP - np.rint(np.cumsum(gaps)[:-1]))
 
 
-def _draw_band(ax: "Axes", trace: _Trace, share: npt.NDArray[np.floating]) -> None:
-    from matplotlib.collections import LineCollection
-
+def _draw_band(ax: Axes, trace: _Trace, share: npt.NDArray[np.floating]) -> None:
     level = np.rint(np.nan_to_num(share) * _LEVELS).astype(int)
     edges = [0, *(np.flatnonzero(np.diff(level)) + 1).tolist(), len(level)]
     runs = [(a, b) for a, b in pairwise(edges) if level[a]]
     points = np.column_stack([trace.x, trace.y])
     lines = [points[a : b + 1] for a, b in runs]  # a sample further, so that runs meet
-    colours = [_colour(int(level[a])) for a, _ in runs]
+    colours = [_COLOURS(0.5 + 0.42 * level[a] / _LEVELS) for a, _ in runs]
     look: dict[str, Any] = {"linewidths": _BAND * _PT, "joinstyle": "round", "capstyle": "butt"}
     band = LineCollection(lines, colors=colours, gid=f"band-{trace.name}", zorder=2, **look)
     ax.add_collection(band, autolim=False)
 
 
-def _colour(level: int) -> tuple[float, ...]:
-    from matplotlib.colors import LinearSegmentedColormap
-
-    colours = LinearSegmentedColormap.from_list("importance", [_AWAY, "white", _TOWARD])
-    return tuple(colours(0.5 + 0.42 * level / _LEVELS))
-
-
-def _draw_legend(ax: "Axes", label: str) -> None:
+def _draw_legend(ax: Axes, label: str) -> None:
     middle, width = _WIDTH / 2, 4.0
     for level in (*range(-_LEVELS, 0), *range(1, _LEVELS + 1)):
         x = middle + width * (level if level < 0 else level - 1)
-        ax.fill_between([x, x + width], 8.2, 10.4, color=_colour(level), linewidth=0, clip_on=False)
+        colour = _COLOURS(0.5 + 0.42 * level / _LEVELS)
+        ax.fill_between([x, x + width], 8.2, 10.4, color=colour, linewidth=0, clip_on=False)
     side = _LEVELS * width + 1.5
     _text(ax, middle - side, 8.6, f"away from {label}", 7.5, ha="right")
     _text(ax, middle + side, 8.6, f"toward {label}", 7.5)
 
 
-def _draw_fiducials(ax: "Axes", trace: _Trace, of: Delineation) -> None:
+def _draw_fiducials(ax: Axes, trace: _Trace, of: Delineation) -> None:
     symbols, samples = of.lead(0, trace.column)
     inside = (samples >= trace.first) & (samples < trace.first + len(trace.y))
     for marker, kinds in {"|": ("(", ")"), ".": ("N", "p", "t")}.items():
@@ -238,7 +223,7 @@ def _draw_fiducials(ax: "Axes", trace: _Trace, of: Delineation) -> None:
         ax.plot(trace.x[at], trace.y[at], marker, color=_AWAY, markersize=4, zorder=3)
 
 
-def _name_lead(ax: "Axes", trace: _Trace, zero: float, color: str) -> None:
+def _name_lead(ax: Axes, trace: _Trace, zero: float, color: str) -> None:
     """Write the lead's name above the start of its trace, and mark where another lead ended."""
     x = float(trace.x[0])
     height = float((trace.y[trace.x < x + 8] - zero).max(initial=0))
@@ -266,7 +251,7 @@ def _facts(n_samples: int, fs: float, traces: list[_Trace]) -> list[str]:
     return [*facts, *([f"beyond the paper: {', '.join(dict.fromkeys(cut))}"] if cut else [])]
 
 
-def _write(ax: "Axes", words: Words, facts: str) -> None:
+def _write(ax: Axes, words: Words, facts: str) -> None:
     _text(ax, _LEFT, _TOP + 26, clipped(words.title, _MOST_IN_TITLE), 13, weight="bold")
     lines = [piece for line in words.lines for piece in wrap(line, _MOST_IN_LINE)]
     for at, line in enumerate(lines[:_MOST_LINES]):
@@ -276,7 +261,7 @@ def _write(ax: "Axes", words: Words, facts: str) -> None:
     _text(ax, _RIGHT, 8.6, words.foot, 9, weight="bold", ha="right")
 
 
-def _text(ax: "Axes", x: float, y: float, words: str, size: float, **look: Any) -> None:
+def _text(ax: Axes, x: float, y: float, words: str, size: float, **look: Any) -> None:
     """Write words, which are no markup, at a place in mm and with a size in points."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in words)
     ax.text(x, y, plain, fontsize=size, parse_math=False, zorder=5, **look)

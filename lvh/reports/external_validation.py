@@ -6,7 +6,6 @@ Medical Decision Making 26, 2006.
 
 from collections.abc import Callable
 from dataclasses import astuple, replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +30,13 @@ _RESAMPLES = 300
 _THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 _AS_GIVEN, _RECALIBRATED = "as predicted", "recalibrated in the large"
 _SCORES, _BENEFIT = ("roc_auc", "ap", "accuracy", "brier"), "net benefit at "
-_AGES = [0, 40, 60, 75, np.inf]
-_AGE_NAMES = ["below 40", "40 to below 60", "60 to below 75", "75 and more"]
+_AGES = ([0, 40, 60, 75, np.inf], ["below 40", "40 to below 60", "60 to below 75", "75 and more"])
+_SENTENCES = """\
+AUC {roc_auc}; AP {ap} at the prevalence of the test records ({test:.3f}), {ap_at_training} at \
+that of the training records ({training:.3f})
+calibration: slope {slope} (1 is right), intercept {intercept} (0 is right; \
+{intercept_at_training} at the training prevalence), observed : expected {observed_to_expected}
+accuracy {accuracy}, the larger class of the test records alone {larger:.3f}"""
 
 
 class ExternalValidation(NamedTuple):
@@ -58,9 +62,9 @@ def write_external(
     if cv.refits:
         refits = refitted_scores(features, fold.split, trainer(), seed=settings.seed, n=cv.refits)
     qrs = pd.Series(qrs_duration(cohort), index=cohort.records)
-    of_test = qrs[np.array(features.records)[fold.split.test]].to_numpy()
-    is_shifted = cv.recalibrate == "large"
-    found = external_validation(features, result, of_test, recalibrate=is_shifted, refits=refits)
+    qrs = qrs[np.array(features.records)[fold.split.test]].to_numpy()
+    shifts = cv.recalibrate == "large"
+    found = external_validation(features, result, qrs, recalibrate=shifts, refits=refits)
     for name in TABLES:
         write_table(folder / f"{name}.csv", getattr(found, name))
     return found.sentences
@@ -95,14 +99,14 @@ def external_validation(
 
     Without `refits` of `refitted_scores`, the intervals leave the training sample out.
     """
-    (fold,) = result.folds
-    y, subjects = result.y_true, features.subjects[fold.split.test]
+    (fold,), y = result.folds, result.y_true
     shares = {"test": float(y.mean()), "training": float(features.y[fold.split.train].mean())}
-    judge = partial(
-        _judge, y, share=shares["training"], threshold=fold.threshold, recalibrate=recalibrate
-    )
+
+    def judge(y_score: Floats, weights: Floats) -> "pd.Series[float]":
+        return _judge(y, y_score, weights, shares["training"], fold.threshold, recalibrate)
+
     scores = [fold.y_score] * _RESAMPLES if refits is None else refits
-    weights = np.concatenate([*resampled(subjects, len(scores), seed=0)])
+    weights = np.concatenate([*resampled(features.subjects[fold.split.test], len(scores), seed=0)])
     pairs = zip(scores, weights, strict=True)
     draws = [judge(one, own) for one, own in pairs if 0 < own @ y < own.sum()]  # both labels count
     table = judge(fold.y_score, np.ones(len(y))).rename("estimate").to_frame()
@@ -118,45 +122,30 @@ def external_validation(
     is_benefit = table.measure.str.startswith(_BENEFIT)
     benefits = table[is_benefit].rename(columns={"measure": "threshold"})
     benefits["threshold"] = benefits.threshold.str.removeprefix(_BENEFIT)
-    external, subgroups = table[~is_benefit], _subgroups(features, result, qrs)
-    lines = [f"external validation; 95 % intervals: {how}", *_sentences(external, shares)]
-    return ExternalValidation(external, benefits, subgroups, lines)
+    lines = [f"external validation; 95 % intervals: {how}", *_sentences(table, shares)]
+    return ExternalValidation(
+        table[~is_benefit], benefits, _subgroups(features, result, qrs), lines
+    )
 
 
 def _sentences(table: pd.DataFrame, shares: dict[str, float]) -> list[str]:
-    rows = table.set_index(["measure", "prevalence", "scores"])
-
-    def text(measure: str, prevalence: str = "test", scores: str = _AS_GIVEN) -> str:
-        one = rows.loc[(measure, prevalence, scores)]
-        return f"{one.estimate:.3f} [{one.low:.3f}, {one.high:.3f}]"
-
-    lines = [
-        f"AUC {text('roc_auc')}; AP {text('ap')} at the prevalence of the test records "
-        f"({shares['test']:.3f}), {text('ap', 'training')} at that of the training records "
-        f"({shares['training']:.3f})",
-        f"calibration: slope {text('slope')} (1 is right), intercept {text('intercept')} (0 is "
-        f"right; {text('intercept', 'training')} at the training prevalence), observed : expected "
-        f"{text('observed_to_expected')}",
-        f"accuracy {text('accuracy')}, the larger class of the test records alone "
-        f"{max(shares['test'], 1 - shares['test']):.3f}",
-    ]
-    if ("brier", "test", _RECALIBRATED) in rows.index:
+    texts = dict[str, dict[str, str]]()
+    for row in table.itertuples():
+        at = "_at_training" if row.prevalence == "training" else ""
+        text = f"{row.estimate:.3f} [{row.low:.3f}, {row.high:.3f}]"
+        texts.setdefault(row.scores, {})[f"{row.measure}{at}"] = text
+    larger = max(shares["test"], 1 - shares["test"])
+    lines = _SENTENCES.format(larger=larger, **shares, **texts[_AS_GIVEN]).split("\n")
+    if shifted := texts.get(_RECALIBRATED):
         lines.append(
-            f"{_RECALIBRATED}, by the labels of the test records: accuracy "
-            f"{text('accuracy', scores=_RECALIBRATED)}, Brier score "
-            f"{text('brier', scores=_RECALIBRATED)}; the table above has the scores as predicted"
+            f"{_RECALIBRATED}, by the labels of the test records: accuracy {shifted['accuracy']}, "
+            f"Brier score {shifted['brier']}; the table above has the scores as predicted"
         )
     return [*lines, f"more in {', '.join(f'{name}.csv' for name in TABLES)} of this folder"]
 
 
 def _judge(
-    y: Labels,
-    y_score: Floats,
-    weights: Floats,
-    *,
-    share: float,
-    threshold: float,
-    recalibrate: bool,
+    y: Labels, y_score: Floats, weights: Floats, share: float, threshold: float, recalibrate: bool
 ) -> "pd.Series[float]":
     """Return each measure at the test prevalence and at `share`, that of the training records."""
     own = weights @ y / weights.sum()
@@ -177,28 +166,27 @@ def _judge(
                 measures[f"{_BENEFIT}{limit}"] = gain[shown > limit].sum()
                 measures[f"{_BENEFIT}{limit}, treat all"] = gain.sum()
             values |= {(one, name, kind): value for one, value in measures.items()}
-    names = ["measure", "prevalence", "scores"]
-    index = pd.MultiIndex.from_tuples([*values], names=names)
+    index = pd.MultiIndex.from_tuples(values, names=["measure", "prevalence", "scores"])
     return pd.Series([*values.values()], index, dtype=float).round(9)
 
 
 def _subgroups(features: FeatureSet, result: CVResult, qrs: Floats) -> pd.DataFrame:
-    y, y_score, subjects = result.y_true, result.y_score, features.subjects[result.test]
     age, male = features.age_and_sex[result.test].T
     sex = np.where(np.isnan(age), np.nan, male)
-    parts = {
-        "age, years": pd.cut(age, _AGES, right=False, labels=_AGE_NAMES),
+    groups = {
+        "age, years": pd.cut(age, _AGES[0], right=False, labels=_AGES[1]),
         "QRS, s": pd.cut(qrs, [0, 0.12, np.inf], right=False, labels=["below .12", ".12 and more"]),
         "sex": pd.cut(sex, [0, 1, 2], right=False, labels=["female", "male"]),
     }
     rows = []
-    for by, groups in parts.items():
-        for name in (*groups.categories, None):
-            here = groups.isna() if name is None else np.asarray(groups == name)
-            if here.any():
-                auc = bootstrap_intervals(y[here], y_score[here], subjects[here])["roc_auc"]
-                counts = here.sum(), len(np.unique(subjects[here])), y[here].sum()
-                mean = y_score[here].mean()
-                rows.append((by, name or "unknown", *counts, mean, *astuple(auc)))
+    for by, group in groups.items():
+        for name in (*group.categories, None):
+            here = group.isna() if name is None else np.asarray(group == name)
+            y, y_score = result.y_true[here], result.y_score[here]
+            subjects = features.subjects[result.test][here]
+            if len(y):
+                auc = bootstrap_intervals(y, y_score, subjects)["roc_auc"]
+                counts = len(y), len(np.unique(subjects)), y.sum(), y_score.mean()
+                rows.append((by, name or "unknown", *counts, *astuple(auc)))
     counted = ["records", "subjects", "with_label", "mean_score"]
     return pd.DataFrame(rows, columns=["by", "group", *counted, "roc_auc", "low", "high"])

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lvh.files import write_text
 
@@ -32,12 +32,13 @@ def write_page(
     )
     templates.filters["table"] = lambda frame: Markup(_table(frame))
     templates.filters["percent"] = lambda share: f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
-    text = templates.get_template(template).render(
-        content,
-        figures={name: Markup(_json(figure)) for name, figure in figures.items()},
-        plotly=Markup(get_plotlyjs()) if figures else "",
-    )
-    write_text(path, text)
+    # as data of a script, which nothing in them can end
+    texts = {
+        name: figure.update_layout(template=None).to_json() for name, figure in figures.items()
+    }
+    content["figures"] = {name: Markup(one.replace("<", "\\u003c")) for name, one in texts.items()}
+    content["plotly"] = Markup(get_plotlyjs()) if figures else ""
+    write_text(path, templates.get_template(template).render(content))
     return path
 
 
@@ -62,9 +63,3 @@ def _table(frame: "pd.DataFrame") -> str:
 
     with pd.option_context("display.max_colwidth", None):
         return str(frame.to_html(index=False, border=0, na_rep="", float_format="{:.3f}".format))
-
-
-def _json(figure: Any) -> str:
-    """Return a figure as data of a script, which nothing in it can end."""
-    figure.update_layout(template=None)
-    return str(figure.to_json()).replace("<", "\\u003c")

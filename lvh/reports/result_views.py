@@ -1,20 +1,18 @@
 """Results as Python and a notebook show them: tables of pandas, figures of plotly, HTML."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from markupsafe import escape
 
 from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
 from lvh.evaluation import cv_result
 from lvh.evaluation.results import OutOfFold
-from lvh.reports.leaderboard import compare_trials, ranked_rows
-from lvh.reports.study_figures import draw_all
-from lvh.reports.study_report import folds_table, leaderboard_table
-from lvh.reports.verdict import sentences
+from lvh.reports.leaderboard import compare, facts, folds_table, leaderboard
 from lvh.search import results
 from lvh.search.results import FoldScore, Objective, Trial
 from lvh.validation.metrics import NAMES
@@ -23,33 +21,42 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
-def _summary_text(self: Any) -> str:
-    """Return the summary, not the predictions."""
-    return str(self.summary().to_string(float_format="{:.3f}".format))
+class _Shown:
+    """What a notebook shows of a result: its summary, not its predictions."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
-class StudyResult(results.StudyResult):
-    """A sweep, with tables and figures for a notebook."""
+    def __repr__(self: Any) -> str:
+        return str(self.summary().to_string(float_format="{:.3f}".format))
+
+    def _repr_html_(self: Any) -> str:
+        text = "".join(f"<p>{escape(line)}</p>" for line in self._lines())
+        table = self.summary().to_html(na_rep="", float_format="{:.3f}".format, border=0)
+        return f"{text}{table}"
 
     @classmethod
-    def of(cls, study: results.StudyResult, **more: Any) -> "StudyResult":
-        """Return a study with tables and figures, and with `more` in place of its fields."""
-        return cls(**_fields(study) | more)
+    def of(cls, result: Any, **more: Any) -> Self:
+        """Return a result with tables and figures, and with `more` in place of its fields."""
+        own = {one.name: getattr(result, one.name) for one in fields(result) if one.init}
+        return cls(**own | more)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StudyResult(_Shown, results.StudyResult):
+    """A sweep, with tables and figures for a notebook."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each fold of each trial: as `CVResult.to_frame`, and its parameters."""
         rows = [{"trial": one.number, **one.params} for one in self.trials]
         params = pd.DataFrame(rows, columns=["trial", *self.dimensions])
-        return params.merge(folds_table(self), on="trial").astype({"seconds": float})
+        return params.merge(folds_table(self), on="trial")
 
     def summary(self) -> pd.DataFrame:
         """Return a row for each trial, best first: its parameters, its score and its verdict.
 
         `mean`, `std` and the interval from `low` to `high` are of the first objective over folds.
         """
-        table = leaderboard_table(self, ranked_rows(self)).drop(columns="folds")
-        return table.astype({"seconds": float}).infer_objects()
+        return leaderboard(self).drop(columns="folds").infer_objects()
 
     def compare(self, other: "StudyResult") -> pd.DataFrame:
         """Compare the best trial with the best of another sweep, as `CVResult.compare` does.
@@ -60,32 +67,31 @@ class StudyResult(results.StudyResult):
             InputError: One is no sweep or has no complete trial, or they share no fold.
         """
         if not isinstance(other, StudyResult) or not (self.complete and other.complete):
-            received = type(other).__name__
             raise InputError(
-                f"compare: expected a sweep with a complete trial. Received: {received}"
+                f"compare: expected a sweep with a complete trial. Received: {type(other).__name__}"
             )
         return _compared(self.complete[0], other.complete[0], NAMES)
 
     def sentences(self) -> list[str]:
         """Return what the sweep shows, in words: the best, its equals, baselines, its bias."""
-        return sentences(self)
+        return list(facts(self).values())
 
     def plot(self, name: str | None = None) -> "Figure":
         """Return a figure, such as `heatmap` or `folds`; an error names all that there are."""
-        figures = draw_all(self, ranked_rows(self), {})
+        from lvh.reports.study_figures import draw_all  # plotly takes long to import
+
+        figures = draw_all(self)
         name = name or next(iter(figures), "no complete trial")
         if name not in figures:
             raise InputError(f"plot: expected one of {', '.join(figures)}. Received: {name}")
         return figures[name]
 
-    __repr__ = _summary_text
-
-    def _repr_html_(self) -> str:
-        return _html([self.title, *self.sentences()], self.summary())
+    def _lines(self) -> list[str]:
+        return [self.title, *self.sentences()]
 
 
-@dataclass(frozen=True, slots=True)
-class CVResult(cv_result.CVResult):
+@dataclass(frozen=True, slots=True, repr=False)
+class CVResult(_Shown, cv_result.CVResult):
     """A cross-validation, with tables and figures for a notebook.
 
     Attributes:
@@ -96,19 +102,10 @@ class CVResult(cv_result.CVResult):
     shown: tuple[str, ...] = NAMES
     own: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, result: cv_result.CVResult, **more: Any) -> "CVResult":
-        """Return a result with tables and figures; `more` are fields of this class."""
-        return cls(**_fields(result) | more)
-
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each fold: repeat and fold from 1, scores, seconds, n_train, n_test."""
-        names = ("repeat", "fold", *self.shown, *self.own, "seconds", "n_train", "n_test")
-        rows = [
-            asdict(one) | {**one.metrics} | {"repeat": one.repeat + 1, "fold": one.fold + 1}
-            for one in self._trial().folds
-        ]
-        return pd.DataFrame(rows)[[*names]]
+        table = folds_table(self._as_study(), (*self.shown, *self.own))
+        return table.drop(columns=["trial", "state"])
 
     def summary(self) -> pd.DataFrame:
         """Return a row for each score: mean and std over folds, pooled, and baselines.
@@ -116,10 +113,10 @@ class CVResult(cv_result.CVResult):
         `pooled` is of all folds together, with its 95 % interval from `low` to `high`, which a
         function of a user does not get; a baseline's column has its means over the same folds.
         """
-        rows = {}
+        rows, scores = {}, self.scores
         for name in self.shown:
-            own, pooled = self.scores, self.scores.pooled[name]
-            rows[name] = {"mean": getattr(own.mean, name), "std": getattr(own.std, name)}
+            pooled = scores.pooled[name]
+            rows[name] = {"mean": getattr(scores.mean, name), "std": getattr(scores.std, name)}
             rows[name] |= {"pooled": pooled.estimate, "low": pooled.low, "high": pooled.high}
             rows[name] |= {of: getattr(one.mean, name) for of, one in self.baselines.items()}
         for name, (*folds, together) in self.own.items():
@@ -145,31 +142,36 @@ class CVResult(cv_result.CVResult):
                 f"compare: expected a cross-validation. Received: {type(other).__name__}"
             )
         names = (*self.shown, *(name for name in self.own if name in other.own))
-        return _compared(self._trial(), other._trial(), names)
+        return _compared(self._as_study().trials[0], other._as_study().trials[0], names)
 
     def plot(self, name: str | None = None) -> "Figure":
         """Return a figure, such as `folds`, `roc` or `calibration`; an error names all of them."""
-        texts, objectives = ("", "cross-validation", ""), (Objective(next(iter(self.shown), "ap")),)
-        predictions, trials = {0: predictions_of(self)}, (self._trial(),)
-        study = StudyResult(*texts, objectives, (), len(self.folds), trials, predictions)
-        return study.plot(name)
+        return self._as_study().plot(name)
 
-    __repr__ = _summary_text
+    def _lines(self) -> list[str]:
+        return [f"{len(self.folds)} folds, {len(np.unique(self.test))} records scored"]
 
-    def _repr_html_(self) -> str:
-        n_records = len(np.unique(self.test))
-        return _html([f"{len(self.folds)} folds, {n_records} records scored"], self.summary())
-
-    def _trial(self) -> Trial:
+    def _as_study(self) -> StudyResult:
         """Return it as the one trial of a sweep."""
-        baselines = {name: one.as_baseline() for name, one in self.baselines.items()}
-        value = getattr(self.scores.mean, next(iter(self.shown), "ap"))
-        folds = fold_scores(self, own=self.own)
-        return Trial("complete", (value,), folds, (), baselines, number=0, params={})
-
-
-def _fields(of: Any) -> dict[str, Any]:
-    return {one.name: getattr(of, one.name) for one in fields(of) if one.init}
+        objective = next(iter(self.shown), "ap")
+        trial = Trial(
+            state="complete",
+            values=(getattr(self.scores.mean, objective),),
+            folds=fold_scores(self, own=self.own),
+            baselines={name: one.as_baseline() for name, one in self.baselines.items()},
+            number=0,
+            params={},
+        )
+        return StudyResult(
+            name="",
+            title="cross-validation",
+            note="",
+            objectives=(Objective(objective),),
+            dimensions=(),
+            n_folds=len(self.folds),
+            trials=(trial,),
+            predictions={0: predictions_of(self)},
+        )
 
 
 def fold_scores(
@@ -207,19 +209,11 @@ def predictions_of(result: cv_result.CVResult) -> OutOfFold:
     )
 
 
-def _compared(own: Trial, other: Trial, names: tuple[str, ...]) -> pd.DataFrame:
-    pairs = {name: asdict(compare_trials(own, other, Objective(name))) for name in names}
-    if not any(pair["n_folds"] for pair in pairs.values()):
+def _compared(own: Trial, other: Trial, names: Iterable[str]) -> pd.DataFrame:
+    table = pd.DataFrame([compare(own, other, name) for name in names], names)
+    if not table.n_folds.any():
         raise InputError(
             "compare: expected results on the same folds: test records and labels. Received: two "
             "without a fold in common"
         )
-    table = pd.DataFrame.from_dict(pairs, "index").rename_axis("score")
-    return table.drop(columns=["number", "p_holm", "verdict"])
-
-
-def _html(lines: list[str], table: pd.DataFrame) -> str:
-    from markupsafe import escape
-
-    text = "".join(f"<p>{escape(line)}</p>" for line in lines)
-    return text + str(table.to_html(na_rep="", float_format="{:.3f}".format, border=0))
+    return table.rename_axis("score")

@@ -1,10 +1,9 @@
-"""Tables of a sweep, of a run, or of several runs: on a terminal, as files, and on a page."""
+"""The report of a sweep, of a run, or of several runs: on a terminal, as files, and as a page."""
 
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,19 @@ from rich.table import Table
 
 from lvh.data.cohort import Cohort
 from lvh.errors import InputError
-from lvh.files import read_bytes
-from lvh.reports import ecg_plot
 from lvh.reports.external_validation import TABLES
 from lvh.reports.leaderboard import (
-    Comparison,
-    Row,
+    comparisons,
     configuration_names,
-    has_folds,
-    ranked_rows,
-    unranked_trials,
+    decimals,
+    facts,
+    folds_table,
+    headline,
+    interval_texts,
+    leaderboard,
 )
 from lvh.reports.page import data_uri, write_page, write_table
-from lvh.reports.study_figures import draw_all
-from lvh.reports.terminal import console, say, show_facts, show_table
-from lvh.reports.verdict import facts, headline, sentences
+from lvh.reports.terminal import say, show_facts, show_table
 from lvh.search.results import StudyResult, Trial
 from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_names import short_names, value_text
@@ -43,53 +40,46 @@ _EXPLANATIONS = {
     "importance.png": "Loss of average precision without leads, waves and inputs",
     "robustness.png": "Probability after changes of the signals, by label",
 }
-_LINKS = ("folder", "mlflow", "command")
 _N_WORST = 4  # records that are drawn
-_MAX_PICTURE_BYTES = 8 * 1024 * 1024
 _FEW_FOLDS = 10
-_OTHERS = 59  # letters of a row that the dimensions do not have
+_MOST_COLUMNS = 3  # of dimensions on a terminal; more of them share one column
 _MOST_ROWS = 50  # of the table on a terminal; the files have all
 _STYLES = {"best": "bold", "failed": "red", "not told apart": None, "?": None}
 
 
-def table(study: StudyResult, width: int = 80) -> Table:
-    """Make the table of a sweep for a terminal, best first; below it, trials without a rank.
-
-    `width` in letters decides whether each dimension has a column.
-    """
-    shown = _shown_leaderboard(study, ranked_rows(study), {}, digits=4)
-    shown = shown.drop(columns=["rank", "reason"], errors="ignore")
-    dimensions = list(short_names(study.dimensions).values())
-    widths = [shown[name].map(len).max() for name in dimensions] if len(shown) else []
-    needed = sum(map(max, zip(widths, map(len, dimensions), strict=False))) + 2 * len(widths)
-    if needed > width - _OTHERS:
+def table(study: StudyResult, board: pd.DataFrame | None = None) -> Table:
+    """Make the table of a sweep for a terminal, best first; below it, trials without a rank."""
+    board = leaderboard(study) if board is None else board
+    shown = _shown(study, board, digits=4).drop(columns=["rank", "reason"], errors="ignore")
+    dimensions = [*short_names(study.dimensions).values()]
+    if len(dimensions) > _MOST_COLUMNS:
         shown = shown.drop(columns=dimensions)
         shown.insert(1, "configuration", shown.trial.map(configuration_names(study)))
         dimensions = ["configuration"]
-    objective, n = study.objectives[0], len(study.complete)
-    score = f"mean {objective.name} over folds" if has_folds(objective) else objective.name
+    n, objective = len(study.complete), study.objectives[0].name
+    score = f"mean {objective} over folds" if board.folds[:n].any() else objective
     title = f"{n} configuration{'s' if n != 1 else ''} by {score}"
-    shown_table = Table(title=escape(title), padding=(0, 1, 0, 0))
+    made = Table(title=escape(title), padding=(0, 1, 0, 0))
     for name in shown:
         side: Any = "left" if name in dimensions else "right"
         no_wrap = name not in ("configuration", "verdict")
-        shown_table.add_column(escape(name), justify=side, overflow="fold", no_wrap=no_wrap)
+        made.add_column(escape(name), justify=side, overflow="fold", no_wrap=no_wrap)
     for row in shown.head(_MOST_ROWS).to_dict("records"):
-        style = _STYLES.get(row["verdict"], "dim")
-        shown_table.add_row(*(escape(str(cell)) for cell in row.values()), style=style)
+        cells = [escape(str(cell)) for cell in row.values()]
+        made.add_row(*cells, style=_STYLES.get(row["verdict"], "dim"))
     if len(shown) > _MOST_ROWS:
-        shown_table.add_row("...", f"and {len(shown) - _MOST_ROWS} more", style="dim")
-    return shown_table
+        made.add_row("...", f"and {len(shown) - _MOST_ROWS} more", style="dim")
+    return made
 
 
 def show_sweep(study: StudyResult) -> None:
     """Show the table of a sweep, or of runs, what it says, and where to read about it."""
-    show_table(table(study, console().width))
-    texts = facts(study)
+    board = leaderboard(study)
+    show_table(table(study, board))
+    texts = facts(study, board)
     show_facts({**texts, "best": texts["best"].removeprefix("Best: "), "note": study.note})
     say("help: docs/sweeps.md says how to read this")
-    is_open = any(row.comparison.verdict == "not told apart" for row in ranked_rows(study))
-    if is_open and study.n_folds < _FEW_FOLDS:
+    if "not told apart" in {*board.verdict} and study.n_folds < _FEW_FOLDS:
         say("hint: cv=repeated has more folds, which can tell more configurations apart")
 
 
@@ -107,69 +97,86 @@ def write(
     `runs` are folders by trial, `cohort` has the records of the best run or says why there are none
     to draw, and `explain` is the command that explains it.
     """
-    rows, runs = ranked_rows(study), runs or {}
-    links = _links(study, runs, folder, tracked_at)
-    names = [field.name for field in fields(Comparison)]
-    comparisons = pd.DataFrame([asdict(row.comparison) for row in rows], columns=names)
-    write_table(folder / "leaderboard.csv", leaderboard_table(study, rows))
+    from lvh.reports.study_figures import draw_all  # plotly takes long
+
+    runs, pairs = runs or {}, comparisons(study)
+    board, links = leaderboard(study, pairs), _links(study, runs, folder, tracked_at)
+    write_table(folder / "leaderboard.csv", board)
     write_table(folder / "folds.csv", folds_table(study))
-    write_table(folder / "comparisons.csv", comparisons.rename(columns={"number": "trial"}))
-    first, *others = sentences(study)
-    best = rows[0].trial if rows else None
-    best_run = None if best is None else runs.get(best.number)
-    external = {f"{name}.csv": best_run / f"{name}.csv" for name in TABLES} if best_run else {}
+    write_table(folder / "comparisons.csv", pairs.reset_index())
+    first, *others = facts(study, board).values()
+    best = next(iter(study.complete), None)
+    of_best = runs.get(best.number) if best else None
     return write_page(
         folder / "report.html",
         "study.html",
-        figures=draw_all(study, rows, {number: link[-1] for number, link in links.items()}),
+        figures=draw_all(study, links.command.to_dict()),
         title=study.title,
         about=study.name,
         note=study.note,
-        verdict=headline(study, rows, first),
+        verdict=headline(study, board, first),
         sentences=others,
-        leaderboard=_shown_leaderboard(study, rows, links),
-        scores=pd.DataFrame() if best is None else _scores(study, best),
-        external={name: pd.read_csv(path) for name, path in external.items() if path.is_file()},
+        leaderboard=_shown(study, board, links),
+        scores=_scores(study, best) if best else pd.DataFrame(),
         settings=_shared_settings(list(runs.values())),
-        explanation=_explanation(best_run),
-        explained=os.path.relpath(best_run / "explanation", folder) if best_run else "",
-        explain=explain,
         worst=_worst(study, best, cohort, folder) if best and cohort else None,
+        explain=explain,
         objective=study.objectives[0].name,
         label=study.label_name,
+        **_of_run(of_best, folder),
     )
+
+
+def _of_run(run: Path | None, folder: Path) -> dict[str, object]:
+    """Return what the folder of the best run has for the page, seen from the page's folder."""
+    if run is None:
+        return {"external": {}, "explanation": [], "explained": ""}
+    tables = {name: run / name for name in (f"{one}.csv" for one in TABLES)}
+    pictures = {run / "explanation" / name: words for name, words in _EXPLANATIONS.items()}
+    return {
+        "external": {name: pd.read_csv(path) for name, path in tables.items() if path.is_file()},
+        "explanation": [
+            (data_uri(path.read_bytes()), words)
+            for path, words in pictures.items()
+            if path.is_file()
+        ],
+        "explained": os.path.relpath(run / "explanation", folder),
+    }
 
 
 def _links(
     study: StudyResult, runs: Mapping[int, Path], folder: Path, tracked_at: TrackedAt | None
-) -> dict[int, tuple[str, str, str]]:
-    """Return the folder of each trial, its place in MLflow, and the command that trains it."""
-    keys, links = {trial.number: trial.run_key for trial in study.trials}, {}
+) -> pd.DataFrame:
+    """Return, by trial, the folder of its run, its place in MLflow, and the command for it."""
+    keys = {trial.number: trial.run_key for trial in study.trials}
+    links = {}
     for number, run in runs.items():
         place = tracked_at(keys[number], run) if tracked_at and keys[number] else ""
         path = shlex.quote(str(run.absolute()))
         command = f"python -m lvh.run --config-path {path} --config-name config"
         links[number] = (os.path.relpath(run, folder), place, command)
-    return links
+    return pd.DataFrame.from_dict(links, "index", columns=["folder", "mlflow", "command"])
 
 
 def _shared_settings(runs: Sequence[Path]) -> pd.DataFrame:
     """Return the settings that all runs have, with one value, as their records say."""
-    settings = list[dict[str, str]]()
+    settings = []
     for run in runs:
         with suppress(InputError):  # it has no record, or a damaged one
             record = load_run(run / "run.json")
             params = {name: value_text(value, None) for name, value in record.params.items()}
             settings.append({"records": str(record.data.n), "label": record.data.label} | params)
-    first = settings[0] if settings else {}
-    rows = [item for item in first.items() if all(item in one.items() for one in settings)]
-    return pd.DataFrame(rows, columns=["setting", "value"])
+    frame = pd.DataFrame(settings, dtype=object)
+    shared = frame.loc[:, frame.notna().all() & (frame.nunique() == 1)].head(1)
+    return shared.melt(var_name="setting")
 
 
 def _worst(
     study: StudyResult, best: Trial, cohort: Cohort | str, folder: Path
 ) -> str | list[tuple[str, str]]:
     """Draw the records whose scores are farthest from their labels, or say why none is drawn."""
+    from lvh.reports.ecg_plot import draw_record  # matplotlib takes a second
+
     rows, label = study.predictions.get(best.number), study.label_name
     if isinstance(cohort, str):
         return cohort
@@ -182,7 +189,7 @@ def _worst(
         says = "has" if table.label[name] else "does not have"
         title = f"Record {name} {says} {label}: P({label}) {table.score[name]:.3f}, out of fold"
         place = cohort.records.index(name)
-        pictures.append(ecg_plot.draw_record(cohort, place, title, folder / f"worst_{at}.svg"))
+        pictures.append(draw_record(cohort, place, title, folder / f"worst_{at}.svg"))
     return pictures
 
 
@@ -194,88 +201,32 @@ def run_folders(study: StudyResult, store: str) -> dict[int, Path]:
     return {number: Path(folder) for number, folder in folders.items() if folder}
 
 
-def _explanation(run: Path | None) -> list[tuple[str, str]]:
-    """Return pictures that explain a run as data URIs, with what they show."""
-    folder = run / "explanation" if run else Path("none")
-    return [
-        (data_uri(read_bytes(folder / name, folder, _MAX_PICTURE_BYTES)), words)
-        for name, words in _EXPLANATIONS.items()
-        if run and (folder / name).is_file()
-    ]
-
-
-def leaderboard_table(study: StudyResult, rows: Sequence[Row]) -> pd.DataFrame:
-    """Return all trials, those without a rank below the others and without a score."""
-    values = [f"value_{objective.name}" for objective in study.objectives]
-    ranked = {row.trial.number: (rank, row) for rank, row in enumerate(rows, 1)}
-    lines = []
-    for trial in (*(row.trial for row in rows), *unranked_trials(study)):
-        line: dict[str, object] = {"trial": trial.number, "state": trial.state}
-        for name in study.dimensions:  # numbers with every digit
-            value = trial.params.get(name, "")  # it exists under other options
-            line[name] = value if isinstance(value, float) else value_text(value)
-        line |= zip(values, trial.values, strict=False)
-        line["seconds"] = f"{sum(fold.seconds for fold in trial.folds):.3f}"
-        line |= {"folds": len(trial.folds), "error": trial.error}
-        if trial.number in ranked:
-            rank, row = ranked[trial.number]
-            accuracy = pd.Series(
-                [fold.metrics.get("accuracy") for fold in trial.folds], dtype=float
-            )
-            line |= {"rank": rank, "mean": row.mean, "std": row.std, "accuracy": accuracy.mean()}
-            line |= {"low": row.interval.low, "high": row.interval.high}
-            line |= {"folds": row.n_folds, "verdict": row.comparison.verdict}
-        lines.append(line)
-    names = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
-    columns = ["rank", "trial", "state", *study.dimensions, *values, *names]
-    return pd.DataFrame(lines, columns=columns, dtype=object)
-
-
-def folds_table(study: StudyResult) -> pd.DataFrame:
-    """Return a row for each fold of each trial."""
-    names = ["trial", "state", "repeat", "fold", *NAMES, "seconds", "n_train", "n_test"]
-    lines = [
-        {**fold.metrics, "trial": trial.number, "state": trial.state}
-        | {"repeat": fold.repeat + 1, "fold": fold.fold + 1, "seconds": f"{fold.seconds:.3f}"}
-        | {"n_train": fold.n_train, "n_test": fold.n_test}
-        for trial in study.trials
-        for fold in trial.folds
-    ]
-    return pd.DataFrame(lines, columns=names)
-
-
-def _shown_leaderboard(
-    study: StudyResult, rows: Sequence[Row], links: Mapping[int, tuple[str, ...]], digits: int = 6
+def _shown(
+    study: StudyResult, board: pd.DataFrame, links: pd.DataFrame | None = None, digits: int = 6
 ) -> pd.DataFrame:
-    """Return the leaderboard for a reader; the script of the page makes links of `_LINKS`."""
-    frame, names = leaderboard_table(study, rows), [one.name for one in study.objectives]
-    shown = frame[["rank", "trial"]].fillna("")
+    """Return the leaderboard for a reader; the script of the page makes links of `links`."""
+    first, *others = [objective.name for objective in study.objectives]
+    is_ranked, shown = board["rank"].notna(), board[["rank", "trial"]].fillna("")
     for name, short in short_names(study.dimensions).items():
         shown[short] = [
-            f"{one:.{digits}g}" if isinstance(one, float) else str(one) for one in frame[name]
+            f"{one:.{digits}g}" if isinstance(one, float) else str(one) for one in board[name]
         ]
-    first = "seconds a fold" if names[0] == "seconds" else names[0]
-    shown[first], shown["std"] = frame["mean"].map(_decimals), frame["std"].map(_decimals)
-    shown["95 % interval"] = [
-        "" if pd.isna(low) else f"{low:.2f} to {high:.2f}"
-        for low, high in zip(frame["low"], frame["high"], strict=True)
-    ]
-    is_ranked, done = frame["rank"].notna(), frame["folds"].astype(str)
+    scores = {first if first != "seconds" else "seconds a fold": board["mean"], "std": board["std"]}
+    for name, column in scores.items():
+        shown[name] = decimals(column)
+    shown["95 % interval"] = interval_texts(board)
+    done = board.folds.astype(str)
     shown["folds"] = done.where(is_ranked, done + f"/{study.n_folds}")
-    for name in names[1:]:
-        shown[name] = frame[f"value_{name}"].map(_decimals)
-    if "seconds" not in names:
-        shown["seconds"] = frame["seconds"].astype(float).map("{:.1f}".format).where(is_ranked, "")
-    verdict = frame["verdict"].replace("not comparable", "?")
-    shown["verdict"], shown["reason"] = verdict.where(is_ranked, frame["state"]), frame["error"]
-    for at, name in enumerate(_LINKS):
-        shown[name] = [links[one][at] if one in links else "" for one in frame["trial"]]
-    empty = [name for name in ("reason", *_LINKS) if not shown[name].any()]
-    return shown.drop(columns=empty)
-
-
-def _decimals(value: float) -> str:
-    return "" if pd.isna(value) else f"{value:.3f}"
+    for name in others:
+        shown[name] = decimals(board[f"value_{name}"])
+    if "seconds" not in (first, *others):
+        shown["seconds"] = decimals(board.seconds.where(is_ranked), 1)
+    verdict = board.verdict.replace("not comparable", "?")
+    shown["verdict"], shown["reason"] = verdict.where(is_ranked, board.state), board.error
+    if links is not None:
+        shown = shown.join(links, on="trial").fillna("")
+    optional = ["reason", *(links if links is not None else ())]
+    return shown.drop(columns=[name for name in optional if not shown[name].any()])
 
 
 def _scores(study: StudyResult, best: Trial) -> pd.DataFrame:

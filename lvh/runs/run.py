@@ -23,8 +23,8 @@ from lvh.evaluation.permutation import WAY, load_null, null_scores, p_values, sa
 from lvh.evaluation.results import Plain
 from lvh.features import FeatureSet
 from lvh.files import write_text
-from lvh.reports import cv_figures
-from lvh.reports.progress import ProgressReporter, Verbosity
+from lvh.reports import run_report
+from lvh.reports.run_report import ProgressReporter, Verbosity
 from lvh.reports.terminal import say
 from lvh.runs.cache_key import changed_options, deciding, fold_keys, run_key_of
 from lvh.runs.experiment_data import (
@@ -235,7 +235,7 @@ class _Run:
         )
         if makes_figures(self.record):
             title = f"{record.name} on {record.data.name}"
-            cv_figures.draw_all(result, features, title=title, folder=self._folder)
+            run_report.draw_all(result, features, title=title, folder=self._folder)
 
     def permutation_test(self, result: CVResult, follow: Callable[[int, int], None]) -> CVResult:
         """Compare a result with those of shuffled labels, where the settings ask for it."""

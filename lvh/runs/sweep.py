@@ -22,9 +22,9 @@ from lvh.files import write_text
 from lvh.models import MODELS
 from lvh.models.backends import cores
 from lvh.models.trainers import automatic_threads
+from lvh.reports.leaderboard import facts
 from lvh.reports.study_report import run_folders, show_sweep
 from lvh.reports.terminal import near, say, show_facts
-from lvh.reports.verdict import sentences
 from lvh.runs.cache_key import RESULTS_VERSION, deciding
 from lvh.runs.experiment_data import load_data
 from lvh.runs.hints import say_hints, say_next, say_where
@@ -245,7 +245,7 @@ def _track(
     sweep = SweepRecord(
         study=study.name,
         title=plan.title.partition(" on ")[0] + label,
-        sentences=tuple(sentences(result)) if result is not None else (),
+        sentences=tuple(facts(result).values()) if result is not None else (),
         runs=tuple(str(file) for file in files if file.exists()),
         complete=result is not None and study.finished,
         dimensions={

@@ -24,7 +24,7 @@ from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
-from lvh.reports.progress import Verbosity
+from lvh.reports.run_report import Verbosity
 from lvh.reports.terminal import say
 from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import load_data

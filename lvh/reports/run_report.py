@@ -1,11 +1,12 @@
-"""The progress and the result of a run, as a user sees them."""
+"""A run as a user sees it: its progress, the table of its result, and its pictures."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, astuple
 from itertools import groupby
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from rich.progress import TextColumn, TimeRemainingColumn
@@ -16,14 +17,19 @@ from lvh.data.cohort_summary import summarize_cohort
 from lvh.evaluation.cross_validation import Callback
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.features import FeatureSet
+from lvh.files import written_whole
+from lvh.reports.page import BLUE, ORANGE, clipped
 from lvh.reports.terminal import near, progress, say, show_facts, show_table
 from lvh.tracking import resolved_uri
 from lvh.tracking.run_record import interval_text
+from lvh.validation.calibration import recalibration
 from lvh.validation.metrics import SPECIFICITY, mean_and_std
 from lvh.validation.splits import Split
 from lvh.validation.thresholds import INNER_FOLDS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from lvh.config.run_settings import RunSettings
     from lvh.models.training import Trainer
 
@@ -31,13 +37,21 @@ Verbosity = Literal["full", "bar", "line"]
 """Of a single run; of a run in a sweep; of a run while others run at the same time."""
 
 _SHOWN = ("accuracy", "precision", "recall", "ap", "roc_auc")
-_SHOWN_BY_THRESHOLD = ("accuracy", "specificity", "recall", "ap")
+_SHOWN_BY_THRESHOLD = ("threshold", "accuracy", "specificity", "recall", "ap")
 """Scores that are shown if a specificity decides the threshold."""
 _FOLDS_SHOWN = 10
+_PANELS = (
+    "scores",
+    "precision_recall",
+    "roc",
+    "learning_curves",
+    "confusion_matrix",
+    "calibration",
+)
 
 
-class ProgressReporter(Callback):
-    """Shows one run: its inputs, its progress and its result."""
+class ProgressReporter(Callback, AbstractContextManager["ProgressReporter"]):
+    """Shows one run: its inputs, its progress and its result; a context of the progress bar."""
 
     def __init__(
         self,
@@ -58,10 +72,6 @@ class ProgressReporter(Callback):
         unit = TextColumn("epochs, left" if settings.is_network else "folds, left")
         self._bar = progress(unit, TimeRemainingColumn(), hidden=verbosity == "line")
         self._console = self._bar.console
-
-    def __enter__(self) -> "ProgressReporter":
-        """Return this reporter; the progress bar begins with the first fold."""
-        return self
 
     def __exit__(self, *exception: object) -> None:
         """Remove the progress bar."""
@@ -124,7 +134,7 @@ class ProgressReporter(Callback):
             epochs = f"{len(fold.history.loss)} epochs, " if self._settings.is_network else ""
             scores = f"accuracy {fold.metrics.accuracy:.3f}, ap {fold.metrics.ap:.3f}"
             text = f"fold {self._done} of {self._n_folds}: {scores}, {epochs}{fold.seconds:.1f} s"
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            say(text, on=self._console)
 
     def on_shuffle(self, done: int, wanted: int) -> None:
         """Say, ten times, how far the test against shuffled labels is."""
@@ -133,17 +143,16 @@ class ProgressReporter(Callback):
 
     def show(self, result: CVResult | None, folder: Path, reason: str = "") -> None:
         """Show the result, in full or in a line; or the reason why there is none."""
-        settings, screen = self._settings, self._console
+        screen, leakage = self._console, self._settings.cv.protocol.leakage
         if result is None:
             say(f"{self._name}: {reason}", on=screen)
             return
-        leakage = settings.cv.protocol.leakage
-        warning = [f"NOT HONEST: {leakage}. Test records decided these scores, which have no rank"]
-        warning *= bool(leakage)
+        warning = f"NOT HONEST: {leakage}. Test records decided these scores, which have no rank"
+        warnings = [warning] if leakage else []
         if self._verbosity == "full":
-            say(*warning, style="yellow", on=screen)
-            chosen = settings.cv.threshold != "fixed"
-            show_table(result_table(result, f"{self._name} on {self._cohort.name}", chosen))
+            say(*warnings, style="yellow", on=screen)
+            chosen = self._settings.cv.threshold != "fixed"
+            show_table(_result_table(result, f"{self._name} on {self._cohort.name}", chosen))
             baselines = {name: one.as_baseline() for name, one in result.baselines.items()}
             ap = interval_text(astuple(result.scores.pooled["ap"]), baselines)
             text = f"ap of all {len(np.unique(result.test))} test records together {ap}"
@@ -157,16 +166,15 @@ class ProgressReporter(Callback):
             seconds = sum(fold.seconds for fold in result.folds)
             line = f"{self._name}: {scores} +- {std.accuracy:.3f}, {seconds:.1f} s"
             say(line.replace(" +- nan", ""), on=screen)
-        say(*warning, style="yellow", on=screen)
+        say(*warnings, style="yellow", on=screen)
 
 
-def result_table(result: CVResult, title: str, shows_threshold: bool = False) -> Table:
+def _result_table(result: CVResult, title: str, shows_threshold: bool) -> Table:
     """Make the table of one run: folds (or repeats), mean and deviation, pooled, baselines."""
-    shown = ("threshold", *_SHOWN_BY_THRESHOLD) if shows_threshold else _SHOWN
+    shown = _SHOWN_BY_THRESHOLD if shows_threshold else _SHOWN
     table = Table(title=title)
-    table.add_column("")
-    for name in ("scored", *shown):
-        table.add_column(name, justify="right")
+    for name in ("", "scored", *shown):
+        table.add_column(name, justify="right" if name else "left")
 
     def add(label: str, n_test: object, scores: Mapping[str, float], style: str = "") -> None:
         cells = [f"{scores[name]:.3f}" if name in scores else "" for name in shown]
@@ -177,23 +185,103 @@ def result_table(result: CVResult, title: str, shows_threshold: bool = False) ->
         repeats = groupby(result.folds, key=lambda fold: fold.split.repeat)
         groups = [(f"repeat {repeat + 1}", list(folds)) for repeat, folds in repeats]
     for label, folds in groups:
-        scores = folds[0].metrics
-        if len(folds) > 1:
-            scores, _ = mean_and_std([fold.metrics for fold in folds])
-        values = asdict(scores) | {"threshold": mean(fold.threshold for fold in folds)}
-        add(label, sum(len(fold.split.test) for fold in folds), values)
+        scores, _ = mean_and_std([fold.metrics for fold in folds])
+        threshold = {"threshold": mean(fold.threshold for fold in folds)}
+        add(label, sum(len(fold.split.test) for fold in folds), asdict(scores) | threshold)
     table.add_section()
-    summary = result.scores
     threshold = {"threshold": mean(fold.threshold for fold in result.folds)}
-    add("mean", "", asdict(summary.mean) | threshold, style="bold")
-    add("std", "", asdict(summary.std))
+    add("mean", "", asdict(result.scores.mean) | threshold, style="bold")
+    add("std", "", asdict(result.scores.std))
     table.add_section()
-    for label, bound in (("pooled", "estimate"), ("95 % from", "low"), ("95 % to", "high")):
-        pooled = {name: getattr(interval, bound) for name, interval in summary.pooled.items()}
-        add(label, len(result.test) if bound == "estimate" else "", pooled)
+    pooled = {name: astuple(interval) for name, interval in result.scores.pooled.items()}
+    for at, label in enumerate(("pooled", "95 % from", "95 % to")):
+        n_test = "" if at else len(result.test)
+        add(label, n_test, {name: values[at] for name, values in pooled.items()})
     if result.null:
         add("p, shuffled", len(result.null), result.p_values)
     table.add_section()
     for name, baseline in result.baselines.items():
         add(name, "", asdict(baseline.mean), style="dim")
     return table
+
+
+def draw_all(result: CVResult, features: FeatureSet, *, title: str, folder: Path) -> None:
+    """Draw every picture of a cross-validation as a PNG file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.image import imsave
+
+    figure = Figure(figsize=(13.0, 8.4), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    # Fixed places: matplotlib's own layouts take longer than the drawing
+    grid = {"left": 0.055, "right": 0.985, "bottom": 0.07, "top": 0.905}
+    (scores, *curves), (learning, *others) = figure.subplots(
+        2, 3, gridspec_kw=grid | {"wspace": 0.27, "hspace": 0.35}
+    )
+    _draw_scores(scores, result)
+    _draw_learning_curves(learning, result)
+    _draw_displays([*curves, *others], result, features.y[result.test], features.label_name)
+    figure.suptitle(title, y=0.985)
+    canvas.draw()  # once: every panel's own file is cut from this picture
+    pixels = np.asarray(canvas.buffer_rgba())
+    height = len(pixels)
+    _, *rows = np.split(pixels, [round(0.05 * height), round(0.525 * height)])
+    panels = [panel for row in rows for panel in np.array_split(row, 3, axis=1)]
+    for name, picture in zip(("summary", *_PANELS), (pixels, *panels), strict=True):
+        with written_whole(folder / f"{name}.png") as temporary:
+            imsave(temporary, np.ascontiguousarray(picture), format="png")
+
+
+def _draw_scores(ax: "Axes", result: CVResult) -> None:
+    """Show fold values, their mean and the pooled interval, and the baselines."""
+    places = np.arange(len(_SHOWN))
+    values = [[getattr(fold.metrics, name) for fold in result.folds] for name in _SHOWN]
+    ax.plot(places, values, ".", color="#9db7d1")
+    pooled = [result.scores.pooled[name] for name in _SHOWN]
+    bounds = [[one.low for one in pooled], [one.high for one in pooled]]
+    ax.vlines(places + 0.2, bounds[0], bounds[1], BLUE, linewidth=3, label="pooled, 95 %")
+    summaries = {"mean over folds": result.scores, **result.baselines}
+    for (name, summary), look in zip(summaries.items(), ("D", "_", "x"), strict=False):
+        means = [getattr(summary.mean, score) for score in _SHOWN]
+        ax.plot(places, means, look, color=BLUE if look == "D" else ORANGE, label=name)
+    ax.set(title="Scores", xticks=places, xticklabels=_SHOWN, ylim=(0, 1.02))
+    ax.legend(fontsize=7, loc="lower left")
+
+
+def _draw_learning_curves(ax: "Axes", result: CVResult) -> None:
+    """Show the loss by epoch, or of each fold where there are no epochs."""
+    for name, color in (("loss", BLUE), ("validation_loss", ORANGE)):
+        curves = [curve for fold in result.folds if (curve := getattr(fold.history, name))]
+        has_epochs = max(map(len, curves), default=0) > 1
+        for curve in curves if has_epochs else np.array(curves).T:
+            ax.plot(range(1, len(curve) + 1), curve, ".-", color=color, linewidth=0.8, alpha=0.6)
+        if curves:
+            ax.plot([], [], color=color, label=name.replace("_", " "))
+            xlabel, yscale = ("epoch", "log") if has_epochs else ("fold", "linear")
+            ax.set(xlabel=xlabel, yscale=yscale)
+    ax.set(title="Learning curves", ylabel="loss")
+    ax.legend(fontsize=8)
+
+
+def _draw_displays(axes: "list[Axes]", result: CVResult, y: Any, label_name: str) -> None:
+    """Draw what scikit-learn draws: curves, the confusion matrix and the calibration."""
+    from sklearn.calibration import CalibrationDisplay
+    from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
+
+    displays: tuple[Any, ...] = (PrecisionRecallDisplay, RocCurveDisplay)
+    for ax, display, score in zip(axes, displays, ("ap", "roc_auc"), strict=False):
+        interval = result.scores.pooled[score]
+        name = f"all folds [{interval.low:.3f}, {interval.high:.3f}]"
+        display.from_predictions(y, result.y_score, plot_chance_level=True, name=name, ax=ax)
+    axes[0].set(title="Precision and recall", xlabel="recall", ylabel="precision")
+    axes[1].set(title="ROC", xlabel="1 - specificity", ylabel="recall")
+    names = [clipped(name, 24) for name in (f"not {label_name}", label_name)]
+    look: dict[str, Any] = {"labels": [0, 1], "display_labels": names, "cmap": "Blues"}
+    ConfusionMatrixDisplay.from_predictions(y, result.y_pred, colorbar=False, ax=axes[2], **look)
+    axes[2].set(title="Out of fold", xlabel="predicted", ylabel="label")
+    axes[2].set_yticklabels(axes[2].get_yticklabels(), rotation=90, va="center")
+    line, label = recalibration(y, result.y_score), clipped(label_name, 30)
+    look = {"name": f"intercept {line.intercept:.2f}, slope {line.slope:.2f}", "ax": axes[3]}
+    CalibrationDisplay.from_predictions(y, result.y_score, n_bins=10, strategy="quantile", **look)
+    ylabel = f"share with {label}"
+    axes[3].set(title="Calibration, out of fold", xlabel=f"P({label})", ylabel=ylabel)
