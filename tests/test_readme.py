@@ -63,7 +63,7 @@ def test_every_run_and_sweep_is_valid(name, arguments, tmp_path, monkeypatch):
     if recipe := recipe_params(config.hydra):
         config = one_point(command_line.with_recipe(recipe)).load()
     swept = [override.is_sweep_override() for override in command_line.parsed()]
-    assert (any(swept) or bool(recipe)) <= ("-m" in flags or name == "sweep")
+    assert (any(swept) or bool(recipe)) <= (flags.multirun or name == "sweep")
     composed_from(config)
 
 

@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from lvh.cli.command import add_tracking, between, command, tracking_of
+from lvh.cli.command import PORT, STORAGE, TRACKING, command, tracking_of
 from lvh.errors import EnvironmentFault, InputError
 from lvh.reports.terminal import near, say
 from lvh.tracking import resolved_uri
@@ -85,20 +85,17 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
     raise EnvironmentFault(f"mlflow ui ended (exit code {code}): is port {port} free?")
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", nargs="?", help="folder of a run to show (default: all runs)")
-    add_tracking(parser)
-    add, port = parser.add_argument, between(1, 2**16 - 1, int)
-    add("--port", type=port, help="(default: 5000, of --studies 8080)")
-    add("--studies", action="store_true", help="show the sweeps in Optuna's dashboard instead")
-    add("--storage", help="with --studies: as search.storage of the sweep (default: studies.db)")
-
-
 main = command(
-    "lvh ui",
+    "ui",
     "Show the runs of this directory in the MLflow UI, or its sweeps in Optuna's dashboard, on "
     "this machine alone.",
-    _add_arguments,
+    {
+        "run": {"nargs": "?", "help": "folder of a run to show (default: all runs)"},
+        **TRACKING,
+        "--port": {"type": PORT, "help": "(default: 5000, of --studies 8080)"},
+        "--studies": {"action": "store_true", "help": "show the sweeps in Optuna's dashboard"},
+        **STORAGE,
+    },
     _serve,
 )
 
