@@ -18,14 +18,7 @@ from lvh.tracking.run_record import load_run
 _LOOPBACK = "127.0.0.1"
 
 
-def _serve(args: argparse.Namespace) -> None:
-    if args.studies:
-        _serve_studies(args.storage, args.port or 8080)
-    else:
-        _serve_runs(args, args.port or 5000)
-
-
-def _serve_studies(address: str | None, port: int) -> None:
+def _serve_studies(args: argparse.Namespace) -> None:
     """Show sweeps in Optuna's dashboard, in this process: it ends with the command."""
     try:
         import bottle  # type: ignore[import-untyped]
@@ -36,7 +29,7 @@ def _serve_studies(address: str | None, port: int) -> None:
         ) from None
     from lvh.search.storage import Storage
 
-    storage = Storage(address, to_read=True)
+    storage, port = Storage(args.storage, to_read=True), args.port or 8080
     dashboard = wsgi(storage.optuna)
 
     @dashboard.hook("before_request")  # type: ignore[untyped-decorator]
@@ -52,8 +45,8 @@ def _serve_studies(address: str | None, port: int) -> None:
         raise EnvironmentFault(f"--port: cannot listen on {port}: {error.strerror}") from None
 
 
-def _serve_runs(args: argparse.Namespace, port: int) -> None:
-    settings = tracking_of(args)
+def _serve_runs(args: argparse.Namespace) -> None:
+    settings, port = tracking_of(args), args.port or 5000
     uri, start = resolved_uri(settings), f"http://{_LOOPBACK}:{port}/"
     if uri.startswith(("http:", "https:")):
         say(f"this MLflow server has its own page: {uri}", wraps=False)
@@ -96,7 +89,7 @@ main = command(
         "--studies": {"action": "store_true", "help": "show the sweeps in Optuna's dashboard"},
         **STORAGE,
     },
-    _serve,
+    lambda args: _serve_studies(args) if args.studies else _serve_runs(args),
 )
 
 if __name__ == "__main__":

@@ -267,8 +267,10 @@ def _no_such_setting(key: str, node: DictConfig) -> str:
         return f"{key}: expected {group}={' or '.join(having)}, {alone} this setting {several}"
     known: Any = OmegaConf.to_container(node)
     known.pop("hydra", None)
+    if not known:
+        return f"{key}: no such setting: {group} has none"
     place = str(node._get_full_key(None) or "")
-    groups = {} if place else {one: of for one, of in known.items() if isinstance(of, dict)}
-    names = [*known, *(f"{group}.{one}" for group, of in groups.items() for one in of)]
-    hint, end = suggestion(key.removeprefix(f"{place}."), names), f" of {place}" if place else ""
-    return f"{key}: no such setting{hint}. Expected one of {', '.join(known)}{end}"
+    groups = {} if place else {one: its for one, its in known.items() if isinstance(its, dict)}
+    names = [*known, *(f"{one}.{field}" for one, its in groups.items() for field in its)]
+    hint, of = suggestion(key.removeprefix(f"{place}."), names), f" of {place}" if place else ""
+    return f"{key}: no such setting{hint}. Expected one of {', '.join(known)}{of}"

@@ -144,15 +144,12 @@ def _swept(command: CommandLine) -> dict[str, Override]:
 
 
 def _check_recipes(command: CommandLine, recipes: Sequence[Mapping[str, object]]) -> None:
-    """Refuse to sweep over recipes that are sweeps themselves: their own would be lost."""
-    parsed = command.parsed()
-    typed = {override.key_or_group for override in parsed}
-    is_swept = any(one.key_or_group == "experiment" and one.is_sweep_override() for one in parsed)
+    """Refuse recipes whose sweep is not that of the command line: it would be lost."""
+    typed = {override.key_or_group for override in command.parsed()}
     for recipe in recipes:
-        names = {name.lstrip("+~") for name in recipe}
-        if names - typed and (is_swept or recipe.keys() != recipes[0].keys()):
+        if names := {name.lstrip("+~") for name in recipe} - typed:
             raise InputError(
-                f"experiment: one is the recipe of a sweep, of {', '.join(sorted(names))}, and "
+                f"experiment: the recipe of a sweep, of {', '.join(sorted(names))}, needs -m and "
                 "cannot be swept over. Start a sweep for each"
             )
 

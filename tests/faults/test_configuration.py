@@ -33,7 +33,7 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "-m data=synthetic model=svm,cnn kernel=250": ["kernel=choice(...)"],
     "'search.objectives=[ap,speed]'": ["search.objectives", "'speed'", "seconds"],
     f"tracking.experiment={'x' * 1000}": ["tracking.experiment", "500"],
-    "-m experiment=classical_baselines,report_dnn": ["experiment: one is the recipe of a sweep"],
+    "-m experiment=classical_baselines,report_dnn": ["experiment: the recipe of a sweep"],
     "-m model=svm 'model.C=range(1,10,0)'": ["model.C: expected range", "a step other than 0"],
     "-m seed=0,1 search.workers=2": ["search.workers: needs a launcher"],
     "-m seed=0,1 search.budget=race search.pruner=median": ["expected one of them"],
