@@ -110,30 +110,12 @@ class CommandLine:
                 overrides.append(f"{name}={point[name]}")
         return replace(self, overrides=tuple(overrides))
 
-    def with_recipe(self, params: Mapping[str, Any]) -> "CommandLine":
-        """Put a recipe's overrides before those that were typed, but those that are typed too."""
-        recipe = CommandLine(tuple(_param(name, value) for name, value in params.items()))
-        typed = {(param_name(name), *rest) for name, *rest in map(target, self.parsed())}
-        others = [
-            text
-            for text, override in zip(recipe.overrides, recipe.parsed(), strict=True)
-            if (param_name(override.key_or_group), *target(override)[1:]) not in typed
-        ]
-        return replace(self, overrides=(*others, *self.overrides))
-
 
 def target(override: Override) -> tuple[str, str | None, bool]:
     """Return what an override sets: name, package, and whether it merges fields into a group."""
     value = override.value()
     values = value.list if isinstance(value, ChoiceSweep) else [value]
     return override.key_or_group, override.package, any(isinstance(value, dict) for value in values)
-
-
-def _param(name: str, value: Any) -> str:
-    """Write an entry of `hydra.sweeper.params` as an override; a text is in its grammar already."""
-    values = value if isinstance(value, list) else [value]
-    texts = [v if isinstance(v, str) else Override._get_value_element_as_str(v) for v in values]
-    return f"{name}=choice({','.join(texts)})" if values is value else f"{name}={texts[0]}"
 
 
 def _written(argument: str) -> str:

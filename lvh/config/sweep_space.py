@@ -4,8 +4,10 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from itertools import islice
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, in_plain_words, target
 from lvh.config.composition import plain, recipe_params
-from lvh.config.groups import CONVOLUTION
+from lvh.config.groups import CONVOLUTION, param_name
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Point, Space
@@ -22,9 +24,6 @@ from lvh.search.space import Choice, Condition, Dimension, Numbers, Point, Space
 _MOST_VALUES = 100_000
 """Largest number of values of one dimension."""
 _MOST_PROBES = 1000
-
-Texts = Mapping[str, str]
-"""Options of swept groups, as typed."""
 
 
 def space_of(command: CommandLine) -> Space:
@@ -70,10 +69,25 @@ def one_point(command: CommandLine) -> CommandLine:
 
 
 def with_recipe(command: CommandLine) -> CommandLine:
-    """Return a command line with the sweep of its recipe, which is not swept itself."""
-    choices = _choices(command, _swept(command))
+    """Put the sweep of a recipe before the overrides, but what is typed too."""
+    parsed, choices = command.parsed(), _choices(command, _swept(command))
     first = {name: texts[0] for name, texts in choices.items() if "experiment" not in name}
-    return command.with_recipe(recipe_params(command.at(first).load().hydra))
+    params = recipe_params(command.at(first).load().hydra)
+    recipe = CommandLine(tuple(_param(name, value) for name, value in params.items()))
+    typed = {(param_name(name), *rest) for name, *rest in map(target, parsed)}
+    others = [
+        text
+        for text, override in zip(recipe.overrides, recipe.parsed(), strict=True)
+        if (param_name(override.key_or_group), *target(override)[1:]) not in typed
+    ]
+    return replace(command, overrides=(*others, *command.overrides))
+
+
+def _param(name: str, value: Any) -> str:
+    """Write an entry of `hydra.sweeper.params` as an override; a text is in its grammar already."""
+    values = value if isinstance(value, list) else [value]
+    texts = [v if isinstance(v, str) else Override._get_value_element_as_str(v) for v in values]
+    return f"{name}=choice({','.join(texts)})" if values is value else f"{name}={texts[0]}"
 
 
 def point_settings(command: CommandLine, space: Space) -> Callable[[Point], RunSettings]:
@@ -112,7 +126,7 @@ def _choices(command: CommandLine, swept: Mapping[str, Override]) -> dict[str, t
 
 
 def _conditions(
-    options: Mapping[str, Sequence[str]], having: Sequence[Texts]
+    options: Mapping[str, Sequence[str]], having: Sequence[Mapping[str, str]]
 ) -> tuple[Condition, ...]:
     """Return which option of which group a setting needs, from the points that have it."""
     first = {name: texts[0] for name, texts in options.items()}
