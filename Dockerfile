@@ -7,7 +7,6 @@ COPY requirements.lock .
 RUN pip install --no-cache-dir --require-hashes --no-deps --requirement requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY conf conf
-COPY hydra_plugins hydra_plugins
 COPY lvh lvh
 RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
  && useradd --uid 1000 --create-home lvh \

@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lvh.config.composition import settings_of as settings
-    from lvh.config.plugins.registration import register_features, register_model, register_source
+    from lvh.config.registration import register_features, register_model, register_source
     from lvh.data.cohort import Cohort
     from lvh.errors import InputError, LvhError
     from lvh.features import FeatureSet
@@ -98,9 +98,9 @@ _MODULES = {
     "estimator": "runs.api.sklearn_estimator",
     "load_data": "runs.api.experiments",
     "load_model": "inference:load",
-    "register_features": "config.plugins.registration",
-    "register_model": "config.plugins.registration",
-    "register_source": "config.plugins.registration",
+    "register_features": "config.registration",
+    "register_model": "config.registration",
+    "register_source": "config.registration",
     "load_run": "runs.api.experiments",
     "load_study": "runs.api.experiments",
     "score": "validation.metrics",

@@ -188,13 +188,13 @@ class Done:
 @pytest.fixture
 def plugins_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Take back what plugins of a test registered."""
+    from lvh.config import plugins
     from lvh.config.groups import register_options
-    from lvh.config.plugins import loading
 
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield
-    for top in {*loading._plugins, *loading._modules.values()}:
-        loading._forget(top)
+    for top in {*plugins._plugins, *plugins._modules.values()}:
+        plugins._forget(top)
     register_options()
 
 

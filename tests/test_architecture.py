@@ -13,7 +13,7 @@ from conftest import python
 import lvh
 
 PACKAGE = Path(lvh.__file__).parent
-MODULES = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "hydra_plugins").rglob("*.py")]
+MODULES = [*PACKAGE.rglob("*.py")]
 RUNS_CODE = {
     *("eval", "exec", "__import__", "instantiate", "get_class", "get_method", "get_object"),
     *("pickle", "joblib", "cloudpickle", "dill", "marshal", "shelve", "read_pickle"),

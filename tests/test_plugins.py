@@ -10,10 +10,10 @@ from conftest import command, csv_rows, exit_code, in_process, python
 
 import lvh
 from lvh.cli import export
+from lvh.config import plugin_checks, plugins
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
-from lvh.config.plugins import checks, loading
-from lvh.config.plugins.loading import ensure, load
+from lvh.config.plugins import ensure, load
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError
@@ -118,7 +118,7 @@ def test_names_of_plugins_work_from_python_and_on_lazy_records(cohort, monkeypat
     features = form.extract(cohort, form.settings())
     same = lvh.cross_validate("ridge", features, cv=2)
     np.testing.assert_array_equal(result.y_score, same.y_score)
-    monkeypatch.setattr(checks, "_BLOCK", 7)
+    monkeypatch.setattr(plugin_checks, "_BLOCK", 7)
     n, *shape = cohort.signals.shape
     lazy = LazyArray(np.arange(n), (*shape,), np.dtype("f4"), lambda at: cohort.signals[at])
     again = form.extract(replace(cohort, signals=lazy), form.settings())
@@ -281,7 +281,7 @@ def test_a_final_model_needs_the_very_code_that_it_was_fitted_with(cohort):
     load(["mine.py"])
     with pytest.raises(InputError, match="expected the code that the model was fitted with"):
         load_model(Path("model"))
-    loading._forget("lvh_plugin_mine")
+    plugins._forget("mine")
     with pytest.raises(InputError, match=r"Add --plugin \S*mine\.py; in Python"):
         load_model("model")
     assert exit_code(export.main, arguments) == 2

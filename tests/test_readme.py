@@ -11,9 +11,9 @@ from conftest import csv_rows
 
 from lvh.cli import command
 from lvh.config.command_line import read_arguments
-from lvh.config.composition import composed_from, recipe_params
+from lvh.config.composition import compose
 from lvh.config.groups import conf_dir
-from lvh.config.sweep_space import one_point
+from lvh.config.sweep_space import one_point, with_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -59,12 +59,10 @@ def test_every_run_and_sweep_is_valid(name, arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(MINE)
     command_line, flags = read_arguments(shlex.split(arguments))
-    config = one_point(command_line).load()
-    if recipe := recipe_params(config.hydra):
-        config = one_point(command_line.with_recipe(recipe)).load()
+    command_line = with_recipe(command_line)
     swept = [override.is_sweep_override() for override in command_line.parsed()]
-    assert (any(swept) or bool(recipe)) <= ("-m" in flags or name == "sweep")
-    composed_from(config)
+    assert any(swept) <= (flags.multirun or name == "sweep")
+    compose(one_point(command_line))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """What a person, a script or an enemy may type after `python -m lvh.run`."""
 
+from dataclasses import fields
+
 from hypothesis import strategies as st
 
-from lvh.config.groups import known_fields
+from lvh.config.groups import ENTRIES, GROUPS, SETTINGS
 
 _UNKNOWN = ("modle", "train.epoch", "x", "data._target_", "hydro.run.dir", "model.", ".seed", "a b")
 _UNKNOWN += ("_target_", "model._target_", "train.augment._target_", "défaut", "1", "null", "???")
@@ -31,7 +33,11 @@ LINKS += (*"${oc.decode:'[1'} ${oc.create:{a:1}} ${oc.select:train.epochs} ${hyd
 LINKS += (*"${oc.dict.keys:train} ${now:%Y} ${python_version:x} ${oc.decode:${seed}} ${}".split(),)
 LINKS += (*"${model.name} ${data} x${train}x ${seed}${seed} ${oc.env:HOME}".split(), "$" * 99)
 
-KEYS = st.one_of(*[st.sampled_from(known_fields())] * 9, st.sampled_from((*_UNKNOWN, *_DEEP)))
+_TYPES = {group: [one.settings for one in ENTRIES[group].values()] for group in ENTRIES}
+_TYPES |= {group: [settings] for group, settings in SETTINGS.items()}
+_FIELDS = {f"{group}.{one.name}" for group in _TYPES for of in _TYPES[group] for one in fields(of)}
+KNOWN = (*GROUPS, "backend", "seed", "resume", "store", *sorted(_FIELDS))
+KEYS = st.one_of(*[st.sampled_from(KNOWN)] * 9, st.sampled_from((*_UNKNOWN, *_DEEP)))
 VALUES = st.one_of(
     *[st.sampled_from(one) for one in (NUMBERS, TEXTS, PATHS, LISTS, DICTS, SWEEPS, LINKS)],
     st.integers().map(str),

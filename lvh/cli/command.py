@@ -7,15 +7,15 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 
-from lvh.config.plugins.loading import load as load_plugins
+from lvh.config.plugins import load as load_plugins
 from lvh.errors import InputError, LvhError, RenamedWarning, as_lvh_error, masked, printable
 from lvh.reports.terminal import say
 from lvh.tracking import TrackingSettings
@@ -23,7 +23,41 @@ from lvh.tracking import TrackingSettings
 DEFAULT_MODEL = "models:/lvh@champion"
 """The model that `lvh export` registers, and that other commands take, by default."""
 EXPERIMENT = "lvh"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+Arguments = Mapping[str, Mapping[str, Any]]
+"""Arguments of a command by their names, with what argparse takes of each."""
+
+STORAGE: Arguments = {"--storage": {"help": "as search.storage of the sweep (default: studies.db)"}}
+TRACKING: Arguments = {
+    "--uri": {"help": "as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db here)"},
+    "--experiment": {
+        "default": EXPERIMENT,
+        "help": "as tracking.experiment",
+    },
+}
+PLUGIN: Arguments = {
+    "--plugin": {
+        "action": "append",
+        "default": [],
+        "metavar": "FILE.py",
+        "help": "code of the run's own model, features or source, or a module; may be repeated",
+    },
+}
+RUN: Arguments = {
+    "run": {"nargs": "?", "help": "folder or ID of a run (default: the latest sweep's best)"},
+    "--study": {"help": "sweep whose best run is taken (default: the latest)"},
+    **STORAGE,
+    **PLUGIN,
+    **TRACKING,
+}
+"""A run: by its folder, by its ID, or as the best of a sweep."""
+MODEL: Arguments = {
+    "--model": {"default": DEFAULT_MODEL, "help": "folder, or address in MLflow"},
+    **PLUGIN,
+    **TRACKING,
+}
+"""A model, as `model_folder` takes it."""
 
 
 class Interrupted(BaseException):
@@ -48,46 +82,39 @@ def exit_code_of(
             Path.cwd()  # raises where it was deleted
             code = body()
             return code if isinstance(code, int) else 0
-    except Interrupted as interruption:
-        return print_error(str(interruption), interruption.exit_code)
     except BrokenPipeError:  # what reads the output has enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except Exception as error:
-        if before := _interruption(error):  # a library's `except` made an error of it
-            return print_error(str(before), before.exit_code)
+    except (Exception, Interrupted) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, Interrupted):
+            cause = cause.__context__  # a library's `except` makes another error of it
+        if cause is not None:
+            return print_error(str(cause), cause.exit_code)
         if wants_traceback:
             print(masked(traceback.format_exc()), file=sys.stderr, end="")
-        fault = explained(error)
+        fault = explained(cast(Exception, error))
         return print_error(str(fault), fault.exit_code)
 
 
 @contextmanager
 def _signals_raised() -> Iterator[None]:
     """Raise Interrupted for a signal, so that what was finished is recorded."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python handles signals in the main thread only
-        return
-    # a command that `nohup` starts ignores the end of its terminal, and still does
-    is_nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    heard = _SIGNALS[:2] if is_nohup else _SIGNALS
-    before = {number: signal.signal(number, _interrupt) for number in heard}
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # alone has signals in Python
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # what `nohup` starts ignores the end of its terminal, and still does
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, interrupt)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(number)
-
-
-def _interruption(error: BaseException | None) -> Interrupted | None:
-    """Return the interruption that an error is, or that was handled when it was raised."""
-    while error is not None and not isinstance(error, Interrupted):
-        error = error.__context__
-    return error
 
 
 def print_error(message: str, exit_code: int) -> int:
@@ -116,17 +143,16 @@ _show_warning, warnings.showwarning = warnings.showwarning, _show_renamed  # typ
 
 
 def command(
-    prog: str,
-    description: str,
-    add_arguments: Callable[[argparse.ArgumentParser], None],
-    body: Callable[[argparse.Namespace], object],
+    name: str, description: str, arguments: Arguments, body: Callable[[argparse.Namespace], object]
 ) -> Callable[..., int]:
-    """Return the entry of a command whose arguments argparse reads."""
+    """Return the entry of a command whose arguments argparse reads; it has the parser."""
+    parser = argparse.ArgumentParser(prog=f"lvh {name}", description=description)
+    for argument, given in arguments.items():
+        shown = " (default: %(default)s)" if given.get("default") else ""
+        parser.add_argument(argument, **{**given, "help": given.get("help", "") + shown})
 
-    def main(arguments: list[str] | None = None) -> int:
-        parser = argparse.ArgumentParser(prog=prog, description=description)
-        add_arguments(parser)
-        options = parser.parse_args(arguments)
+    def main(typed: list[str] | None = None) -> int:
+        options = parser.parse_args(typed)
 
         def run() -> object:
             load_plugins(getattr(options, "plugin", []))
@@ -134,6 +160,7 @@ def command(
 
         return exit_code_of(run)
 
+    main.parser = parser  # type: ignore[attr-defined]
     return main
 
 
@@ -150,53 +177,10 @@ def hydra_command(help_text: str, body: Callable[[list[str]], object]) -> Callab
     return main
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name a run: by folder, by ID, or as the best of a sweep."""
-    parser.add_argument(
-        "run",
-        nargs="?",
-        help="folder of a run, or ID of a tracked one (default: the latest sweep's best)",
-    )
-    parser.add_argument("--study", help="sweep whose best run is taken (default: the latest)")
-    parser.add_argument("--storage", help="as search.storage of the sweep (default: studies.db)")
-    add_plugin(parser)
-    add_tracking(parser)
-
-
-def add_plugin(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names the code of own models and features."""
-    parser.add_argument(
-        "--plugin",
-        action="append",
-        default=[],
-        metavar="FILE.py",
-        help="code of the run's own model, features or source, or a module; may be repeated",
-    )
-
-
-def add_tracking(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name a store of MLflow and an experiment in it."""
-    parser.add_argument(
-        "--uri",
-        default=os.environ.get("MLFLOW_TRACKING_URI") or None,
-        help="as tracking.uri (default: MLFLOW_TRACKING_URI, or mlflow.db in this directory)",
-    )
-    parser.add_argument(
-        "--experiment", default=EXPERIMENT, help="as tracking.experiment (default: %(default)s)"
-    )
-
-
 def tracking_of(options: argparse.Namespace) -> TrackingSettings:
-    """Return the store that `add_tracking` names."""
-    return TrackingSettings("mlflow", options.uri, options.experiment)
-
-
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name a model, as `model_folder` takes it."""
-    text = "folder, or address in MLflow (default: %(default)s)"
-    parser.add_argument("--model", default=DEFAULT_MODEL, help=text)
-    add_plugin(parser)
-    add_tracking(parser)
+    """Return the store that the options of `TRACKING` name."""
+    uri = options.uri or os.environ.get("MLFLOW_TRACKING_URI") or None
+    return TrackingSettings("mlflow", uri, options.experiment)
 
 
 @contextmanager
@@ -228,3 +212,6 @@ def between(low: float, high: float, kind: type = float) -> Callable[[str], floa
 
     number.__name__ = "number"
     return number
+
+
+PORT = between(1, 2**16 - 1, int)

@@ -1,6 +1,5 @@
 """`lvh completion`: a line that makes a shell complete commands of lvh, by `lvh _complete`."""
 
-import argparse
 import importlib
 import os
 import sys
@@ -51,20 +50,15 @@ def _overrides(before: list[str], word: str) -> list[str]:
 
 def _flags(name: str) -> list[str]:
     if name in _OF_HYDRA:
-        from hydra._internal.utils import get_args_parser
+        from lvh.config.command_line import arguments_parser
 
-        parser = get_args_parser()
-        parser.add_argument("--plugin")
+        parser = arguments_parser()
+    elif name in (*COMMANDS, *CALLS):
+        module, *_ = CALLS.get(name, (name,))
+        parser = importlib.import_module(f"lvh.cli.{module}").main.parser
     else:
-        parser = argparse.ArgumentParser()
-        if name in (*COMMANDS, *CALLS):
-            module, *_ = CALLS.get(name, (name,))
-            importlib.import_module(f"lvh.cli.{module}")._add_arguments(parser)
+        return ["--help", "--version"]
     return sorted(flag for action in parser._actions for flag in action.option_strings)
-
-
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=SCRIPTS)
 
 
 def complete(arguments: list[str]) -> int:
@@ -83,11 +77,11 @@ def complete(arguments: list[str]) -> int:
 
 
 main = command(
-    "lvh completion",
+    "completion",
     'Print a script for Tab completion. In bash: eval "$(lvh completion bash)"; in zsh: eval '
     '"$(lvh completion zsh)"; in fish: lvh completion fish | source. Put the line into '
     "~/.bashrc, ~/.zshrc or ~/.config/fish/config.fish to keep it.",
-    _add_arguments,
+    {"shell": {"choices": SCRIPTS}},
     lambda options: print(SCRIPTS[options.shell], end=""),
 )
 

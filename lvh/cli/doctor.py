@@ -6,21 +6,18 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from packaging.requirements import Requirement
 
 from lvh.cli.command import hydra_command
-from lvh.cli.run import MULTIRUN
 from lvh.config.command_line import read_arguments
-from lvh.config.composition import compose, recipe_params
-from lvh.config.sweep_space import one_point, space_of
+from lvh.config.composition import compose
+from lvh.config.sweep_space import one_point, space_of, with_recipe
 from lvh.data.cache import cache_dir
-from lvh.errors import as_lvh_error
+from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
 from lvh.files import made_in, write_fault
 from lvh.models.backends import check_installed, version
 from lvh.reports.terminal import say
@@ -40,89 +37,76 @@ Each line is ok, a warning or a fault, and says what to do. Exit code: 0 without
 fault of the arguments or the data, else 3.
 """
 
-Finding = tuple[str, str, str, int]
-"""A check, what is wrong (or nothing), what is found, and the exit code of a fault (0: warning)."""
+Found = str | Warning | LvhError
+"""What a check finds: that all is well, or what is not."""
 
 
 def _examine(arguments: list[str]) -> int:
     codes = []
-    for check, fault, found, exit_code in _findings(arguments):
-        state = "ok" if not fault else "fault" if exit_code else "warning"
-        text = f"{state:<8} {check:<9} {' '.join((fault or found).split())}"
+    for check, found in _findings(arguments):
+        state = "ok" if isinstance(found, str) else "warning"
+        if isinstance(found, LvhError):
+            state = "fault"
+            codes.append(2 if found.exit_code == 2 else 3)
+        text = f"{state:<8} {check:<9} {' '.join(str(found).split())}"
         say(text, style=_STYLES[state], indent=" " * 19)
-        codes += [exit_code] if state == "fault" else []
     return min(codes, default=0)
 
 
-def _findings(arguments: list[str]) -> Iterator[Finding]:
-    yield "python", "", f"{platform.python_version()} on {platform.platform()}", 3
-    yield "packages", _unmet(), ", ".join(f"{one} {version(one)}" for one in _MAIN), 3
+def _findings(arguments: list[str]) -> Iterator[tuple[str, Found]]:
+    yield "python", f"{platform.python_version()} on {platform.platform()}"
+    yield "packages", ", ".join(f"{one} {version(one)}" for one in _MAIN)
     check = "settings"
     try:
         command, flags = read_arguments(arguments)
-        is_sweep = bool({*flags} & {*MULTIRUN})
-        if is_sweep:
-            command = command.with_recipe(recipe_params(one_point(command).load().hydra))
+        if flags.multirun:
+            command = with_recipe(command)
         settings = compose(one_point(command)).settings
-        yield check, "", settings.name, 3
+        yield check, settings.name
         check = "backend"
         check_installed(settings.backend)
-        yield check, "", settings.backend, 3
+        yield check, settings.backend
         check = "data"
-        sources = [one for one in (settings.data, settings.external) if one is not None]
-        data = [_data(source) for source in sources]
-        yield from data
-        if is_sweep and not any(fault or "download" in found for _, fault, found, _ in data):
+        data = [_data(one) for one in (settings.data, settings.external) if one is not None]
+        yield from ((check, found) for found in data)
+        if flags.multirun and all(isinstance(one, str) and "download" not in one for one in data):
             check = "points"
             points = SweepPoints(command, space_of(command))
-            checked = points.check()
-            yield check, "", f"{points.plan.title}: {checked} can run", 3
+            yield check, f"{points.plan.title}: {points.check()} can run"
     except Exception as error:
-        refusal = as_lvh_error(error)
-        yield check, str(refusal), "", 2 if refusal.exit_code == 2 else 3
+        yield check, as_lvh_error(error)
         if check == "settings":
             return
+    uri, storage = settings.tracking.uri, settings.search.storage
     if settings.tracking.name == "off":
-        yield "tracking", "", "tracking=off: results stay in outputs/", 3
+        yield "tracking", "tracking=off: results stay in outputs/"
     else:
-        yield _store("tracking", settings.tracking.uri or "sqlite:///mlflow.db", "tracking.uri")
-    yield _store("studies", settings.search.storage or "sqlite:///studies.db", "search.storage")
-    yield from _folders(Path(settings.store).absolute())
+        yield "tracking", _store(uri or "sqlite:///mlflow.db", "tracking.uri")
+    yield "studies", _store(storage or "sqlite:///studies.db", "search.storage")
+    for folder in (Path("outputs"), Path(settings.store), cache_dir(), Path(tempfile.gettempdir())):
+        yield "folders", _folder(folder.absolute())
 
 
-def _unmet() -> str:
-    """Return which packages are missing or of a version that lvh does not take."""
-    unmet = []
-    for required in map(Requirement, requires("lvh") or []):
-        own = version(required.name) or "none"
-        is_optional = required.marker is not None and not required.marker.evaluate({"extra": ""})
-        if not is_optional and (own == "none" or not required.specifier.contains(own, True)):
-            expected = f"{required.name}{required.specifier}"
-            unmet.append(f"expected {expected}. Received: {own}. pip install '{expected}'")
-    return "; ".join(unmet)
-
-
-def _data(source: Any) -> Finding:
+def _data(source: Any) -> Found:
     """Look for the files of a data set, or for the server that has them."""
     by_hand = "Get it elsewhere and give its folder by data.root=, or take data=synthetic"
     root, url = getattr(source, "root", None), getattr(source, "url", None)
-    if root:
-        fault = "" if Path(root).expanduser().is_dir() else f"{root}: no such folder. {by_hand}"
-        return "data", fault, f"{root} is there", 2
-    if url is None or any(cache_dir().glob(f"{source.name}-*/")):
-        return "data", "", f"data={source.name} is there", 3
+    if root and not Path(root).expanduser().is_dir():
+        return InputError(f"{root}: no such folder. {by_hand}")
+    if root or url is None or any(cache_dir().glob(f"{source.name}-*/")):
+        return f"data={source.name} is there"
     fault = _unreachable(url)
-    return "data", f"{url}: {fault}. {by_hand}" if fault else "", f"to download from {url}", 3
+    return EnvironmentFault(f"{url}: {fault}. {by_hand}") if fault else f"to download from {url}"
 
 
-def _store(check: str, address: str, field: str) -> Finding:
+def _store(address: str, field: str) -> Found:
     """Look whether a server answers, or whether the folder of a file can be written."""
     if address.startswith("sqlite:///"):
         fault = write_fault((Path.cwd() / address.removeprefix("sqlite:///")).parent)
     else:
         fault = _unreachable(address)
-    refusal = f"cannot use {address}: {fault}. Choose another {field}" if fault else ""
-    return check, refusal, address, 3
+    refusal = f"cannot use {address}: {fault}. Choose another {field}"
+    return EnvironmentFault(refusal) if fault else address
 
 
 def _unreachable(address: str) -> str:
@@ -140,17 +124,17 @@ def _unreachable(address: str) -> str:
     return ""
 
 
-def _folders(store: Path) -> Iterator[Finding]:
-    """Check that folders can be written, and the room on their disks."""
-    for folder in (Path.cwd() / "outputs", store, cache_dir(), Path(tempfile.gettempdir())):
-        place = made_in(folder)
-        fault, free = write_fault(place), shutil.disk_usage(place).free // 2**20
-        text = f"{free:,} MiB are free in {place}; a run needs about 10 MiB, LUDB 200 MiB"
-        if fault:
-            refusal = f"cannot write in {place}: {fault}. Choose another store= or hydra.run.dir="
-            yield "folders", refusal, "", 3
-        else:
-            yield "folders", text if free < 1024 else "", text, 3 if free < 100 else 0
+def _folder(folder: Path) -> Found:
+    """Look whether a folder can be written, and for the room on its disk."""
+    place = made_in(folder)
+    free = shutil.disk_usage(place).free // 2**20
+    if fault := write_fault(place):
+        refusal = f"cannot write in {place}: {fault}. Choose another store= or hydra.run.dir="
+        return EnvironmentFault(refusal)
+    text = f"{free:,} MiB are free in {place}; a run needs about 10 MiB, LUDB 200 MiB"
+    if free < 100:
+        return EnvironmentFault(text)
+    return UserWarning(text) if free < 1024 else text
 
 
 main = hydra_command(_HELP, _examine)

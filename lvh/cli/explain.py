@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from lvh.cli.command import EXPERIMENT, add_run, between, check_folder, command, tracking_of
+from lvh.cli.command import EXPERIMENT, RUN, between, check_folder, command, tracking_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
 from lvh.explanations.explanation_report import KINDS, by_kind, changed_rows, facts, write_report
@@ -116,19 +116,16 @@ def _track(run: str, key: str, folder: Path, tracking: TrackingSettings) -> None
     say(f"logged to run {run_id} as explanation/")
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run(parser)
-    add, count = parser.add_argument, between(1, 1000, int)
-    add("--folds", type=count, help="number of folds, from the first (default: all)")
-    add("--changes", default="all", help=f"of signals: all, none or some of {CHANGES}")
-    add("--out", help=f"folder (default: explanation in the run's, or {EXPLANATIONS}/RUN)")
-
-
 main = command(
-    "lvh explain",
+    "explain",
     "Show what the models of a finished run look at in their test records. Its folds "
     "are trained again, because a run stores scores and no weights.",
-    _add_arguments,
+    {
+        **RUN,
+        "--folds": {"type": between(1, 1000, int), "help": "how many (default: all)"},
+        "--changes": {"default": "all", "help": f"of signals: all, none or some of {CHANGES}"},
+        "--out": {"help": f"folder (default: explanation in the run's, or {EXPLANATIONS}/RUN)"},
+    },
     _run,
 )
 

@@ -4,9 +4,8 @@ import sys
 from pathlib import Path
 
 from lvh.cli.command import check_folder, hydra_command
-from lvh.config.command_line import read_arguments
+from lvh.config.command_line import in_plain_words, read_arguments
 from lvh.config.composition import composed_from
-from lvh.config.messages import explained
 from lvh.data import SOURCES
 from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, InputError
@@ -34,11 +33,10 @@ _FOLDER = "hydra.run.dir='outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}-explore-${data
 
 def _run(arguments: list[str]) -> None:
     command, _ = read_arguments([_FOLDER, *arguments])
-    try:
-        config = command.load()
-        folder, settings = Path(str(config.hydra.run.dir)), composed_from(config).settings
-    except Exception as error:
-        raise explained(error, command) from None
+    config = command.load()
+    settings = composed_from(config).settings
+    with in_plain_words():
+        folder = Path(str(config.hydra.run.dir))
     if settings.external is not None:
         raise InputError(f"external: expected none. Received: {settings.external.name}")
     source = SOURCES[settings.data.name]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lvh.cli.command import DEFAULT_MODEL, add_run, between, command, tracking_of
+from lvh.cli.command import DEFAULT_MODEL, RUN, between, command, tracking_of
 from lvh.data.readers.leads import ReadOptions, lead_key
 from lvh.data.readers.record import read
 from lvh.data.table import TableSettings, file_of
@@ -107,20 +107,16 @@ def _example(source: Any, data: ExperimentData, description: Description) -> lis
     return [path, *(word for name, of in given.items() if of for word in (f"--{name}", of))]
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run(parser)
-    add = parser.add_argument
-    seeds = between(1, 100, int)
-    add("--seeds", type=seeds, default=5, help="number of models to average (default: %(default)s)")
-    add("--out", help="folder of the model (default: outputs/models/NAME-KEY)")
-    add("--no-register", dest="register", action="store_false", help="only save the folder")
-
-
 main = command(
-    "lvh export",
+    "export",
     "Fit the model of a run to all records, and save it with its evidence. RUN may "
     "also be the folder of a final model, to register it.",
-    _add_arguments,
+    {
+        **RUN,
+        "--seeds": {"type": between(1, 100, int), "default": 5, "help": "models to average"},
+        "--out": {"help": "folder of the model (default: outputs/models/NAME-KEY)"},
+        "--no-register": {"dest": "register", "action": "store_false", "help": "only save it"},
+    },
     _run,
 )
 

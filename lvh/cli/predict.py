@@ -14,7 +14,7 @@ from rich.table import Table
 
 from lvh.cli.command import (
     DEFAULT_MODEL,
-    add_model,
+    MODEL,
     between,
     command,
     model_folder,
@@ -243,35 +243,33 @@ def _words(row: Row, cohort: Cohort, description: Description) -> tuple[str, tup
     )
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("record", nargs="+", help="WFDB header, table, EDF, BDF, DICOM, aECG, MUSE XML, .npz, .npy")
-    add_model(parser)
-    add("--resample", action="store_true", help="convert to the model's sampling frequency")
-    add("--age", type=between(0, 130), help="in years, if the file does not give it")
-    add("--sex", choices=("female", "male"), help="if the file does not give it")
-    add("--fs", type=between(1e-3, 1e5), help="sampling frequency, Hz, if the file lacks it")
-    add("--unit", choices=("mV", "uV", "V"), help="unit of voltages, if the file lacks it")
-    add("--leads", default="", help="of an array, in order: i,ii,iii,avr,...")
-    add("--start", type=between(0, 1e7), default=0.0, help="first second to read")
-    add("--seconds", type=between(1e-3, 1e7), help="how many seconds to read (default: all)")
-    add(
-        "--picture",
-        metavar="PATH",
-        help="draw the ECG on paper of 25 mm/s and 10 mm/mV: a new .pdf, .svg or .png, or a "
-        "folder that gets a PDF for each record",
-    )
-    add("--explain", action="store_true", help="colour what raises and lowers the prediction")
-    add("--fiducials", action="store_true", help="mark onsets, peaks and offsets in the picture")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", dest="form", action="store_const", const="json")
-    form.add_argument("--csv", dest="form", action="store_const", const="csv")
-
-
 main = command(
-    "lvh predict",
+    "predict",
     "Score ECG records with a model that lvh export has saved.",
-    _add_arguments,
+    {
+        "record": {
+            "nargs": "+",
+            "help": "WFDB header, table, EDF, BDF, DICOM, aECG, MUSE XML, .npz, .npy",
+        },
+        **MODEL,
+        "--resample": {"action": "store_true", "help": "convert to the model's sampling frequency"},
+        "--age": {"type": between(0, 130), "help": "in years, if the file does not give it"},
+        "--sex": {"choices": ("female", "male"), "help": "if the file does not give it"},
+        "--fs": {"type": between(1e-3, 1e5), "help": "Hz, if the file lacks it"},
+        "--unit": {"choices": ("mV", "uV", "V"), "help": "of voltages, if the file lacks it"},
+        "--leads": {"default": "", "help": "of an array, in order: i,ii,iii,avr,..."},
+        "--start": {"type": between(0, 1e7), "default": 0.0, "help": "first second to read"},
+        "--seconds": {"type": between(1e-3, 1e7), "help": "seconds to read (default: all)"},
+        "--picture": {
+            "metavar": "PATH",
+            "help": "draw the ECG on paper of 25 mm/s and 10 mm/mV: a new .pdf, .svg or .png, or "
+            "a folder that gets a PDF for each record",
+        },
+        "--explain": {"action": "store_true", "help": "colour what raises or lowers the score"},
+        "--fiducials": {"action": "store_true", "help": "mark onsets, peaks and offsets"},
+        "--json": {"dest": "form", "action": "store_const", "const": "json", "help": "print JSON"},
+        "--csv": {"dest": "form", "action": "store_const", "const": "csv", "help": "print CSV"},
+    },
     _run,
 )
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lvh.cli.command import add_tracking, command, tracking_of
+from lvh.cli.command import STORAGE, TRACKING, command, tracking_of
 from lvh.reports.study_report import run_folders, show_sweep
 from lvh.reports.terminal import say
 from lvh.runs.hints import say_next
@@ -20,16 +20,16 @@ def _report(options: argparse.Namespace) -> None:
         return
     studies = [study_named(name, options.storage) for name in options.run]
     is_study = len(studies) <= 1 and all(studies)
-    if not is_study:
+    if is_study:
+        result = load(options.storage, next(iter(studies), None), options.store)
+        usual, runs = Path(f"outputs/report-{result.name}"), run_folders(result, options.store)
+    else:
         where = (options.storage, options.store, tracking_of(options))
         found = [folder for name in options.run for folder in runs_named(name, *where)]
         folders = [*{folder.resolve(): folder for folder in found}.values()]
         result, runs = study_of_runs(folders)
-        page = write_page(result, Path(options.out) if options.out else folders[0] / "report", runs)
-    else:
-        result = load(options.storage, next(iter(studies), None), options.store)
-        folder = Path(options.out or f"outputs/report-{result.name}")
-        page = write_page(result, folder, run_folders(result, options.store))
+        usual = folders[0] / "report"
+    page = write_page(result, Path(options.out or usual), runs)
     show_sweep(result)
     say(f"page: {page}", link=page)
     if result.complete and is_study:
@@ -38,25 +38,24 @@ def _report(options: argparse.Namespace) -> None:
         say_next("explain", runs[result.complete[0].number])
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "run",
-        nargs="*",
-        help="folder of a run or a sweep, name of a study, SWEEP/NUMBER, or what MLflow calls a "
-        "run, its name or ID (default: the latest study); several are compared",
-    )
-    parser.add_argument("--list", action="store_true", help="only list the studies")
-    add = parser.add_argument
-    add("--storage", help="as search.storage of the sweep (default: studies.db)")
-    add("--store", default="outputs/folds", help="as store of the sweep (default: %(default)s)")
-    add("--out", help="folder of the page (default: outputs/report-STUDY, or in the first run)")
-    add_tracking(parser)
-
-
 main = command(
-    "lvh report",
+    "report",
     "Show the result of a sweep, finished or not, of a run, or of several of them side by side.",
-    _add_arguments,
+    {
+        "run": {
+            "nargs": "*",
+            "help": "folder of a run or a sweep, name of a study, SWEEP/NUMBER, or what MLflow "
+            "calls a run, its name or ID (default: the latest study); several are compared",
+        },
+        "--list": {"action": "store_true", "help": "only list the studies"},
+        **STORAGE,
+        "--store": {
+            "default": "outputs/folds",
+            "help": "as store of the sweep",
+        },
+        "--out": {"help": "folder of the page (default: outputs/report-STUDY, or in the run)"},
+        **TRACKING,
+    },
     _report,
 )
 

@@ -1,32 +1,38 @@
 """The entry `python -m lvh.run`: one configuration, or with -m a sweep."""
 
+import argparse
 import logging
 import os
 import signal
 import sys
-from contextlib import redirect_stdout, suppress
+from contextlib import nullcontext, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
-import hydra
+from hydra import version
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobStatus, run_job
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf
 
 from lvh.cli.command import exit_code_of, say_help
-from lvh.config.command_line import CommandLine, read_arguments
-from lvh.config.composition import composed_from, recipe_params
-from lvh.config.groups import CHOICES, conf_dir
-from lvh.config.messages import explained
+from lvh.config.command_line import CommandLine, explained, in_plain_words, read_arguments
+from lvh.config.composition import composed_from, plain, recipe_params
+from lvh.config.groups import conf_dir
+from lvh.config.run_settings import search_from
 from lvh.errors import InputError, masked
+from lvh.models.backends import cores
 from lvh.reports.terminal import say
 from lvh.runs.experiment_data import load_data
 from lvh.runs.hints import say_hints, say_next, say_where
 from lvh.runs.run import run_configuration
 from lvh.tracking.run_dir import link_latest
 from lvh.tracking.tracker import Tracker
-
-MULTIRUN = ("-m", "--multirun")
 
 
 class _Masking(logging.Formatter):
@@ -38,7 +44,10 @@ class _Masking(logging.Formatter):
 
 def main() -> int:
     """Run what the command line says and return the exit code."""
-    _log_masked()
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Masking("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("lvh.data").setLevel(logging.INFO)  # such as a download of minutes
     code = exit_code_of(_run, explained)
     if code == 128 + signal.SIGINT:
         say("hint: finished folds are stored, so the same command continues")
@@ -46,46 +55,41 @@ def main() -> int:
 
 
 def _run() -> int:
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, instead of ending with 1
+    version.setbase("1.3")
     command, flags = read_arguments(sys.argv[1:])
-    overrides = command.overrides
-    failures: list[Exception] = []
-
-    def task(config: DictConfig) -> None:
-        try:
-            run_once(config)
-        except Exception as error:  # raised below: Hydra would add a line of its own
-            failures.append(error)
-
-    task.overrides = overrides  # type: ignore[attr-defined] # the sweeper reads it, and plugins
-    task.plugins = command.plugins  # type: ignore[attr-defined]
-    try:
-        if any(flag in MULTIRUN for flag in flags):
-            overrides = _of_every_point(command)
-        sys.argv[1:] = [*overrides, *flags]
-        start = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
-        if {"-h", "--help"} & {*flags}:
-            with redirect_stdout(StringIO()) as help_text, suppress(SystemExit):
-                start(task)()
-            say_help(help_text.getvalue())
-            return 0
-        start(task)()
-        if failures:
-            raise failures[0]
+    asked = (flags.help, flags.hydra_help, flags.cfg, flags.resolve, flags.info)
+    if any((*asked, flags.shell_completion)):
+        return _show(flags)
+    if flags.multirun:
+        _sweep(command)
         return 0
-    except SystemExit as end:  # Hydra, which has printed that there is no such --package
+    config = command.load()
+    context = HydraContext(command.loader, Callbacks())
+    done = run_job(run_once, config, "hydra.run.dir", None, context)
+    if done.status == JobStatus.FAILED:
+        raise done._return_value  # without a line that Hydra would add
+    return 0
+
+
+def _show(flags: argparse.Namespace) -> int:
+    """Let Hydra print what its flags ask for."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, instead of ending with 1
+    printed = StringIO()
+    try:
+        with redirect_stdout(printed) if flags.help else nullcontext():
+            _run_hydra(flags, get_args_parser(), run_once, str(conf_dir()), "config")
+        return 0
+    except SystemExit as end:  # of --help, or of a --package that there is not
+        if flags.help:
+            say_help(printed.getvalue())
         return 2 if end.code else 0
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        raise explained(error, command) from error
 
 
 def run_once(config: DictConfig) -> None:
     """Run one configuration."""
     running = HydraConfig.get()
-    if running.mode != RunMode.RUN:
-        raise InputError("hydra/sweeper: expected lvh, which alone runs sweeps here")
+    if running.mode == RunMode.MULTIRUN:
+        raise InputError("hydra.mode: expected -m for a sweep. Received: MULTIRUN")
     if recipe_params(running):
         raise InputError("experiment: this is the recipe of a sweep. Add -m")
     composed = composed_from(config)
@@ -99,24 +103,50 @@ def run_once(config: DictConfig) -> None:
     say_next("report", folder)
 
 
-def _of_every_point(command: CommandLine) -> tuple[str, ...]:
-    """Leave out fields of swept options: Hydra composes for its sweeper without what is swept."""
-    return tuple(
-        text
-        for text, override in zip(command.overrides, command.parsed(), strict=True)
-        if override.is_sweep_override()
-        or not (
-            override.key_or_group.partition(".")[0] in CHOICES
-            and ("." in override.key_or_group or isinstance(override.value(), dict))
+def _sweep(command: CommandLine) -> None:
+    """Search the space of the swept overrides, in processes that Hydra's launcher starts."""
+    from lvh.config.sweep_space import space_of, with_recipe
+    from lvh.runs.sweep import Sweep, run_sweep
+
+    command = with_recipe(command)
+    space = space_of(command)
+    config = command.at(space.texts(next(space.probes()))).load()
+    hydra = config.hydra
+    if hydra.runtime.choices["hydra/sweeper"] != "lvh":  # chosen by a file
+        raise InputError("hydra/sweeper: expected lvh, which alone runs sweeps here")
+    OmegaConf.set_readonly(hydra, False)
+    hydra.overrides.task = [*command.overrides]  # the name of the folder says what is swept
+    with in_plain_words():
+        folder = Path(hydra.sweep.dir)
+    # Hydra composes again for its launcher, which makes this folder too
+    name = QuotedString(str(folder), Quote.single).with_quotes()
+    hydra.overrides.hydra.append(f"hydra.sweep.dir={name}")
+
+    def launch(task: TaskFunction, n_processes: int) -> list[Any]:
+        launcher = Plugins.instance().instantiate_launcher(
+            HydraContext(command.loader, Callbacks()), task_function=task, config=config
         )
-    )
+        jobs: list[list[str]] = [[] for _ in range(n_processes)]
+        return [job.return_value for job in launcher.launch(jobs, initial_job_idx=0)]
+
+    is_local = "n_jobs" in hydra.launcher
+    run_sweep(Sweep(command, space, launch, _workers(config), is_local, folder))
 
 
-def _log_masked() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Masking("%(levelname)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("lvh.data").setLevel(logging.INFO)  # such as a download of minutes
+def _workers(config: DictConfig) -> int | None:
+    """Return how many processes a launcher starts, of one machine no more than it has cores."""
+    launcher = config.hydra.launcher
+    wanted = launcher.get("n_jobs")
+    if wanted is not None:
+        launcher.n_jobs = cores() if wanted < 1 else min(wanted, cores())
+        return int(launcher.n_jobs)
+    workers = search_from(plain(config)).workers
+    if workers is not None and "BasicLauncher" in launcher._target_:
+        raise InputError(
+            "search.workers: needs a launcher that starts processes, such as "
+            f"hydra/launcher=joblib. Received: {workers}"
+        )
+    return workers
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lvh.cli.command import add_model, between, command, model_folder
-from lvh.config.plugins.loading import load as load_plugins
+from lvh.cli.command import MODEL, PORT, command, model_folder
+from lvh.config.plugins import loaded
 from lvh.errors import EnvironmentFault
 from lvh.inference import load
 from lvh.reports.terminal import say
@@ -17,7 +17,7 @@ from lvh.reports.terminal import say
 def _serve(options: argparse.Namespace) -> None:
     from lvh.inference.mlflow_model import PLUGINS, write_mlmodel
 
-    os.environ[PLUGINS] = os.pathsep.join(one.source for one in load_plugins(options.plugin))
+    os.environ[PLUGINS] = os.pathsep.join(loaded())
     with model_folder(options) as folder, TemporaryDirectory() as temporary:
         description = load(folder).description
         own = Path(temporary) / "model"
@@ -37,15 +37,15 @@ def _serve(options: argparse.Namespace) -> None:
             raise EnvironmentFault("mlflow models serve failed, with the message above") from None
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model(parser)
-    host, port = "127.0.0.1", between(1, 2**16 - 1, int)
-    parser.add_argument("--host", default=host, help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=port, default=5001, help="(default: %(default)s)")
-
-
 main = command(
-    "lvh serve", "Answer HTTP requests with a final model, by MLflow.", _add_arguments, _serve
+    "serve",
+    "Answer HTTP requests with a final model, by MLflow.",
+    {
+        **MODEL,
+        "--host": {"default": "127.0.0.1", "help": "address to listen on"},
+        "--port": {"type": PORT, "default": 5001, "help": "port to listen on"},
+    },
+    _serve,
 )
 
 if __name__ == "__main__":

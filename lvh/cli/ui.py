@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from lvh.cli.command import add_tracking, between, command, tracking_of
+from lvh.cli.command import PORT, STORAGE, TRACKING, command, tracking_of
 from lvh.errors import EnvironmentFault, InputError
 from lvh.reports.terminal import near, say
 from lvh.tracking import resolved_uri
@@ -18,14 +18,7 @@ from lvh.tracking.run_record import load_run
 _LOOPBACK = "127.0.0.1"
 
 
-def _serve(args: argparse.Namespace) -> None:
-    if args.studies:
-        _serve_studies(args.storage, args.port or 8080)
-    else:
-        _serve_runs(args, args.port or 5000)
-
-
-def _serve_studies(address: str | None, port: int) -> None:
+def _serve_studies(args: argparse.Namespace) -> None:
     """Show sweeps in Optuna's dashboard, in this process: it ends with the command."""
     try:
         import bottle  # type: ignore[import-untyped]
@@ -36,7 +29,7 @@ def _serve_studies(address: str | None, port: int) -> None:
         ) from None
     from lvh.search.storage import Storage
 
-    storage = Storage(address, to_read=True)
+    storage, port = Storage(args.storage, to_read=True), args.port or 8080
     dashboard = wsgi(storage)
 
     @dashboard.hook("before_request")  # type: ignore[untyped-decorator]
@@ -52,8 +45,8 @@ def _serve_studies(address: str | None, port: int) -> None:
         raise EnvironmentFault(f"--port: cannot listen on {port}: {error.strerror}") from None
 
 
-def _serve_runs(args: argparse.Namespace, port: int) -> None:
-    settings = tracking_of(args)
+def _serve_runs(args: argparse.Namespace) -> None:
+    settings, port = tracking_of(args), args.port or 5000
     uri, start = resolved_uri(settings), f"http://{_LOOPBACK}:{port}/"
     if uri.startswith(("http:", "https:")):
         say(f"this MLflow server has its own page: {uri}", wraps=False)
@@ -85,21 +78,18 @@ def _serve_runs(args: argparse.Namespace, port: int) -> None:
     raise EnvironmentFault(f"mlflow ui ended (exit code {code}): is port {port} free?")
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", nargs="?", help="folder of a run to show (default: all runs)")
-    add_tracking(parser)
-    add, port = parser.add_argument, between(1, 2**16 - 1, int)
-    add("--port", type=port, help="(default: 5000, of --studies 8080)")
-    add("--studies", action="store_true", help="show the sweeps in Optuna's dashboard instead")
-    add("--storage", help="with --studies: as search.storage of the sweep (default: studies.db)")
-
-
 main = command(
-    "lvh ui",
+    "ui",
     "Show the runs of this directory in the MLflow UI, or its sweeps in Optuna's dashboard, on "
     "this machine alone.",
-    _add_arguments,
-    _serve,
+    {
+        "run": {"nargs": "?", "help": "folder of a run to show (default: all runs)"},
+        **TRACKING,
+        "--port": {"type": PORT, "help": "(default: 5000, of --studies 8080)"},
+        "--studies": {"action": "store_true", "help": "show the sweeps in Optuna's dashboard"},
+        **STORAGE,
+    },
+    lambda args: _serve_studies(args) if args.studies else _serve_runs(args),
 )
 
 if __name__ == "__main__":

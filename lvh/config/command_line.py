@@ -1,37 +1,38 @@
-"""A command line, checked and written as Hydra needs it."""
+"""A command line: written as Hydra needs it, composed, and explained where it is wrong."""
 
 import argparse
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from lvh.config.groups import (
     CONVOLUTION,
+    ENTRIES,
+    GROUPS,
     conf_dir,
     hydra_loader,
-    in_order,
     param_name,
     register_options,
+    suggestion,
 )
-from lvh.config.plugins.loading import Plugin, ensure, load
-from lvh.errors import InputError, excerpt
+from lvh.config.plugins import Plugin, ensure, load
+from lvh.errors import InputError, LvhError, as_lvh_error, excerpt, masked
 from lvh.models import MODEL_ALIASES, current_name
 
-_GROUP = re.compile(
-    r"[+~]*(data|external|features|model|kernel|stride|cv|train|search|tracking|experiment|budget)"
-    r"(?:@[^=]*)?=([^{].*)?",
-    re.DOTALL,
-)
+_GROUP = re.compile(rf"[+~]*({'|'.join(GROUPS)})(?:@[^=]*)?=([^{{].*)", re.DOTALL)
 _CONDITION = re.compile(r"""([+]*(?:data|external)\.where=)((?!['"]|choice\().*)""", re.DOTALL)
 _REFUSED = {
     r"[+~]*(?:[=@].*)?": "expected GROUP=OPTION or FIELD=VALUE",
@@ -44,7 +45,6 @@ _REFUSED = {
     r"[+~]*hydra/sweeper=(?!lvh$).*": (
         "lvh has a sweeper of its own, which uses Optuna; leave this out, search.sampler chooses"
     ),
-    r".*[\d_]{4300}.*": "expected numbers of fewer than 4300 digits",
 }
 """Overrides that Hydra would take, or refuse in words of its own, and what the message says."""
 _NO_OPTION = re.compile(r"^\[|\b(?:interval|range)\(|[/\\]|\$\{|[\w.-]{200}")
@@ -54,6 +54,14 @@ _NOT_A_WORD = re.compile(
     re.IGNORECASE,
 )
 _ALIAS = re.compile(rf"(?<![\w.])({'|'.join(MODEL_ALIASES)})(?![\w.])")
+_FROM_HYDRA = re.compile(
+    "Config group override must be|Only one of --|The --resolve flag|Exceeds the limit"
+)
+"""Begins what Hydra refuses by a ValueError."""
+_NOT_OVERRIDDEN = re.compile(r"Could not override '([^']+)'")
+_NEEDS_MULTIRUN = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(.*)'")
+_LONGEST = 200
+"""Characters of an override that a message shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ class CommandLine:
         for name in names:
             if (short := param_name(name)) != name and short in names:
                 raise InputError(f"{short}: sets {name}, which is given too. Expected one of them")
-        object.__setattr__(self, "overrides", tuple(map(_checked, self.overrides)))
+        object.__setattr__(self, "overrides", tuple(map(_written, self.overrides)))
 
     @property
     def loader(self) -> ConfigLoaderImpl:
@@ -82,12 +90,14 @@ class CommandLine:
         return hydra_loader(self.config_path or str(conf_dir()), self.config_dir)
 
     def load(self) -> DictConfig:
-        """Compose, with Hydra's own node `hydra`; `explained` says its errors in plain words."""
-        return self.loader.load_configuration(self.config_name, [*self.overrides], RunMode.RUN)
+        """Compose, with Hydra's own node `hydra`."""
+        with in_plain_words():
+            return self.loader.load_configuration(self.config_name, [*self.overrides], RunMode.RUN)
 
     def parsed(self) -> list[Override]:
         """Parse every override, in the order typed."""
-        return OverridesParser.create(self.loader).parse_overrides([*self.overrides])
+        with in_plain_words():
+            return OverridesParser.create(self.loader).parse_overrides([*self.overrides])
 
     def at(self, point: Mapping[str, str]) -> "CommandLine":
         """Return the command line of a point, as without `-m`, with the values that it has."""
@@ -100,17 +110,6 @@ class CommandLine:
                 overrides.append(f"{name}={point[name]}")
         return replace(self, overrides=tuple(overrides))
 
-    def with_recipe(self, params: Mapping[str, object]) -> "CommandLine":
-        """Put a recipe's overrides before those that were typed, but those that are typed too."""
-        recipe = CommandLine(tuple(_param(name, value) for name, value in params.items()))
-        typed = {(param_name(name), *rest) for name, *rest in map(target, self.parsed())}
-        others = [
-            text
-            for text, override in zip(recipe.overrides, recipe.parsed(), strict=True)
-            if (param_name(override.key_or_group), *target(override)[1:]) not in typed
-        ]
-        return replace(self, overrides=(*others, *self.overrides))
-
 
 def target(override: Override) -> tuple[str, str | None, bool]:
     """Return what an override sets: name, package, and whether it merges fields into a group."""
@@ -119,66 +118,20 @@ def target(override: Override) -> tuple[str, str | None, bool]:
     return override.key_or_group, override.package, any(isinstance(value, dict) for value in values)
 
 
-def read_plugins(arguments: Sequence[str]) -> tuple[list[str], tuple[Plugin, ...]]:
-    """Load the plugins that arguments name; return the other arguments, and the plugins."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--plugin", action="append", default=[])
-    parser.error = _refuse  # type: ignore[assignment, method-assign]
-    known, others = parser.parse_known_args(list(arguments))
-    names: list[str] = known.plugin
-    for argument in [one for one in others if one.startswith("plugins=")]:
-        others.remove(argument)
-        names += argument.removeprefix("plugins=").strip("[]").split(",")
-    plugins = load([name.strip() for name in names if name.strip()])
-    register_options()
-    return others, plugins
-
-
-def _refuse(message: str) -> None:
-    raise InputError(f"{message}. Expected flags as --hydra-help lists them")
-
-
-def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, list[str]]:
-    """Return the command line with its plugins, and Hydra's flags, which may stand anywhere."""
-    arguments, plugins = read_plugins(arguments)
-    parser = get_args_parser()
-    parser.error = _refuse  # type: ignore[assignment, method-assign]
-    typed = parser.parse_intermixed_args(list(arguments))
-    if typed.experimental_rerun is not None:
-        raise InputError("--experimental-rerun: a pickle may hold code. Type the command again")
-    flags = list(arguments)
-    for override in reversed(typed.overrides):
-        del flags[len(flags) - 1 - flags[::-1].index(override)]
-    command = CommandLine(
-        overrides=tuple(typed.overrides),
-        config_name=typed.config_name or "config",
-        config_dir=typed.config_dir and os.path.abspath(typed.config_dir),
-        config_path=typed.config_path and os.path.abspath(typed.config_path),
-        plugins=plugins,
-    )
-    return command, flags
-
-
-def _checked(argument: str) -> str:
+def _written(argument: str) -> str:
+    """Check an override, and write it as Hydra needs it."""
     for pattern, expected in _REFUSED.items():
         if re.fullmatch(pattern, argument, re.DOTALL):
             raise InputError(f"{excerpt(argument)}: {expected}")
     if condition := _CONDITION.fullmatch(argument):  # `>` and `(` are no part of Hydra's grammar
-        quoted = QuotedString(condition[2].replace("${", r"\${"), Quote.double).with_quotes()
-        return condition[1] + quoted
+        return condition[1] + _in_quotes(condition[2])
     match = _GROUP.fullmatch(argument)
-    if match is None or not match[2]:
+    if match is None:
         return argument
     group, options = match.groups()
     if _NO_OPTION.search(options):
-        names = in_order(hydra_loader(str(conf_dir()), None).get_group_options(group))
-        message = (
-            f"{group}: expected one of {', '.join(names)}, or several in a sweep: "
-            f"-m {group}={','.join(names[:2])}. Received: {excerpt(options)}"
-        )
-        if "(" in options and (field := CONVOLUTION.get(group)):
-            message += f". A sweep over other numbers: -m {shlex.quote(f'{field}={options}')}"
-        raise InputError(message)
+        names = hydra_loader(str(conf_dir()), None).get_group_options(group)
+        raise _no_option(group, options, names)
     # Hydra reads stride=10 as a number, which it refuses as the name of an option
     options = _NOT_A_WORD.sub(lambda word: f"'{word[0]}'", options)
     if group == "model":
@@ -186,14 +139,120 @@ def _checked(argument: str) -> str:
     return argument[: match.start(2)] + options
 
 
-def _param(name: str, value: Any) -> str:
-    """Write an entry of `hydra.sweeper.params` as an override; a text is in its grammar already."""
-    if isinstance(value, Mapping) or value == []:
-        raise InputError(
-            f"hydra.sweeper.params.{name}: expected values to sweep, such as 0.1,1 or [0.1, 1]. "
-            f"Received: {excerpt(value)}"
-        )
-    values = value if isinstance(value, list) else [value]
-    texts = [v if isinstance(v, str) else Override._get_value_element_as_str(v) for v in values]
-    is_one = isinstance(value, list) and len(texts) == 1
-    return f"{name}=choice({texts[0]})" if is_one else f"{name}={','.join(texts)}"
+def arguments_parser() -> argparse.ArgumentParser:
+    """Return Hydra's parser of overrides and flags, with the flag for plugins."""
+    parser = get_args_parser()
+    parser.add_argument("--plugin", action="append", default=[])
+    parser.error = _refuse  # type: ignore[assignment, method-assign]
+    return parser
+
+
+def _refuse(message: str) -> None:
+    raise InputError(f"{message}. Expected flags as --hydra-help lists them")
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, argparse.Namespace]:
+    """Return the command line, whose plugins are loaded, and all flags, which may stand anywhere.
+
+    The overrides among the flags are those of the command line.
+    """
+    flags = arguments_parser().parse_intermixed_args(list(arguments))
+    if flags.experimental_rerun is not None:
+        raise InputError("--experimental-rerun: a pickle may hold code. Type the command again")
+    named = [text for text in flags.overrides if text.startswith("plugins=")]
+    modules = ",".join(text.removeprefix("plugins=").strip("[]") for text in named).split(",")
+    command = CommandLine(
+        overrides=tuple(text for text in flags.overrides if text not in named),
+        config_name=flags.config_name or "config",
+        config_dir=flags.config_dir and os.path.abspath(flags.config_dir),
+        config_path=flags.config_path and os.path.abspath(flags.config_path),
+        plugins=load([*flags.plugin, *filter(None, map(str.strip, modules))]),
+    )
+    register_options()
+    flags.overrides = [*command.overrides]
+    return command, flags
+
+
+@contextmanager
+def in_plain_words() -> Iterator[None]:
+    """Turn errors of Hydra and OmegaConf into those that a user may see."""
+    try:
+        yield
+    except LvhError:
+        raise
+    except Exception as error:
+        raise explained(error) from error
+
+
+def explained(error: Exception) -> LvhError:
+    """Return an error that a user may see, with its exit code, in the place of any other."""
+    text = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        return _no_option(group, option, error.options)
+    if isinstance(error, OverrideParseException):
+        override = str(error.override)
+        text = f"{masked(override)[:_LONGEST]!r}: expected GROUP=OPTION or FIELD=VALUE"
+        return InputError(text + _hint_of_quotes(override))
+    if match := _NEEDS_MULTIRUN.match(text):
+        typed = match[1].replace("'", "")
+        hint = _hint_of_quotes(typed)
+        return InputError(f"{typed}: several values are a sweep: add -m{hint}")
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and (match := _NOT_OVERRIDDEN.match(text)):
+        return InputError(_no_such_setting(match[1], cause.parent_node))
+    if isinstance(error, OmegaConfBaseException):
+        key, node = str(error.full_key or ""), error.child_node
+        text = f"{key}: {text}" if key and not text.startswith(key) else text
+        value = None if node is None else node._value()
+        is_link = isinstance(value, str) and "${" in value
+        return InputError(text + (_hint_of_quotes(f"{key}={value}") if is_link else ""))
+    is_of_hydra = isinstance(error, HydraException) or _FROM_HYDRA.match(text)
+    return InputError(text) if is_of_hydra else as_lvh_error(error)
+
+
+def _in_quotes(text: str) -> str:
+    """Return a text as one value of Hydra's grammar."""
+    return QuotedString(text.replace("${", r"\${"), Quote.double).with_quotes()
+
+
+def _hint_of_quotes(override: str) -> str:
+    name, equals, value = override.partition("=")
+    in_full = shlex.quote(f"{name}={_in_quotes(value)}")
+    is_short = len(in_full) <= _LONGEST and equals and override.isprintable()
+    return f". A value with special characters needs quotes: {in_full}" if is_short else ""
+
+
+def _no_option(group: str, received: str, options: Iterable[str]) -> InputError:
+    names = sorted(options, key=lambda name: (int(name) if name.isdecimal() else 0, name))
+    more = ""
+    if group in CONVOLUTION:
+        more = f"; any other numbers: {shlex.quote(f'{CONVOLUTION[group]}={received}')}"
+    elif group == "hydra/launcher":
+        more = "; pip install 'lvh[slurm]' or 'lvh[ray]' adds others"
+    elif group in ENTRIES:
+        more = f"{suggestion(received, names)}; one of your own needs --plugin FILE.py"
+    shown = masked(received)[:_LONGEST]
+    return InputError(f"{group}={shown}: expected one of {', '.join(names)}{more}")
+
+
+def _no_such_setting(key: str, node: DictConfig) -> str:
+    """Say which options have a setting, or which settings there are beside it, in its node."""
+    group, _, field = key.rpartition(".")
+    if key in ("search.direction", "search.directions"):  # of Optuna's own sweeper
+        return f"{key}: no such setting; search.objectives names the scores, which have directions"
+    options = ENTRIES.get(group, {}).items()
+    having = [name for name, of in options if field in {one.name for one in fields(of.settings)}]
+    if having:
+        alone = "which alone have" if len(having) > 1 else "which alone has"
+        several = f"(in a sweep over several: {key}=choice(...))"
+        return f"{key}: expected {group}={' or '.join(having)}, {alone} this setting {several}"
+    known: Any = OmegaConf.to_container(node)
+    known.pop("hydra", None)
+    if not known:
+        return f"{key}: no such setting: {group} has none"
+    place = str(node._get_full_key(None) or "")
+    groups = {} if place else {one: its for one, its in known.items() if isinstance(its, dict)}
+    names = [*known, *(f"{one}.{field}" for one, its in groups.items() for field in its)]
+    hint, of = suggestion(key.removeprefix(f"{place}."), names), f" of {place}" if place else ""
+    return f"{key}: no such setting{hint}. Expected one of {', '.join(known)}{of}"

@@ -1,7 +1,6 @@
 """One composition a configuration: from a command line to checked settings, by Hydra."""
 
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -10,10 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from lvh.config.command_line import CommandLine, read_plugins
-from lvh.config.groups import conf_dir
-from lvh.config.messages import explained
-from lvh.config.plugins.loading import Plugin
+from lvh.config.command_line import CommandLine, in_plain_words, read_arguments
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import masked
 
@@ -28,10 +24,7 @@ class Composed:
 
 def compose(command: CommandLine) -> Composed:
     """Compose and check the configuration of a command line; any process can do so."""
-    try:
-        return composed_from(command.load())
-    except Exception as error:
-        raise explained(error, command) from None
+    return composed_from(command.load())
 
 
 def settings_of(*overrides: str) -> RunSettings:
@@ -40,34 +33,17 @@ def settings_of(*overrides: str) -> RunSettings:
     >>> lvh.settings("data=synthetic", "model=svm", "features=voltage", "model.C=3").model.C
     3.0
     """
-    others, plugins = read_plugins(overrides)
-    return compose(CommandLine(tuple(others), plugins=plugins)).settings
+    command, _ = read_arguments(overrides)
+    return compose(command).settings
 
 
 def composed_from(config: DictConfig) -> Composed:
     """Check what Hydra composed."""
     resolved = plain(config)
-    settings = _named.pop(repr(resolved), None) or settings_from(resolved)
+    settings = settings_from(resolved)
     if plugins := settings.plugins:  # to be read, not to be loaded
         resolved["plugins"] = {option: asdict(plugin) for option, plugin in plugins.items()}
     return Composed(settings, masked(OmegaConf.to_yaml(OmegaConf.create(resolved))))
-
-
-def command_of(
-    config: DictConfig, arguments: Sequence[str], plugins: tuple[Plugin, ...] = ()
-) -> CommandLine:
-    """Return the command line that Hydra composed, with the sweep of its recipe."""
-    folders = {source.provider: source.path for source in config.hydra.runtime.config_sources}
-    path = folders.get("main", str(conf_dir()))
-    of_hydra = [text for text in config.hydra.overrides.hydra if text not in arguments]
-    command = CommandLine(
-        overrides=(*of_hydra, *arguments),
-        config_name=config.hydra.job.config_name,
-        config_dir=folders.get("command-line"),
-        config_path=None if path == str(conf_dir()) else path,
-        plugins=plugins,
-    )
-    return command.with_recipe(recipe_params(config.hydra))
 
 
 def recipe_params(hydra: Any) -> dict[str, Any]:
@@ -84,13 +60,10 @@ def plain(config: DictConfig) -> dict[str, Any]:
     if "hydra" in config:  # ${hydra:...} means this configuration, not that of the process
         holder.set_config(config)
     try:
-        return cast(dict[str, Any], OmegaConf.to_container(groups, resolve=True))
+        with in_plain_words():
+            return cast(dict[str, Any], OmegaConf.to_container(groups, resolve=True))
     finally:
         holder.cfg = before
-
-
-_named: dict[str, RunSettings] = {}
-"""Settings that a folder is named by, until they are used: each configuration is parsed once."""
 
 
 def _folder_name(kind: str, *, _root_: DictConfig) -> str:
@@ -98,10 +71,7 @@ def _folder_name(kind: str, *, _root_: DictConfig) -> str:
     name = kind
     with suppress(Exception):  # a folder has to have some name
         if kind == "run":
-            resolved = plain(_root_)
-            _named.clear()
-            _named[repr(resolved)] = settings = settings_from(resolved)
-            name = settings.name
+            name = settings_from(plain(_root_)).name
         elif recipe := _root_.hydra.runtime.choices.get("experiment"):
             name = f"{kind}-{recipe}"
         else:

@@ -1,5 +1,6 @@
 """The groups of options: from registries and dataclasses, and files in conf/ that differ."""
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
@@ -13,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import setup_globals
 
 import lvh
-from lvh.config.plugins.loading import REGISTRIES, load_installed
+from lvh.config.plugins import REGISTRIES, load_installed
 from lvh.errors import InputError
 from lvh.features import FORMS
 from lvh.models import Architecture, Estimator
@@ -25,7 +26,6 @@ from lvh.validation.splits import CvSettings
 ENTRIES: Mapping[str, Mapping[str, Any]] = {**REGISTRIES, "external": REGISTRIES["data"]}
 """The registry of each group whose option decides which settings it has."""
 
-CHOICES = tuple(ENTRIES)
 SETTINGS: Mapping[str, type] = {
     "cv": CvSettings,
     "train": TrainSettings,
@@ -34,14 +34,13 @@ SETTINGS: Mapping[str, type] = {
 }
 """Groups that have the same settings under every option."""
 
-OTHERS = ("kernel", "stride", "experiment", "budget")
-"""Groups that only set fields of other groups."""
-
 SHORT_NAMES = {"kernel_size": "kernel", "strides": "stride"}
 """Fields of the convolution and the groups that set them."""
 
 CONVOLUTION = {short: f"model.{field}" for field, short in SHORT_NAMES.items()}
 """These groups, which have few numbers, and the settings that take any."""
+
+GROUPS = (*ENTRIES, *SETTINGS, *CONVOLUTION, "experiment", "budget")
 
 _registered: dict[tuple[str, str], Any] = {}
 """Registry entries that Hydra knows, by group and option."""
@@ -66,9 +65,10 @@ def hydra_loader(path: str, more: str | None) -> ConfigLoaderImpl:
     return ConfigLoaderImpl(search_path)
 
 
-def in_order(options: Iterable[str]) -> list[str]:
-    """Return options as a message lists them: numbers by their value."""
-    return sorted(options, key=lambda name: (int(name) if name.isdecimal() else 0, name))
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message with the closest name; empty if none is close."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def param_name(name: str) -> str:
@@ -78,15 +78,6 @@ def param_name(name: str) -> str:
     'kernel'
     """
     return {field: short for short, field in CONVOLUTION.items()}.get(name, name)
-
-
-def known_fields() -> tuple[str, ...]:
-    """Return every field that an override may name, as `group.field`, and every group."""
-    types = {group: [one.settings for one in ENTRIES[group].values()] for group in CHOICES}
-    types |= {group: [settings] for group, settings in SETTINGS.items()}
-    names = [(group, field.name) for group in types for of in types[group] for field in fields(of)]
-    dotted = dict.fromkeys(f"{group}.{name}" for group, name in names)
-    return (*types, *OTHERS, "backend", "seed", "resume", "store", *dotted)
 
 
 def defaults(settings: type) -> dict[str, Any]:
@@ -103,22 +94,24 @@ def defaults(settings: type) -> dict[str, Any]:
 
 
 def register_options() -> None:
-    """Register the options that Hydra does not know yet, of plugins and installed ones too."""
+    """Register the options of the registries with Hydra, those of plugins too."""
     load_installed()
+    entries = {(group, name): one for group in ENTRIES for name, one in ENTRIES[group].items()}
+    if entries == _registered:
+        return
     store = ConfigStore.instance()
-    for group, options in ENTRIES.items():
-        for name in [name for of, name in _registered if of == group and name not in options]:
-            del store.repo[group][f"{name}.yaml"], _registered[group, name]
-        for name, entry in options.items():
-            if _registered.get((group, name)) is entry:
-                continue
-            _registered[group, name] = entry
-            node = _model(name, entry) if group == "model" else defaults(entry.settings)
-            if group in ("data", "external") and node.get("root", "") is None:
-                node["root"] = f"${{oc.env:LVH_{name.upper()}_ROOT,null}}"
-            package = "_global_" if group == "model" else None
-            own = node if group == "model" else node | {"name": name}
-            store.store(group=group, name=name, node=own, package=package)
+    for group, name in _registered.keys() - entries.keys():
+        del store.repo[group][f"{name}.yaml"]
+    for (group, name), entry in entries.items():
+        if group == "model":
+            store.store(group=group, name=name, node=_model(name, entry), package="_global_")
+            continue
+        node = defaults(entry.settings) | {"name": name}
+        if group in ("data", "external") and node.get("root", "") is None:
+            node["root"] = f"${{oc.env:LVH_{name.upper()}_ROOT,null}}"
+        store.store(group=group, name=name, node=node)
+    _registered.clear()
+    _registered.update(entries)
 
 
 def _model(name: str, model: Architecture | Estimator) -> dict[str, Any]:
@@ -140,6 +133,8 @@ def _model(name: str, model: Architecture | Estimator) -> dict[str, Any]:
 ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
 for _group, _name in {"cv": "kfold", "train": "fixed", "search": "default"}.items():
     ConfigStore.instance().store(group=_group, name=_name, node=defaults(SETTINGS[_group]))
+# params: swept overrides of a recipe; the command line goes before them
+ConfigStore.instance().store(group="hydra/sweeper", name="lvh", node={"params": {}})
 for _name in ("mlflow", "off"):
     _node = {"uri": "${oc.env:MLFLOW_TRACKING_URI,null}", "name": _name}
     _node = defaults(TrackingSettings) | _node

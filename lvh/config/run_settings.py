@@ -1,15 +1,14 @@
 """The settings of one run: typed, checked and frozen."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.config.groups import ENTRIES, SETTINGS, SHORT_NAMES, defaults
-from lvh.config.messages import suggestion
-from lvh.config.plugins.loading import Plugin, check_origins, load_installed, origins
+from lvh.config.groups import ENTRIES, SETTINGS, SHORT_NAMES, defaults, suggestion
+from lvh.config.plugins import Plugin, check_origins, load_installed, origins
 from lvh.data.labels import LVH
 from lvh.errors import InputError, excerpt
 from lvh.features import FORMS
@@ -32,10 +31,6 @@ _UNNAMED = (
     *("train.threads", "train.side_by_side"),
 )
 """What the name of a run leaves out: it is in the protocol, or changes no result."""
-_LATER = ("label", "where", "inputs", "columns", "recalibrate", "refits", "precise_bn")
-"""Settings that a run of an earlier version did not have: their defaults mean what it did."""
-_NO_COLUMNS = ("ludb", "ptbxl", "synthetic")
-"""Sources without a table of columns."""
 Rule = tuple[object, str, object]
 """Whether settings do not go together; which fields, with what is expected; what was received."""
 
@@ -132,11 +127,37 @@ def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> "dict[str, Plain]":
     return flat
 
 
-def settings_from(config: dict[str, Any]) -> RunSettings:
-    """Check a composed configuration, resolved, field by field and across groups."""
+def settings_from(config: Mapping[str, Any]) -> RunSettings:
+    """Check a composed configuration, resolved, field by field and across groups.
+
+    A field that a run of an earlier version did not have gets its default, which means what it did.
+    """
     load_installed()
-    config = {"external": None, **config}
-    recorded = config.pop("plugins", None) or {}
+    checked = {"external": None, **config}
+    _check_plugins(checked.pop("plugins", None) or {})
+    for group in (*ENTRIES, *SETTINGS):
+        if group != "external" or checked[group] is not None:
+            checked[group] = _group(group, checked.get(group))
+    settings = parsed("", checked, RunSettings)
+    if isinstance(MODELS[settings.model.name], Estimator):
+        settings = replace(settings, backend=cast(Any, NO_BACKEND))
+    check_train(settings.train, settings.cv.validation, settings.is_network)
+    check_protocol(settings.cv)
+    for rules in (_input_rules, _external_rules, _run_rules):
+        _refuse(rules(settings))
+    _refuse(_search_rules(settings.search))
+    return settings
+
+
+def search_from(config: Mapping[str, Any]) -> SearchSettings:
+    """Check the part of a configuration that says how a sweep searches."""
+    search = parsed("search", config["search"], SearchSettings)
+    _refuse(_search_rules(search))
+    return search
+
+
+def _check_plugins(recorded: Any) -> None:
+    """Refuse plugins that a file names, but those of a run's folder, which are not loaded."""
     named = recorded.values() if isinstance(recorded, dict) else [None]
     if not all(isinstance(one, dict) and "source" in one for one in named):
         raise InputError(
@@ -144,137 +165,90 @@ def settings_from(config: dict[str, Any]) -> RunSettings:
             f"FILE.py on the command line. Received: {excerpt(recorded)}"
         )
     check_origins({option: str(one["source"]) for option, one in recorded.items()}, "plugins")
-    _check_keys("", config, tuple(field.name for field in fields(RunSettings)))
-    groups = [*ENTRIES, *SETTINGS]
-    if config["external"] is None:
-        groups.remove("external")
-    for group in groups:
-        if not isinstance(config[group], dict):
-            raise InputError(f"{group}: expected an option. Received: {excerpt(config[group])}")
-    model = config["model"]
-    if isinstance(name := model.get("name"), str):
-        config["model"] = model = {**model, "name": MODEL_ALIASES.get(name, name)}
-    types: dict[str, type[Any]] = dict(SETTINGS)
-    for group in [group for group in groups if group in ENTRIES]:
-        name, options = config[group].get("name"), ENTRIES[group]
-        if not isinstance(name, str) or name not in options:
-            raise InputError(
-                f"{group}.name: expected one of {', '.join(options)}. Received: {excerpt(name)}"
-            )
-        types[group] = options[name].settings
-    refuse(model_rules(model, config["features"]["name"], config["data"]["name"]))
-    for group in groups:
-        later = [one for one in fields(types[group]) if one.name in _LATER]
-        usual = {one.name: one.default for one in later if one.default is not MISSING}
-        config[group] = parsed(group, {**usual, **config[group]}, types[group])
-    settings = parsed("", config, RunSettings)
-    if isinstance(MODELS[settings.model.name], Estimator):
-        settings = replace(settings, backend=cast(Any, NO_BACKEND))
-    check_train(settings.train, settings.cv.validation, settings.is_network)
-    check_protocol(settings.cv)
-    refuse(run_rules(settings))
-    return settings
 
 
-def search_from(config: dict[str, Any]) -> SearchSettings:
-    """Check the part of a configuration that says how a sweep searches."""
-    search = parsed("search", config["search"], SearchSettings)
-    refuse(search_rules(search))
-    return search
+def _group(group: str, node: Any) -> Any:
+    """Check the settings of a group, by the class that they have under its option."""
+    if not isinstance(node, dict):
+        raise InputError(f"{group}: expected an option. Received: {excerpt(node)}")
+    if group in SETTINGS:
+        return parsed(group, node, SETTINGS[group])
+    options, name = ENTRIES[group], node.get("name")
+    if group == "model" and isinstance(name, str):
+        node = node | {"name": (name := MODEL_ALIASES.get(name, name))}
+    if not isinstance(name, str) or name not in options:
+        listed = ", ".join(options)
+        raise InputError(f"{group}.name: expected one of {listed}. Received: {excerpt(name)}")
+    of = options[name].settings
+    foreign = SHORT_NAMES.keys() & node.keys() - {field.name for field in fields(of)}
+    if group == "model" and foreign:
+        shorts = sorted(SHORT_NAMES[field] for field in foreign)
+        swept = " ".join(f"{short}=choice(...)" for short in shorts)
+        raise InputError(
+            f"{' and '.join(shorts)}: expected model=cnn, which alone has them (in a sweep over "
+            f"models: {swept}). Received: model={name}"
+        )
+    return parsed(group, node, of)
 
 
-def parsed(group: str, node: dict[str, Any], of: type[_T]) -> _T:
+def parsed(group: str, node: Mapping[str, Any], of: type[_T]) -> _T:
     """Build one settings dataclass; a fault names the field as `group.field`."""
-    _check_keys(group, node, tuple(field.name for field in fields(of)))  # type: ignore[arg-type]
+    prefix = f"{group}." if group else ""
+    names = [field.name for field in fields(of)]  # type: ignore[arg-type]
+    for key in node:
+        if key not in names:
+            hint = suggestion(str(key), names)
+            expected = f"no such setting{hint}. Expected one of {', '.join(names)}"
+            raise InputError(f"{prefix}{key}: {expected}")
+    given = {name: value for name, value in node.items() if value != "???"}
     try:
-        return cast(_T, _ADAPTER(cast(Any, of)).validate_python(node))
+        return cast(_T, _ADAPTER(cast(Any, of)).validate_python(given))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (group, *first["loc"]) if part != "")
+        is_missing = first["type"] == "missing"
         expected = first["msg"].replace("Input should be", "expected")
-        raise InputError(f"{place}: {expected}. Received: {excerpt(first['input'])}") from None
+        expected = "expected a value" if is_missing else expected
+        received = "none" if is_missing else excerpt(first["input"])
+        raise InputError(f"{place}: {expected}. Received: {received}") from None
 
 
-def _check_keys(group: str, node: dict[str, Any], names: tuple[str, ...]) -> None:
-    prefix = f"{group}." if group else ""
-    for key in node:
-        if key not in names:
-            raise InputError(
-                f"{prefix}{key}: no such setting"
-                f"{suggestion(str(key), names)}. Expected one of {', '.join(names)}"
-            )
-    for key in names:
-        if node.get(key, "???") == "???":
-            raise InputError(f"{prefix}{key}: expected a value. Received: none")
-
-
-def refuse(rules: Iterable[Rule]) -> None:
+def _refuse(rules: Iterable[Rule]) -> None:
     """Raise InputError for the first rule that is broken."""
     for is_broken, expected, received in rules:
         if is_broken:
             raise InputError(f"{expected}. Received: {received}")
 
 
-def model_rules(model: dict[str, Any], features: str, data: str) -> Iterator[Rule]:
-    """Yield what a model cannot take: a kernel without convolution, other features."""
-    entry, name = MODELS[model["name"]], f"model={model['name']}"
-    own = {field.name for field in fields(entry.settings)}
-    foreign = [short for key, short in SHORT_NAMES.items() if key in model and key not in own]
-    swept = " ".join(f"{short}=choice(...)" for short in foreign)
-    expected = f"expected model=cnn, which alone has them (in a sweep over models: {swept})"
-    yield bool(foreign), f"{' and '.join(foreign)}: {expected}", name
-    fitting = forms_of(entry)
-    if features not in fitting:
-        needs = fitting[0] if len(fitting) == 1 else entry.inputs
-        lacks = ["columns"] if data in _NO_COLUMNS else []
-        usable = [form for form in fitting if form not in lacks] or fitting
-        raise InputError(
-            f"{name} needs {needs} inputs, features={features} gives {FORMS[features].kind} ones. "
-            f"Choose features={' or '.join(usable)}, or another model"
-        )
-
-
-def search_rules(search: SearchSettings) -> Iterator[Rule]:
+def _search_rules(search: SearchSettings) -> Iterator[Rule]:
     """Yield scores that there are not, and ways to stop trials of which only one can be."""
     names = search.objectives
     scores = {f"{prefix}{name}" for prefix in ("", "pooled_", "std_") for name in NAMES}
-    known = f"{', '.join(NAMES)}, seconds; or pooled_ or std_ and a score"
     is_odd = len({*names}) < len(names) or {*names} - {"seconds", *scores}
-    yield bool(is_odd), f"search.objectives: expected different ones of {known}", names
+    known = f"{', '.join(NAMES)}, seconds; or pooled_ or std_ and a score"
+    yield is_odd, f"search.objectives: expected different ones of {known}", names
     budget = "race" if search.race else search.budget
     stops = budget != "full" and search.pruner != "none"
-    ways = f"budget={budget}, pruner={search.pruner}"
-    yield stops, "search.budget and search.pruner: expected one of them", ways
-    is_other = search.race and search.budget not in ("full", "race")
-    expected = "search.race: the old name of search.budget=race, expected without another budget"
-    yield is_other, expected, f"race=true, budget={search.budget}"
+    expected = "search.budget and search.pruner: expected one of them"
+    yield stops, expected, f"budget={budget}, pruner={search.pruner}"
     is_vague = search.may_stop and (len(names) > 1 or names[0] not in NAMES)
     expected = "search.objectives: expected one score of a fold where trials may be stopped"
     yield is_vague, expected, ", ".join(names)
 
 
-def run_rules(settings: RunSettings) -> Iterator[Rule]:
-    """Yield what does not go together in the settings of a run."""
-    yield from search_rules(settings.search)
-    yield from _external_rules(settings)
-    cv, search, model = settings.cv, settings.search, f"model={settings.model.name}"
-    may_stop, halves = search.may_stop, search.halves
-    protocol, leaks = cv.protocol, f"{cv.protocol.leakage}, {model}"
+def _run_rules(settings: RunSettings) -> Iterator[Rule]:
+    """Yield what does not go together in protocol, search and training."""
+    search, is_network, model = settings.search, settings.is_network, settings.model.name
+    protocol = settings.cv.protocol
     expected = "cv.weights and cv.epoch: expected the defaults with a model that has no epochs"
-    yield protocol.leaks and not settings.is_network, expected, leaks
+    yield protocol.leaks and not is_network, expected, f"{protocol.leakage}, model={model}"
     expected = "search.budget and search.pruner: expected neither under a protocol that leaks"
-    yield protocol.leaks and may_stop, expected, leaks
+    yield protocol.leaks and search.may_stop, expected, protocol.leakage
     expected = "search.budget: expected full or race with a model that has no epochs"
-    yield halves and not settings.is_network, expected, f"{search.budget}, {model}"
+    yield search.halves and not is_network, expected, f"{search.budget}, model={model}"
     expected = "search.budget: halving decides the epochs, and expects no train.patience"
-    yield halves and settings.train.patience is not None, expected, settings.train.patience
-    yield from _input_rules(settings)
-
-
-def _records_of(source: Any) -> dict[str, Any]:
-    """Return the settings that decide which records there are, with any waves and labels."""
-    settings = asdict(source)
-    return {name: settings[name] for name in settings if name not in _NOT_RECORDS}
+    patience = settings.train.patience
+    yield search.halves and patience is not None, expected, patience
 
 
 def _external_rules(settings: RunSettings) -> Iterator[Rule]:
@@ -296,17 +270,27 @@ def _external_rules(settings: RunSettings) -> Iterator[Rule]:
     yield is_off, expected, f"{cv.refits} and {cv.recalibrate}, model={settings.model.name}"
 
 
+def _records_of(source: Any) -> dict[str, Any]:
+    """Return the settings that decide which records there are, with any waves and labels."""
+    settings = asdict(source)
+    return {name: settings[name] for name in settings if name not in _NOT_RECORDS}
+
+
 def _input_rules(settings: RunSettings) -> Iterator[Rule]:
     """Yield what does not fit between the inputs, their changes in training, and the model."""
-    features, model, augment = settings.features, settings.model.name, settings.train.augment
-    is_signal = FORMS[features.name].kind == "signal" and settings.is_network
-    changes, is_in_mv = augment.is_on, augment.is_on and augment.is_in_mv
+    features, name, augment = settings.features, settings.model.name, settings.train.augment
+    entry, kind = MODELS[name], FORMS[features.name].kind
+    fitting = forms_of(entry)
+    needs = f"model={name} needs {fitting[0] if len(fitting) == 1 else entry.inputs} inputs"
+    gives = f"features={features.name} gives {kind} ones"
+    expected = f"{needs}, {gives}. Choose features={' or '.join(fitting)}, or another model"
+    yield features.name not in fitting, expected, f"features={features.name}"
+    changes_mv, scaling = augment.is_on and augment.is_in_mv, getattr(features, "scaling", "")
     expected = "train.augment: changes signals. Expected model=cnn or model=resnet"
-    yield changes and not is_signal, expected, f"model={model}"
-    is_part = model == "criteria" and (features.inputs != "full" or features.columns)
-    expected = "features.inputs and features.columns: expected the defaults with model=criteria"
-    yield bool(is_part), expected, repr(features)
-    scaling = getattr(features, "scaling", features.name)
-    is_scaled = is_in_mv and scaling != "none"
+    is_signal = kind == "signal" and settings.is_network
+    yield augment.is_on and not is_signal, expected, f"model={name}"
     expected = "train.augment: noise, wander and amplitude are in mV, for features.scaling=none"
-    yield is_scaled, expected, scaling
+    yield changes_mv and scaling != "none", expected, scaling or features.name
+    is_part = name == "criteria" and (features.inputs != "full" or features.columns)
+    expected = "features.inputs and features.columns: expected the defaults with model=criteria"
+    yield is_part, expected, repr(features)

@@ -4,18 +4,19 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from itertools import islice
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
-from lvh.config.command_line import CommandLine, target
+from lvh.config.command_line import CommandLine, in_plain_words, target
 from lvh.config.composition import plain, recipe_params
-from lvh.config.groups import CONVOLUTION
-from lvh.config.messages import explained
+from lvh.config.groups import CONVOLUTION, param_name
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Point, Space
@@ -27,10 +28,33 @@ _MOST_PROBES = 1000
 
 def space_of(command: CommandLine) -> Space:
     """Return the space that the swept overrides span; each option is composed, so it is right."""
-    try:
-        return _space_of(command)
-    except Exception as error:
-        raise explained(error, command) from None
+    swept = _swept(command)
+    choices = _choices(command, swept)
+    options = {
+        name: texts for name, texts in choices.items() if name.lstrip("+") not in CONVOLUTION
+    }
+    # every option once, where all other groups have their first
+    first = {name: texts[0] for name, texts in options.items()}
+    points = [first | {name: text} for name, texts in options.items() for text in texts[1:]]
+    composed = [(point, command.at(point).load()) for point in (first, *points)]
+    _check_recipes(command, [recipe_params(config.hydra) for _, config in composed])
+    dimensions: dict[str, Dimension] = {}
+    conditions: dict[str, tuple[Condition, ...]] = {}
+    for name, override in swept.items():
+        having = composed
+        if name not in options and not override.is_add() and not override.is_force_add():
+            field = CONVOLUTION.get(override.key_or_group, override.key_or_group)
+            having = [pair for pair in composed if _exists(pair[1], field)] or composed
+        point, config = having[0]
+        texts = choices.get(name)
+        dimension = Choice(texts) if texts else _dimension(override, config)
+        if name not in options:  # a wrong name, or a wrong option of kernel or stride, ends here
+            for text in texts or [dimension.text(dimension.ends()[0])]:
+                command.at({**point, name: text}).load()
+        dimensions[name] = dimension
+        if len(having) < len(composed):
+            conditions[name] = _conditions(options, [point for point, _ in having])
+    return Space(dimensions, conditions)
 
 
 def one_point(command: CommandLine) -> CommandLine:
@@ -42,6 +66,28 @@ def one_point(command: CommandLine) -> CommandLine:
             settings_at(point)
             return command.at(space.texts(point))
     return command.at(space.texts(next(space.probes())))
+
+
+def with_recipe(command: CommandLine) -> CommandLine:
+    """Put the sweep of a recipe before the overrides, but what is typed too."""
+    parsed, choices = command.parsed(), _choices(command, _swept(command))
+    first = {name: texts[0] for name, texts in choices.items() if "experiment" not in name}
+    params = recipe_params(command.at(first).load().hydra)
+    recipe = CommandLine(tuple(_param(name, value) for name, value in params.items()))
+    typed = {(param_name(name), *rest) for name, *rest in map(target, parsed)}
+    others = [
+        text
+        for text, override in zip(recipe.overrides, recipe.parsed(), strict=True)
+        if (param_name(override.key_or_group), *target(override)[1:]) not in typed
+    ]
+    return replace(command, overrides=(*others, *command.overrides))
+
+
+def _param(name: str, value: Any) -> str:
+    """Write an entry of `hydra.sweeper.params` as an override; a text is in its grammar already."""
+    values = value if isinstance(value, list) else [value]
+    texts = [v if isinstance(v, str) else Override._get_value_element_as_str(v) for v in values]
+    return f"{name}=choice({','.join(texts)})" if values is value else f"{name}={texts[0]}"
 
 
 def point_settings(command: CommandLine, space: Space) -> Callable[[Point], RunSettings]:
@@ -58,53 +104,25 @@ def point_settings(command: CommandLine, space: Space) -> Callable[[Point], RunS
 
     def settings_at(point: Point) -> RunSettings:
         texts = space.texts(point)
-        try:
-            config = copy.deepcopy(
-                composed(frozenset((k, texts[k]) for k in texts.keys() - fields))
-            )
-            typed = [f"{name}={texts[name]}" for name in texts.keys() & fields]
-            ConfigLoaderImpl._apply_overrides_to_config(
-                OverridesParser.create().parse_overrides(typed), config
-            )
-            return settings_from(plain(config))
-        except Exception as error:
-            raise explained(error, command.at(texts)) from None
+        options = frozenset((name, text) for name, text in texts.items() if name not in fields)
+        typed = [f"{name}={text}" for name, text in texts.items() if name in fields]
+        config = copy.deepcopy(composed(options))
+        with in_plain_words():
+            overrides = OverridesParser.create().parse_overrides(typed)
+            ConfigLoaderImpl._apply_overrides_to_config(overrides, config)
+        return settings_from(plain(config))
 
     return settings_at
 
 
-def _space_of(command: CommandLine) -> Space:
-    swept = _swept(command)
-    choices = {
-        name: Choice(_texts(override))
-        for name, override in swept.items()
-        if command.loader.get_group_options(override.key_or_group) and not target(override)[2]
+def _choices(command: CommandLine, swept: Mapping[str, Override]) -> dict[str, tuple[str, ...]]:
+    """Return the options of groups that are swept."""
+    is_group = command.loader.get_group_options
+    return {
+        name: _texts(one)
+        for name, one in swept.items()
+        if is_group(one.key_or_group) and not target(one)[2]
     }
-    options = {
-        name: choice.texts
-        for name, choice in choices.items()
-        if swept[name].key_or_group not in CONVOLUTION
-    }
-    # every option once, where all other groups have their first
-    first = {name: texts[0] for name, texts in options.items()}
-    points = [first | {name: text} for name, texts in options.items() for text in texts[1:]]
-    composed = [(point, _composed(command, point)) for point in (first, *points)]
-    _check_recipes(command, [recipe_params(config.hydra) for _, config in composed])
-    dimensions: dict[str, Dimension] = {}
-    conditions: dict[str, tuple[Condition, ...]] = {}
-    for name, override in swept.items():
-        having = composed
-        if name not in options and not override.is_add() and not override.is_force_add():
-            field = CONVOLUTION.get(override.key_or_group, override.key_or_group)
-            having = [pair for pair in composed if _exists(pair[1], field)] or composed
-        point, config = having[0]
-        if name not in options:  # a wrong name, or a wrong option of kernel or stride, ends here
-            for text in choices[name].texts if name in choices else (_first_text(override),):
-                _composed(command, {**point, name: text})
-        dimensions[name] = choices.get(name) or _dimension(override, config)
-        if len(having) < len(composed):
-            conditions[name] = _conditions(options, [point for point, _ in having])
-    return Space(dimensions, conditions)
 
 
 def _conditions(
@@ -128,40 +146,24 @@ def _swept(command: CommandLine) -> dict[str, Override]:
     last = {target(override): override for override in command.parsed()}
     swept: dict[str, Override] = {}
     for override in last.values():
-        if override.is_sweep_override():
-            if override.get_key_element() in swept:
-                raise InputError(
-                    f"{override.key_or_group}: expected one sweep of its options, and others of "
-                    f"single fields. Received: {override.input_line}"
-                )
-            swept[override.get_key_element()] = override
+        if not override.is_sweep_override():
+            continue
+        if override.get_key_element() in swept:
+            raise InputError(
+                f"{override.key_or_group}: expected one sweep of its options, and others of "
+                f"single fields. Received: {override.input_line}"
+            )
+        swept[override.get_key_element()] = override
     return swept
 
 
-def _composed(command: CommandLine, point: Mapping[str, str]) -> DictConfig:
-    """Compose a point; fields that are swept too keep the value that the configuration has."""
-    without_fields = command.at(point)
-    try:
-        return without_fields.load()
-    except Exception as error:
-        message = str(explained(error, without_fields))
-        for override in command.parsed() if point else ():
-            name, _, value = str(override.input_line).partition("=")
-            if message.startswith(f"{name}: ") and not override.is_sweep_override():
-                message += f". In a sweep, {name}=choice({value}) sets it only where it exists"
-        raise InputError(message) from None
-
-
 def _check_recipes(command: CommandLine, recipes: Sequence[Mapping[str, object]]) -> None:
-    """Refuse to sweep over recipes that are sweeps themselves: their own would be lost."""
-    parsed = command.parsed()
-    typed = {override.key_or_group for override in parsed}
-    is_swept = any(one.key_or_group == "experiment" and one.is_sweep_override() for one in parsed)
+    """Refuse recipes whose sweep is not that of the command line: it would be lost."""
+    typed = {override.key_or_group for override in command.parsed()}
     for recipe in recipes:
-        names = {name.lstrip("+~") for name in recipe}
-        if names - typed and (is_swept or recipe.keys() != recipes[0].keys()):
+        if names := {name.lstrip("+~") for name in recipe} - typed:
             raise InputError(
-                f"experiment: one is the recipe of a sweep, of {', '.join(sorted(names))}, and "
+                f"experiment: the recipe of a sweep, of {', '.join(sorted(names))}, needs -m and "
                 "cannot be swept over. Start a sweep for each"
             )
 
@@ -173,34 +175,26 @@ def _exists(config: DictConfig, field: str) -> bool:
 
 
 def _dimension(override: Override, config: DictConfig) -> Dimension:
-    value = override.value()
+    """Return the dimension of a field, whose present value says whether it is a whole number."""
+    value, key = override.value(), override.key_or_group
     if isinstance(value, IntervalSweep):
-        return _interval(override, value, OmegaConf.select(config, override.key_or_group))
+        low, high, log = float(value.start or 0), float(value.end or 0), "log" in value.tags
+        if not low < high < math.inf or low == -math.inf or (log and low <= 0):
+            raise InputError(
+                f"{key}: expected interval(low, high) with {'0 < ' if log else ''}low < high. "
+                f"Received: {override.input_line}"
+            )
+        now = OmegaConf.select(config, key)
+        is_int = now is None or (isinstance(now, int) and not isinstance(now, bool))
+        if is_int and low.is_integer() and high.is_integer():
+            return Numbers(int(low), int(high), 1, log=log)
+        return Numbers(low, high, log=log)
     texts = _texts(override)
     if isinstance(value, RangeSweep) and not value.shuffle:
         listed = value.range()
         if isinstance(listed, range) and listed.step > 0:
             return Numbers(listed[0], listed[-1], listed.step, is_listed=True)
     return Choice(texts)
-
-
-def _interval(override: Override, interval: IntervalSweep, now: object) -> Dimension:
-    low, high = float(interval.start or 0), float(interval.end or 0)
-    log = "log" in interval.tags
-    if not low < high < math.inf or low == -math.inf or (log and low <= 0):
-        raise InputError(
-            f"{override.key_or_group}: expected interval(low, high) with "
-            f"{'0 < ' if log else ''}low < high. Received: {override.input_line}"
-        )
-    is_whole = low.is_integer() and high.is_integer()
-    if is_whole and (now is None or (isinstance(now, int) and not isinstance(now, bool))):
-        return Numbers(int(low), int(high), 1, log=log)
-    return Numbers(low, high, log=log)
-
-
-def _first_text(override: Override) -> str:
-    value = override.value()
-    return str(value.start or 0) if isinstance(value, IntervalSweep) else _texts(override)[0]
 
 
 def _texts(override: Override) -> tuple[str, ...]:

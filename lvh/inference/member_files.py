@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.config.plugins.loading import is_loaded
+from lvh.config.plugins import is_loaded
 from lvh.errors import InputError, printable
 from lvh.inference.model_description import Description
 from lvh.models import MODELS, Classifier, Estimator

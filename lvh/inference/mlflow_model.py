@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lvh.config.plugins.loading import load as load_plugins
+from lvh.config.plugins import load as load_plugins
 from lvh.data.array_checks import limb_fault
 from lvh.data.cohort import MAX_AGE, Cohort
 from lvh.data.delineation import MAX_SAMPLES

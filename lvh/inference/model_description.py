@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from lvh.config.plugins.loading import check_origins, load_installed, origins
+from lvh.config.plugins import check_origins, load_installed, origins
 from lvh.data.cohort import LEADS, Cohort, Origin
 from lvh.data.labels import LVH
 from lvh.errors import InputError, printable

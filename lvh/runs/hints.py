@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvh.config.plugins.loading import loaded
+from lvh.config.plugins import loaded
 from lvh.errors import masked
 from lvh.evaluation.cv_result import AGE_AND_SEX
 from lvh.reports.terminal import say

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 
-from lvh.config.messages import suggestion
+from lvh.config.groups import suggestion
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import InputError, as_lvh_error
 from lvh.files import read_bytes

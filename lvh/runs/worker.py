@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import Composed, compose
 from lvh.config.groups import param_name
-from lvh.config.plugins.loading import ensure
+from lvh.config.plugins import ensure
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, LvhError, as_lvh_error

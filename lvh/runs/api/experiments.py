@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lvh.config.messages import suggestion
-from lvh.config.plugins.loading import load_installed
+from lvh.config.groups import suggestion
+from lvh.config.plugins import load_installed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
 from lvh.errors import InputError, LvhError, excerpt

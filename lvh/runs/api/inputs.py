@@ -11,8 +11,7 @@ import pandas as pd
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose, plain
-from lvh.config.messages import explained
-from lvh.config.plugins.loading import REGISTRIES, load_installed
+from lvh.config.plugins import REGISTRIES, load_installed
 from lvh.config.run_settings import parsed
 from lvh.data.array_checks import checked_labels, checked_subjects
 from lvh.data.cohort import Cohort
@@ -81,11 +80,7 @@ class FrameRows:
 def option(group: str, name: str, changes: Mapping[str, Any] | None = None) -> Any:
     """Return the checked settings of an option, as `group=name` composes it, with changes."""
     load_installed()
-    command = CommandLine((f"{group}={name}",))
-    try:
-        node = plain(command.load())[group]
-    except Exception as error:
-        raise explained(error, command) from None
+    node = plain(CommandLine((f"{group}={name}",)).load())[group]
     settings: type = REGISTRIES[group][node["name"]].settings
     return parsed(group, {**node, **(changes or {})}, settings)
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lvh.config.groups import defaults
-from lvh.config.messages import suggestion
-from lvh.config.plugins.checks import classifier_entry, network_entry
-from lvh.config.plugins.loading import Origin, load_installed, named
+from lvh.config.groups import defaults, suggestion
+from lvh.config.plugin_checks import classifier_entry, network_entry
+from lvh.config.plugins import Origin, load_installed, named
 from lvh.config.run_settings import parsed
 from lvh.errors import InputError, excerpt
 from lvh.features import FeatureSet

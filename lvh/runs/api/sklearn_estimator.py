@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from lvh.config.messages import suggestion
+from lvh.config.groups import suggestion
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.models import MODELS, Estimator, current_name
 from lvh.models.training import FitJob, TrainSettings

@@ -6,16 +6,14 @@ plugin: never the value of a setting, nor a file of a run or of a model.
 
 import ast
 import os
-import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import cache, partial
-from importlib import import_module, metadata
-from importlib.machinery import SourceFileLoader
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module, invalidate_caches, metadata
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +25,6 @@ from lvh.models import MODELS
 
 REGISTRIES: dict[str, dict[str, Any]] = {"data": SOURCES, "features": FORMS, "model": MODELS}
 """The registry of each group of options."""
-
-_EXPECTED = "expected FILE.py, or a MODULE that is installed or on PYTHONPATH"
-_OF_FILE = "lvh_plugin_"
-"""Begins the name under which a file is imported, so that it hides no other module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +38,6 @@ class Plugin:
 _plugins: dict[str, Plugin] = {}  # by the top package of their module
 _modules: dict[tuple[str, str], str] = {}  # top package by group and option
 _installed: set[str] = set()  # top packages that every process finds, by their entry points
-_loading: set[str] = set()  # top packages whose digest was made right before their import
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +64,11 @@ class Origin:
         except LvhError:
             raise
         except (Exception, SystemExit) as error:  # an exit code of 0 would be no result
+            place = ""
+            for frame, line in traceback.walk_tb(error.__traceback__):
+                if _top(str(frame.f_globals.get("__name__"))) == _top(self.module):
+                    place = f" ({frame.f_code.co_filename}:{line})"
             text = next(iter(str(error).strip().splitlines()), "")
-            if isinstance(error, SyntaxError):
-                text, place = str(error.msg), f" ({error.filename}:{error.lineno})"
-            else:
-                top, place = self.module.partition(".")[0], ""
-                for frame, line in traceback.walk_tb(error.__traceback__):
-                    if str(frame.f_globals.get("__name__")).partition(".")[0] == top:
-                        place = f" ({frame.f_code.co_filename}:{line})"
             raise LvhError(f"{self.what}: {type(error).__name__}: {text}{place}") from error
 
 
@@ -89,18 +79,49 @@ def named(what: str, code: Any) -> str:
 
 def load(names: Iterable[str]) -> tuple[Plugin, ...]:
     """Import plugins by the paths of files, `FILE.py`, or the names of modules."""
-    paths = dict.fromkeys(map(_path, names))
-    if len({_top(path) for path in paths if os.sep in path}) < sum(os.sep in one for one in paths):
-        raise InputError(f"--plugin: expected files of different names. Received: {[*paths]}")
-    return tuple(_load_file(one) if os.sep in one else _load_module(one) for one in paths)
+    return tuple(map(_load, dict.fromkeys(names)))
+
+
+def _load(name: str) -> Plugin:
+    path, is_file = os.path.abspath(os.path.expanduser(name)), name.endswith(".py")
+    source, top = (path if is_file else name), _top(name)
+    if is_file and os.path.dirname(path) not in sys.path:
+        sys.path.append(os.path.dirname(path))  # last, so that it hides no other module
+    invalidate_caches()
+    files = _files_of(top)
+    if not files or (is_file and os.path.realpath(path) not in map(os.path.realpath, files)):
+        raise InputError(
+            "--plugin: expected FILE.py, or a MODULE that is installed or on PYTHONPATH, of a name "
+            f"that no other module has. Received: {excerpt(name)}"
+        )
+    plugin, known = Plugin(source, _digest(files, top)), _plugins.get(top)
+    if known == plugin:
+        return plugin
+    origin = Origin(f"--plugin {source}", top)
+    if is_file:
+        _forget(top, files)
+    elif known is not None:  # what Python has imported it does not import again
+        plugin = Plugin(source, known.digest)
+    _plugins[top] = plugin
+    try:
+        with origin.calling():
+            import_module(top if is_file else name)
+        if top not in _modules.values():
+            expected = "code that calls lvh.register_model, register_features or register_source"
+            raise origin.refused(f"expected {expected}", "code that registers nothing")
+    except BaseException:
+        _forget(top)
+        raise
+    _plugins[top] = plugin  # its text of before the import
+    return plugin
 
 
 def ensure(plugins: Iterable[Plugin]) -> None:
     """Load what another process has loaded; raise InputError if its code is another one by now."""
     for plugin in plugins:
         own = _plugins.get(_top(plugin.source))
-        if own is None or not (own.source == plugin.source or plugin.source in sys.modules):
-            (own,) = load([plugin.source])
+        if own is None or own.source != plugin.source:
+            own = _load(plugin.source)
         if own.digest != plugin.digest:
             raise InputError(
                 f"{plugin.source}: its code changed since this command began. Start it again"
@@ -112,7 +133,7 @@ def load_installed() -> None:
     """Import the modules that entry points of installed packages name, once in a process."""
     for group in ("lvh.models", "lvh.features", "lvh.sources"):
         for point in metadata.entry_points(group=group):
-            _load_module(point.module)
+            _load(point.module)
             _installed.add(_top(point.module))
 
 
@@ -145,103 +166,50 @@ def check_origins(recorded: Mapping[str, str], of: str) -> None:
 
 def join(group: str, name: str, entry: Any, module: str) -> None:
     """Add an option to its registry, in which no other module has one of this name."""
-    top = module.partition(".")[0]
+    top = _top(module)
     owner = _modules.get((group, name), "lvh")
     if name in REGISTRIES[group] and owner != top:
         raise InputError(
             f"{group}={name}: expected a name that is free. Received: one that {owner} has"
         )
-    if top not in _loading and (files := _files_of(top)):  # the user's own import, or a reload
-        _plugins[top] = Plugin(top, _digest(files, top))
+    if files := _files_of(top):  # now, for the user may import a module again
+        known = _plugins.get(top, Plugin(top, ""))
+        _plugins[top] = Plugin(known.source, _digest(files, top))
     REGISTRIES[group][name] = entry
     _modules[group, name] = top
 
 
-def _path(name: str) -> str:
-    """Return the absolute path of a file, or the name of a module."""
-    path = os.path.abspath(os.path.expanduser(name))
-    is_file = name.endswith(".py") or os.sep in name
-    if not (os.path.isfile(path) if is_file else name.replace(".", "").isidentifier()):
-        raise InputError(f"--plugin: {_EXPECTED}. Received: {excerpt(name)}")
-    return path if is_file else name
-
-
 def _top(name: str) -> str:
-    """Return the name under which Python knows a file, or the top package of a module."""
-    if os.sep in name:
-        return _OF_FILE + re.sub(r"\W", "_", Path(name).stem)
-    return name.partition(".")[0]
+    """Return the name of the top package of a module, or of the module that a file is."""
+    return Path(name).stem if name.endswith(".py") else name.partition(".")[0]
 
 
-def _load_file(path: str) -> Plugin:
-    top, files = _top(path), _reached(Path(path))
-    plugin = Plugin(path, _digest(files))
-    if _plugins.get(top) == plugin:
-        return plugin
-    _forget(top)
-    for name, one in [*sys.modules.items()]:  # earlier versions of what it imports
-        if Path(str(getattr(one, "__dict__", {}).get("__file__"))) in files:
-            del sys.modules[name]
-    loader = SourceFileLoader(top, path)
-    # Python's own cache may hold an earlier version than the text that was digested
-    text = files[Path(path)]
-    loader.get_code = lambda fullname: loader.source_to_code(text, path)  # type: ignore[method-assign]
-    spec = spec_from_file_location(top, path, loader=loader)
-    assert spec is not None
-    sys.modules[top] = module = module_from_spec(spec)
-    if (folder := os.path.dirname(path)) not in sys.path:
-        sys.path.append(folder)  # for what it imports; last, so that it hides no other module
-    return _registered(plugin, partial(loader.exec_module, module))
-
-
-def _load_module(name: str) -> Plugin:
-    top = _top(name)
-    if top not in sys.modules and find_spec(top) is None:
-        raise InputError(f"--plugin: {_EXPECTED}. Received: {excerpt(name)}")
-    plugin = _plugins.get(top) or Plugin(name, _digest(_files_of(top), top))
-    return replace(_registered(plugin, partial(import_module, name)), source=name)
-
-
-def _registered(plugin: Plugin, run: Callable[[], object]) -> Plugin:
-    """Run the code of a plugin that was just digested."""
-    top = _top(plugin.source)
-    origin = Origin(f"--plugin {plugin.source}", top)
-    _plugins[top] = plugin
-    _loading.add(top)
-    try:
-        with origin.calling():
-            run()
-        if top not in _modules.values():
-            expected = "code that calls lvh.register_model, register_features or register_source"
-            raise origin.refused(f"expected {expected}", "code that registers nothing")
-    except BaseException:
-        _forget(top)
-        raise
-    finally:
-        _loading.discard(top)
-    return plugin
-
-
-def _forget(top: str) -> None:
-    """Take back what a module has registered."""
+def _forget(top: str, files: Iterable[Path] = ()) -> None:
+    """Take back what a module has registered, and let Python read these files again."""
     for (group, name), module in [*_modules.items()]:
         if module == top:
             del REGISTRIES[group][name], _modules[group, name]
-    _plugins.pop(top, None)
-    if top.startswith(_OF_FILE):
+    if top in _plugins and os.sep in _plugins.pop(top).source:
         sys.modules.pop(top, None)
+    for name, one in [*sys.modules.items()]:
+        if Path(str(getattr(one, "__dict__", {}).get("__file__"))) in files:
+            del sys.modules[name]
+    for file in files:  # a cached version may be earlier than the text that was digested
+        with suppress(OSError):
+            os.unlink(cache_from_source(str(file)))
 
 
 def _files_of(top: str) -> dict[Path, bytes]:
     """Return the files whose text decides what a top module does; none of a notebook."""
-    spec = None if top == "__main__" else find_spec(top)
-    if spec is None:
+    spec = None
+    with suppress(ValueError):  # `__main__`, or a text that is no name
+        spec = find_spec(top)
+    if spec is None or not spec.has_location:
         return {}
     if spec.submodule_search_locations is not None:
         folders = map(Path, spec.submodule_search_locations)
-        paths = sorted(path for folder in folders for path in folder.rglob("*.py"))
-        return {path: path.read_bytes() for path in paths}
-    return _reached(Path(spec.origin)) if spec.origin and spec.has_location else {}
+        return {path: path.read_bytes() for one in folders for path in one.rglob("*.py")}
+    return _reached(Path(str(spec.origin)))
 
 
 def _reached(path: Path) -> dict[Path, bytes]:
@@ -256,16 +224,15 @@ def _reached(path: Path) -> dict[Path, bytes]:
         with suppress(SyntaxError, ValueError):  # the import says so
             for node in ast.walk(ast.parse(files[one])):
                 names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-                names += [node.module or "lvh"] if isinstance(node, ast.ImportFrom) else []
-                for name in {_top(name) for name in names} - {"lvh"}:
-                    file = folder / f"{name}.py"
-                    left += [*(folder / name).rglob("*.py"), *([file] if file.is_file() else [])]
+                names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+                for name in {*map(_top, names)} - {"lvh"}:
+                    left += [*folder.glob(f"{name}.py"), *(folder / name).rglob("*.py")]
     return files
 
 
-def _digest(files: Mapping[Path, bytes], package: str = "") -> str:
+def _digest(files: Mapping[Path, bytes], package: str) -> str:
     """Return the digest of a plugin's files and of its package's version; their folder is free."""
-    folder = os.path.commonpath([path.parent for path in files]) if files else ""
+    folder = os.path.commonpath([path.parent for path in files])
     texts = sorted((str(path.relative_to(folder)), text) for path, text in files.items())
     version = ""
     with suppress(metadata.PackageNotFoundError, ValueError):

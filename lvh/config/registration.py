@@ -4,19 +4,20 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import field, fields, is_dataclass, make_dataclass
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import field, fields, make_dataclass
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
+from omegaconf import OmegaConf
 from pydantic import Strict, TypeAdapter
 
-from lvh.config.plugins.checks import (
+from lvh.config.groups import defaults
+from lvh.config.plugin_checks import (
     checked_cohort,
     checked_features,
     classifier_entry,
     network_entry,
 )
-from lvh.config.plugins.loading import Origin, join, named
+from lvh.config.plugins import Origin, join, named
 from lvh.data import Source
 from lvh.data.cohort import Cohort, SourceMetadata
 from lvh.errors import InputError, excerpt
@@ -219,35 +220,22 @@ def _settings(group: str, name: str, own: type | None, module: str) -> type:
             f"{group}: expected a name of small letters, digits and underscores, and no old "
             f"name of a model. Received: {excerpt(name)}"
         )
-    expected = f"{group}={name}: settings: expected a frozen dataclass of numbers, texts and tuples"
-    if own and not (is_dataclass(own) and own.__dataclass_params__.frozen):  # type: ignore[attr-defined]
-        raise InputError(f"{expected}. Received: {own!r}")
-    hints = get_type_hints(own, include_extras=True) if own else {}
-    entries = list[Any]()
-    for one in fields(own) if own else ():
-        hint = hints[one.name]
-        if one.name == "name" or not one.init or not _is_plain(hint):
-            raise InputError(f"{expected}, none called name. Received: {one.name}: {hint}")
-        if hint in (bool, int, float, str):
-            hint = Annotated[hint, Strict()]  # true is no number, and 1 no text
-        value = field(default=one.default, default_factory=one.default_factory)
-        entries.append((one.name, hint, value))
-    entries.append(("name", Literal[name], field(default=name)))
-    bases = (own,) if own is not None else ()
-    made = make_dataclass(f"{name}_settings", entries, bases=bases, frozen=True, kw_only=True)
-    made.__module__ = module  # of the code that they are of
     try:
+        hints = get_type_hints(own, include_extras=True) if own else {}
+        entries = list[Any]()
+        for one in fields(own) if own else ():  # true is no number, and 1 no text
+            hint, is_strict = hints[one.name], hints[one.name] in (bool, int, float, str)
+            value = field(default=one.default, default_factory=one.default_factory)
+            entries.append((one.name, Annotated[hint, Strict()] if is_strict else hint, value))
+        entries.append(("name", Literal[name], field(default=name)))
+        bases = (own,) if own is not None else ()
+        made = make_dataclass(f"{name}_settings", entries, bases=bases, frozen=True, kw_only=True)
+        made.__module__ = module  # of the code that they are of
         TypeAdapter(made)
-    except Exception as error:  # of pydantic, of many kinds
-        raise InputError(f"{expected}. Received: {str(error).splitlines()[0]}") from None
+        OmegaConf.create(defaults(made))
+    except Exception as error:  # of dataclasses, pydantic and OmegaConf, of many kinds
+        raise InputError(
+            f"{group}={name}: settings: expected a frozen dataclass of numbers, texts and tuples, "
+            f"none called name. Received: {own!r}: {next(iter(str(error).splitlines()), '')}"
+        ) from None
     return made
-
-
-def _is_plain(hint: Any) -> bool:
-    """Whether values of a type can be written into a key, a command line and a file of settings."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return _is_plain(arguments[0])
-    if origin in (tuple, Union, UnionType):
-        return all(one is ... or _is_plain(one) for one in arguments)
-    return origin is Literal or hint in (bool, int, float, str, NoneType)

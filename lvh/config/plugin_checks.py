@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lvh.config.plugins.loading import Origin
+from lvh.config.plugins import Origin
 from lvh.data.cohort import Cohort, fingerprint, part_of
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.lazy_array import LazyArray
@@ -45,9 +45,9 @@ class CheckedClassifier:
                     "know test records",
                     excerpt(part),
                 )
-        states = [name for name in params if name.rpartition("__")[2] == "random_state"]
-        if states := [name for name in states if params[name] is None]:
-            model.set_params(**dict.fromkeys(states, random_state))
+        names = [name for name in params if name.rpartition("__")[2] == "random_state"]
+        if unset := {name: random_state for name in names if params[name] is None}:
+            model.set_params(**unset)
 
     def fit(self, X: Any, y: npt.NDArray[np.int64]) -> "CheckedClassifier":
         """Fit the classifier to records of both labels."""
@@ -68,13 +68,12 @@ class CheckedClassifier:
                 scores = np.column_stack([expit(-margins), expit(margins)])
             else:
                 scores = np.asarray(self.fitted.predict_proba(X), np.float64)
-        is_odd = ~((scores > -_ROUNDING) & (scores < 1 + _ROUNDING))
-        if scores.shape != (len(X), 2) or is_odd.any():
+        clipped: npt.NDArray[np.float64] = np.clip(scores, 0, 1)
+        if scores.shape != (len(X), 2) or not np.allclose(scores, clipped, rtol=0, atol=_ROUNDING):
             raise self._origin.refused(
                 f"predict_proba: expected probabilities of shape ({len(X)}, 2)",
-                scores[is_odd][0] if scores.shape == (len(X), 2) else f"shape {scores.shape}",
+                f"shape {scores.shape}, {excerpt(scores.ravel()[:4].tolist())}",
             )
-        clipped: npt.NDArray[np.float64] = np.clip(scores, 0, 1)
         return clipped
 
 
@@ -128,15 +127,15 @@ def check_network(origin: Origin, model: Any, input_shape: tuple[int, ...]) -> N
             f"shapes {shapes}, activation of the last layer {getattr(last, '__name__', 'none')}, "
             f"compiled={model.compiled}",
         )
-    model(np.zeros((1, *input_shape), np.float32))
-    penalized = [one for one in model.layers if getattr(one, "kernel_regularizer", None)]
-    penalties = [one.kernel_regularizer for one in penalized]
-    is_l2 = all(type(one) is keras.regularizers.L2 for one in penalties)
-    is_l2 &= all(hasattr(one, "kernel") for one in penalized)
+    model(np.zeros((1, *input_shape), np.float32))  # which makes the losses
+    layers = [one for one in model.layers if getattr(one, "kernel_regularizer", None)]
+    penalties = [one.kernel_regularizer for one in layers if hasattr(one, "kernel")]
+    strengths = {float(one.l2) for one in penalties if type(one) is keras.regularizers.L2}
+    is_l2 = len(layers) == len(penalties) and len(strengths) <= 1
+    is_l2 &= all(type(one) is keras.regularizers.L2 for one in penalties)
     constrained = [one.path for one in model.variables if getattr(one, "constraint", None)]
-    n_others = len(model.losses) - len(penalties)
-    n_strengths = len({float(one.l2) for one in penalties}) if is_l2 else 0
-    if not is_l2 or n_strengths > 1 or n_others or constrained:
+    n_others = len(model.losses) - len(layers)
+    if not is_l2 or n_others or constrained:
         raise origin.refused(
             "expected no losses but the cross-entropy, no constraints, and no kernel_regularizer "
             "but keras.regularizers.L2, of one strength",

@@ -1,1 +1,0 @@
-"""Hydra's sweeper of this package: a study of the swept overrides."""

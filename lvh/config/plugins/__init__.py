@@ -1,1 +1,0 @@
-"""Plugins: models, features and sources of users, which join the registries."""
