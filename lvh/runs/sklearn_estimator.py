@@ -1,8 +1,7 @@
 """The models of lvh as estimators of scikit-learn, for its pipelines and searches."""
 
-from dataclasses import fields
+from dataclasses import fields, make_dataclass
 from functools import cache
-from inspect import Parameter, Signature
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,7 @@ from lvh.config.messages import suggestion
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.models import MODELS, Estimator, current_name
 from lvh.models.training import FitJob, TrainSettings
-from lvh.runs.api.inputs import fitting, from_arrays
-from lvh.runs.api.learners import Learner, learner_of
+from lvh.runs.python_inputs import Learner, fitting, from_arrays, learner_of
 from lvh.validation.metrics import THRESHOLD
 
 _TRAIN = ("epochs", "batch_size", "learning_rate")
@@ -54,7 +52,14 @@ def estimator(name: str, **params: Any) -> Any:
             f"name: expected one of {', '.join(known)}{suggestion(str(name), known)}. "
             f"Received: {excerpt(name)}"
         )
-    return _class_of(name, entry.settings)(**params)
+    made = _class_of(name, entry.settings)
+    own = [one.name for one in fields(made)]
+    for unknown in params.keys() - {*own}:
+        raise InputError(
+            f"{unknown}: no such parameter of {name}{suggestion(unknown, own)}. Expected some of "
+            f"{', '.join(own)}"
+        )
+    return made(**params)
 
 
 class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -113,8 +118,7 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Any:
         """Return the class of each record: the second where its probability is above .5."""
-        is_second = self.predict_proba(X)[:, 1] > THRESHOLD
-        return self.classes_[is_second.astype(int)]
+        return self.classes_[(self.predict_proba(X)[:, 1] > THRESHOLD).astype(int)]
 
     def __sklearn_tags__(self) -> Any:
         """Say that it takes two classes, and of a network that inputs are not flat."""
@@ -142,27 +146,20 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 @cache
 def _class_of(name: str, settings: type) -> Any:
-    """Return the class of a model, whose signature has the settings, as scikit-learn reads it."""
-    entry = MODELS[name]
+    """Return the class of a model, whose parameters have the defaults of its settings."""
     defaults = {one.name: one.default for one in fields(settings) if one.name != "name"}
-    if not isinstance(entry, Estimator):
+    if not isinstance(MODELS[name], Estimator):
         defaults |= {one: getattr(TrainSettings(), one) for one in _TRAIN}
-    defaults["random_state"] = 0
-
-    def __init__(self: Any, **params: Any) -> None:
-        for unknown in params.keys() - defaults.keys():
-            raise InputError(
-                f"{unknown}: no such parameter of {name}{suggestion(unknown, defaults)}. "
-                f"Expected some of {', '.join(defaults)}"
-            )
-        vars(self).update(defaults | params)
-
-    own = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)]
-    own += [Parameter(one, Parameter.KEYWORD_ONLY, default=defaults[one]) for one in defaults]
-    __init__.__signature__ = Signature(own)  # type: ignore[attr-defined]
     about = f"The model `{name}` of lvh; see `lvh.estimator`."
-    content = {"__init__": __init__, "__module__": __name__, "__doc__": about, "_model": name}
-    return type(_title(name), (_Named,), content)
+    return make_dataclass(
+        _title(name),
+        [(one, Any, default) for one, default in (defaults | {"random_state": 0}).items()],
+        bases=(_Named,),
+        namespace={"__module__": __name__, "__doc__": about, "_model": name},
+        eq=False,
+        repr=False,
+        kw_only=True,
+    )
 
 
 def _title(name: str) -> str:
