@@ -68,10 +68,10 @@ def fold_keys(
     in_order = sorted(among or splits, key=lambda split: split.number)
     keys = {}
     for split in splits:
-        chain = [split]
-        if is_carried:
-            chain += [one for one in in_order if (split.repeat, -1) < one.number < split.number]
-        parts = [part for one in chain for part in (one.train, one.validation, one.test)]
+        parts = [split.train, split.validation, split.test]
+        for one in in_order if is_carried else ():
+            if (split.repeat, -1) < one.number < split.number:
+                parts += [one.train, one.validation, one.test]
         keys[split.number] = fingerprint(RESULTS_VERSION, data, decisions, split.number, *parts)
     return keys
 

@@ -74,22 +74,24 @@ def say_hints(
     train, splits, label = settings.train, data.splits, data.cohort.label_name
     momentum = getattr(settings.model, "bn_momentum", 0.0)
     steps = math.ceil(max(len(split.train) for split in splits) / train.batch_size)
+    n_fewest = min(int(data.features.y[split.test].sum()) for split in splits)
     # after as many steps the first statistics weigh 5 % in the moving averages
     enough = math.ceil(3 / max(1e-9, 1 - momentum) / steps) if momentum else 0
+    hints = []
     if not train.precise_bn and train.epochs < enough:
-        say(
+        hints.append(
             f"hint: batch normalization needs about {enough} epochs here, you have {train.epochs}. "
             f"Set train.epochs={enough}, or train.precise_bn=true: docs/troubleshooting.md"
         )
-    n_fewest = min(int(data.features.y[split.test].sum()) for split in splits)
     if n_fewest < _FEW_RECORDS:
-        say(
+        hints.append(
             f"hint: a fold tests {n_fewest} records with {label}, so its scores change much by "
             "chance: docs/concepts.md"
         )
     alone = record.baselines.get(AGE_AND_SEX, {}).get("pooled_ap") if record else None
     if record and alone is not None and record.pooled["ap"][0] <= alone:
-        say(
+        hints.append(
             f"hint: age and sex alone have an ap of {alone:.3f}, so these scores show nothing "
             "that the ECG adds: docs/concepts.md"
         )
+    say(*hints)

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort_summary import summarize_cohort
-from lvh.errors import InputError, as_lvh_error
+from lvh.errors import EnvironmentFault, InputError, as_lvh_error
 from lvh.evaluation.checkpoints import FoldCheckpoints
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult
@@ -48,26 +48,29 @@ def run_configuration(
     title: str = "",
     sweep: SweepLink | None = None,
     rungs: Sequence[int] = (),
-    makes_figures: Callable[[RunRecord], bool] = lambda record: True,
+    makes_figures: Callable[[RunRecord], bool] | None = None,
 ) -> RunRecord:
     """Cross-validate a configuration, write its files and its record, and have it tracked.
 
     `callbacks` follow the folds, in their `order`, and may stop the run after some (`check_after`).
     `rungs` are numbers of epochs: all folds have those of one before any has those of the next.
-    `makes_figures` decides by the scores.
+    `makes_figures` decides by the scores; without it there are figures.
     """
     settings, splits = composed.settings, order or data.splits
-    FoldStore(Path(settings.store)).check()
-    stages = [
-        _Stage(replace(settings, train=replace(settings.train, epochs=epochs)), data)
-        for epochs in rungs or (settings.train.epochs,)
-    ]
+    store, stages, shown = FoldStore(Path(settings.store)), list[_Stage](), list[ProgressReporter]()
+    store.check()
+    for epochs in rungs or (settings.train.epochs,):
+        own = settings
+        if epochs != settings.train.epochs:
+            own = replace(settings, train=replace(settings.train, epochs=epochs))
+        stages.append(_Stage(own, data, store))
     for stage, following in pairwise(stages):
         stage.checkpoints = replace(stage.checkpoints, ends=stage.keys)
         following.checkpoints = replace(following.checkpoints, starts=stage.keys)
     run = _Run(settings, data, folder, sweep, stages)
     show = partial(ProgressReporter, verbosity=verbosity, title=title + run.record.name)
-    shown = [show(one.settings, data.cohort, data.features, one.trainer) for one in stages]
+    for stage in stages:
+        shown.append(show(stage.settings, data.cohort, data.features, stage.trainer))
     is_alone = sweep is None and settings.resume  # else its folds are its own
     with _locked(settings, run.record.key) if is_alone else nullcontext():
         run.start(composed.yaml, splits)
@@ -93,8 +96,8 @@ def run_configuration(
 class _Stage(Callback):
     """All folds of a run with a number of epochs, each with a key of its own."""
 
-    def __init__(self, settings: RunSettings, data: ExperimentData) -> None:
-        self.settings, self._data, self._store = settings, data, FoldStore(Path(settings.store))
+    def __init__(self, settings: RunSettings, data: ExperimentData, store: FoldStore) -> None:
+        self.settings, self._data, self._store = settings, data, store
         self._decisions = deciding(settings)
         self.keys = fold_keys(self._decisions, data.cohort.fingerprint, data.splits)
         self.trainer = cache(partial(new_trainer, settings, data.features, data.cohort.fs))
@@ -123,18 +126,21 @@ class _Stage(Callback):
                 threshold=cv.threshold,
                 check_after=check_after,
                 baselines=partial(baselines_of, data, cv.threshold),
-                checkpoints=checkpoints,
+                checkpoints=checkpoints if checkpoints.starts or checkpoints.ends else None,
             )
         except StopCrossValidation:
             checkpoints.discard(checkpoints.ends)
             checkpoints.discard(checkpoints.starts)
             raise
-        checkpoints.discard(checkpoints.starts)
+        if checkpoints.starts:
+            checkpoints.discard(checkpoints.starts)
         return result
 
     def _known(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
-        loaded = [self._store.load(self.keys[split.number], split) for split in splits]
-        known = {fold.split.number: fold for fold in loaded if fold is not None}
+        known = {}
+        for split in splits:
+            if (fold := self._store.load(self.keys[split.number], split)) is not None:
+                known[split.number] = fold
         if self.settings.cv.weights == "carried":  # a repeat begins at its first fold, or is known
             lost = {split.repeat for split in splits if split.number not in known}
             known = {number: fold for number, fold in known.items() if number[0] not in lost}
@@ -183,6 +189,7 @@ class _Run:
     ) -> None:
         self._settings, self._data, self._folder, self._stages = settings, data, folder, stages
         self._before: RunRecord | None = None
+        self._in_sweep = sweep is not None
         self.result: CVResult | None = None
         cohort, features, protocol = data.cohort, data.features, settings.cv.protocol
         params, label, n = settings.params(), cohort.label_name, len(features.records)
@@ -222,10 +229,10 @@ class _Run:
         tags = {**self.record.tags, "git_commit": versions["git_commit"]}
         self.record = replace(self.record, tags=tags)
 
-    def write(self, result: CVResult, makes_figures: Callable[[RunRecord], bool]) -> None:
+    def write(self, result: CVResult, makes_figures: Callable[[RunRecord], bool] | None) -> None:
         """Write the files of a finished run, and add its scores to the record."""
         run_dir.write_after(self._folder, self._data.features, result)
-        self.result, scores = result, result.scores
+        scores = result.scores
         self.record = record = replace(
             self.record,
             mean=asdict(scores.mean),
@@ -234,13 +241,17 @@ class _Run:
             baselines={name: one.as_baseline() for name, one in result.baselines.items()},
             p_values=dict(result.p_values),
         )
-        if makes_figures(record):
+        if makes_figures is None or makes_figures(record):
             title = f"{record.name} on {record.data.name}"
             cv_figures.draw_all(result, self._data.features, title=title, folder=self._folder)
+        self.result = result
 
     @contextmanager
     def recorded(self, tracker: Tracker) -> Iterator[None]:
-        """Write the record at any end of a run; a callback that stopped it raises no error here."""
+        """Write the record at any end of a run.
+
+        No error is raised here where a callback stopped it, and in a sweep for its own failure.
+        """
         status: RunStatus = "leaking" if "leakage" in self.record.tags else "complete"
         reason = ""
         try:
@@ -249,7 +260,8 @@ class _Run:
             status, reason = "stopped", str(stop)
         except Exception as error:
             status, reason = "failed", str(as_lvh_error(error))
-            raise
+            if not self._in_sweep or isinstance(error, EnvironmentFault):
+                raise
         except BaseException as signal:
             status, reason = "killed", str(signal) or "interrupted"
             raise

@@ -12,10 +12,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lvh.config.messages import suggestion
 from lvh.errors import InputError, LvhError, excerpt
+from lvh.evaluation.fold_training import fit_job
 from lvh.models import MODELS, Estimator, current_name
-from lvh.models.training import FitJob, TrainSettings
+from lvh.models.training import TrainSettings
 from lvh.runs.python_inputs import Learner, fitting, from_arrays, learner_of
 from lvh.validation.metrics import THRESHOLD
+from lvh.validation.splits import Split
 
 _TRAIN = ("epochs", "batch_size", "learning_rate")
 """Settings of a training that are parameters of a network; all folds of a search have them."""
@@ -84,18 +86,13 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         subjects = np.arange(len(y)) if groups is None else np.asarray(groups)
         seed = check_random_state(self.random_state).randint(2**31)
+        everything, nothing = np.arange(len(y)), np.arange(0)
         try:
             learner = self._learner()
             features = fitting(learner, from_arrays(X, labels, subjects))
+            split = Split(0, 0, train=everything, validation=nothing, test=nothing)
+            job, _ = fit_job(features, split, np.random.SeedSequence(seed))
             trainer = learner.trainer(features, 1.0)
-            job = FitJob(
-                X=features.X,
-                y=features.y,
-                subjects=features.subjects,
-                X_validation=features.X[:0],
-                y_validation=features.y[:0],
-                seed=np.random.SeedSequence(seed),
-            )
             trainer.fit([job], lambda at, epoch: None)
             (self.model_,) = trainer.state()
         except LvhError as error:
@@ -118,7 +115,8 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Any:
         """Return the class of each record: the second where its probability is above .5."""
-        return self.classes_[(self.predict_proba(X)[:, 1] > THRESHOLD).astype(int)]
+        is_second = self.predict_proba(X)[:, 1] > THRESHOLD
+        return self.classes_[is_second.astype(int)]
 
     def __sklearn_tags__(self) -> Any:
         """Say that it takes two classes, and of a network that inputs are not flat."""

@@ -25,7 +25,6 @@ from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.progress import Verbosity
 from lvh.reports.terminal import say
-from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import begin, left_text
 from lvh.runs.points import check_label
@@ -99,30 +98,23 @@ class Worker:
             check_label(data.cohort.label_name, plan.label_name)
         except LvhError as error:
             return ended_by(error, is_bad=plan.search.sampler != "grid")
-        place, epochs = _place(study, trial, settings), settings.train.epochs
-        left, rungs = left_text(study, self.at_once, epochs), plan.search.rungs(epochs)
+        rungs = plan.search.rungs(settings.train.epochs)
+        left = left_text(study, self.at_once, settings.train.epochs)
         follower = Follower(trial, data.features.records, plan.objectives[0].name, result, rungs)
-        try:
-            record = run_configuration(
-                composed,
-                data,
-                self.folder / str(trial.number),
-                tracker=tracker,
-                callbacks=[follower],
-                order=[data.splits[at] for at in plan.fold_order(len(data.splits))],
-                check_after=plan.search.burn_in if plan.search.stops_at_folds else None,
-                rungs=rungs,
-                verbosity=self.verbosity,
-                title=f"trial {trial.number} of {plan.total}{left}: ",
-                sweep=place,
-                makes_figures=partial(_is_best, study),
-            )
-        except Exception as error:
-            key = run_key(settings, data.cohort.fingerprint, data.splits)
-            key += f"-{study.name}" if place.separate else ""
-            outcome = ended_by(error, is_bad=False, folds=tuple(follower.scores), run_key=key)
-            say(f"{outcome.state.upper()} {place.name}: {outcome.error}", style="red")
-            return outcome
+        record = run_configuration(
+            composed,
+            data,
+            self.folder / str(trial.number),
+            tracker=tracker,
+            callbacks=[follower],
+            order=[data.splits[at] for at in plan.fold_order(len(data.splits))],
+            check_after=plan.search.burn_in if plan.search.stops_at_folds else None,
+            rungs=rungs,
+            verbosity=self.verbosity,
+            title=f"trial {trial.number} of {plan.total}{left}: ",
+            sweep=_place(study, trial, settings),
+            makes_figures=partial(_is_best, study),
+        )
         is_complete, leakage = record.status == "complete", record.tags.get("leakage")
         return Outcome(
             state="stopped" if record.status == "killed" else record.status,
