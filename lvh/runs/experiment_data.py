@@ -49,7 +49,11 @@ def load_data(settings: RunSettings) -> ExperimentData:
     for group, cohort in zip(("data", "external"), cohorts, strict=False):
         check_cohort(settings.features.name, cohort, group, ways=ways)
     data = _experiment_data(cohorts, settings.features, settings.cv)
-    _check_model(settings, data)
+    model = MODELS[settings.model.name]
+    if not isinstance(model, Estimator):
+        model.check(settings.model, data.features.input_shape)
+    elif f"model={settings.model.name}" not in settings.plugins:
+        _check_folds(model, settings, data)
     return data
 
 
@@ -97,12 +101,11 @@ def threads(settings: RunSettings) -> int:
 
 def _cohorts(settings: RunSettings) -> tuple[Cohort, ...]:
     """Return the records of `data`, and those of `external` if there are some."""
-    groups = {"data": settings.data, "external": settings.external}
-    return tuple(
-        _cohort(source, SOURCES[source.name].state(source), group)
-        for group, source in groups.items()
-        if source is not None
-    )
+    cohorts = []
+    for group, source in {"data": settings.data, "external": settings.external}.items():
+        if source is not None:
+            cohorts.append(_cohort(source, SOURCES[source.name].state(source), group))
+    return tuple(cohorts)
 
 
 @lru_cache(maxsize=_LOADED)
@@ -124,16 +127,13 @@ def _experiment_data(cohorts: tuple[Cohort, ...], features: Any, cv: CvSettings)
     return ExperimentData(cohort, extracted, folds_of(extracted, cv, extracted.y), cv)
 
 
-def _check_model(settings: RunSettings, data: ExperimentData) -> None:
-    """Raise InputError where a model does not fit to the records, or to those of a fold."""
-    model, features = MODELS[settings.model.name], data.features
-    if not isinstance(model, Estimator):
-        model.check(settings.model, features.input_shape)
-    elif f"model={settings.model.name}" not in settings.plugins:
-        for split in data.splits:
-            subjects, y = features.subjects[split.train], features.y[split.train]
-            built: Any = model.build(settings.model, features.names, 0, subjects)
-            parts = built.get_params() if hasattr(built, "get_params") else {}
-            for inner in (*parts.values(), getattr(built, "folds", None)):
-                if isinstance(inner, InnerFolds):
-                    next(inner.split(None, y))  # raises here what it would in a training
+def _check_folds(model: Estimator, settings: RunSettings, data: ExperimentData) -> None:
+    """Raise InputError where a model could not be fitted to the training records of a fold."""
+    features = data.features
+    for split in data.splits:
+        subjects, y = features.subjects[split.train], features.y[split.train]
+        built: Any = model.build(settings.model, features.names, 0, subjects)
+        parts = built.get_params() if hasattr(built, "get_params") else {}
+        for inner in (*parts.values(), getattr(built, "folds", None)):
+            if isinstance(inner, InnerFolds):
+                next(inner.split(None, y))  # raises here what it would in a training

@@ -165,9 +165,10 @@ def _by_timed_steps(plan: StudyPlan, costs: Timed, of: Sequence[Sequence[int]]) 
     def inputs(place: int) -> dict[str, float | str]:
         values: dict[str, float | str] = {"": ""}
         for name, value in plan.space.at(place).items():
-            if name != "seed" and not isinstance(value, float):
-                is_size = isinstance(value, int) and value > 0
-                values[name] = math.log(value) if is_size else str(value)
+            if isinstance(value, int) and value > 0 and name != "seed":
+                values[name] = math.log(value)
+            elif not isinstance(value, float) and name != "seed":
+                values[name] = str(value)
         return values
 
     timed = {int(place): cost for place, (cost, _) in costs.items() if cost}

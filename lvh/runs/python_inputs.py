@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from numbers import Integral
 from types import NoneType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -246,7 +246,7 @@ def _form(learner: Learner, form: Any) -> Any:
 
 def fitting(learner: Learner, features: FeatureSet) -> FeatureSet:
     """Return the inputs as the learner takes them."""
-    kind, X = learner.entry.inputs, features.X
+    kind, X = learner.entry.inputs, cast(Any, features.X)
     only = learner.entry.form if isinstance(learner.entry, Estimator) else None
     if kind not in (None, features.kind) or (only is not None and "male" not in features.names):
         forms = [only] if only else [name for name, one in FORMS.items() if one.kind == kind]
