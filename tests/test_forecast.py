@@ -81,12 +81,6 @@ def test_a_law_of_costs_is_seen_after_a_quarter(constant, pace, seed):
     assert left(plan, trials, costs) == pytest.approx(truth, rel=0.25)
 
 
-def test_without_timed_steps_a_trial_takes_what_the_others_took():
-    plan = planned({"stride": list(range(1, 11))})
-    trials = {at: ended(plan, at, 10 if at < 3 else 30, 0) for at in range(6)}
-    assert left(plan, trials) == pytest.approx(4 * 20)
-
-
 def test_what_ran_last_says_how_fast_the_machine_is_now():
     plan = planned({"stride": list(range(1, 13))})
     costs = {str(at): (10.0, 1.0) for at in range(12)}
@@ -99,6 +93,7 @@ def test_what_ran_last_says_how_fast_the_machine_is_now():
 def test_stored_folds_are_free_and_nothing_is_known_of_nothing():
     plan = planned({"stride": [1, 2]})
     assert math.isnan(left(plan, {}))
+    assert left(plan, {0: ended(plan, 0, 20, 0)}) == pytest.approx(20 + 0.5)  # as the others took
     assert left(plan, {}, {"0": (10.0, 0.5), "1": (0.0, 0.0)}) == pytest.approx(5 + 2 * 0.5)
 
 

@@ -38,6 +38,8 @@ def swept(*typed):
             ("data.records=18", "model=svm,logistic", "features=voltage", "cv.folds=2"),
             ("model=svm: expected 5 training subjects", "1 of 2 points"),
         ),
+        ((*SVM[3:], "train.epochs=5,9"), ("train.epochs: ", "all results are the same")),
+        ((*SVM[3:], "cv.test_size=0.2,0.3"), ("cv.test_size: ", "all results are the same")),
     ],
 )
 def test_a_point_that_cannot_run_is_named_and_counted(typed, parts):

@@ -12,7 +12,7 @@ from lvh.config.sweep_space import point_settings
 from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
-from lvh.runs.cache_key import RESULTS_VERSION, deciding
+from lvh.runs.cache_key import RESULTS_VERSION, deciding, run_key
 from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.search.plan import StudyPlan, decided
 from lvh.search.space import Choice, Point, Space
@@ -27,6 +27,8 @@ _UNSWEPT = (
 _MOST = 1000  # points that are looked at to find one that can run; values of a dimension
 _PATIENCE = 4.0  # s of a processor, after which no further point is checked
 
+_Key = tuple[tuple[str, Plain], ...]
+
 
 class SweepPoints:
     """The points of a sweep: the `first` that can run, with its `settings` and `data`."""
@@ -35,6 +37,7 @@ class SweepPoints:
         """Find the first point that can run; raise InputError where there is none."""
         _check_swept(space)
         self.space, self.settings_at, self._label = space, point_settings(command, space), ""
+        self._results: dict[_Key, str] = {}  # what decides the results of points that can run
         refused: dict[str, Point] = {}
         for point in islice(space.probes(), _MOST):
             if not (fault := self._fault(point)):
@@ -64,7 +67,14 @@ class SweepPoints:
             faults = [(dict([value]), min(of_value[value])) for value in of_value]
             counted = f"{len(faults)} values"
         refused = [(point, fault) for point, fault in faults if fault]
-        known = done() if refused else ()
+        is_whole = is_grid and len(self._results) == total == self.space.size
+        idle = self._idle() if is_whole else ""
+        known = done() if refused or idle else ()
+        if idle and not known:
+            raise InputError(
+                f"{idle}: expected a setting that changes the results of some point. Received: "
+                "values with which all results are the same"
+            )
         left = [one for one in refused if one[0] not in known and (is_grid or not known)]
         if not left:
             return counted
@@ -99,7 +109,7 @@ class SweepPoints:
     def _faults(self, is_grid: bool) -> list[tuple[Point, str]]:
         """Return points and why each cannot run, or nothing: each value once, then all that may."""
         space, total, ends_at = self.space, self.plan.total, time.process_time() + _PATIENCE
-        faults = dict[tuple[tuple[str, Plain], ...], str]()
+        faults = dict[_Key, str]()
         for name, one in space.dimensions.items() if total == space.size or not is_grid else ():
             start = {other: of.ends()[0] for other, of in space.dimensions.items()}
             start |= self._start(name)
@@ -117,10 +127,24 @@ class SweepPoints:
 
     def _fault(self, point: Point) -> str:
         try:
-            data = load_data(self.settings_at(point))
+            settings = self.settings_at(point)
+            data = load_data(settings)
             check_label(data.cohort.label_name, self._label or data.cohort.label_name)
+            key = run_key(settings, data.cohort.fingerprint, data.splits)
         except InputError as error:
             return str(error)
+        self._results[tuple(point.items())] = key
+        return ""
+
+    def _idle(self) -> str:
+        """Return a dimension whose values all give the same results, whatever the others are."""
+        for name in self.space.names:
+            pairs = {
+                (tuple(one for one in point if one[0] != name), key)
+                for point, key in self._results.items()
+            }
+            if len(pairs) == len({rest for rest, _ in pairs}) < len(self._results):
+                return name
         return ""
 
     def _start(self, name: str) -> Point:
