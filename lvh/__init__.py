@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from lvh.inference import FinalModel
     from lvh.inference import load as load_model
     from lvh.reports.result_views import CVResult, StudyResult
-    from lvh.runs.api.experiments import cross_validate, load_data, load_run, load_study
-    from lvh.runs.api.python_sweep import sweep
-    from lvh.runs.api.sklearn_estimator import estimator
+    from lvh.runs.python_api import cross_validate, load_data, load_run, load_study
+    from lvh.runs.python_sweep import sweep
+    from lvh.runs.sklearn_estimator import estimator
     from lvh.validation.metrics import bootstrap_intervals, score
     from lvh.validation.splits import splits
 
@@ -94,18 +94,18 @@ _MODULES = {
     "LvhError": "errors",
     "StudyResult": "reports.result_views",
     "bootstrap_intervals": "validation.metrics",
-    "cross_validate": "runs.api.experiments",
-    "estimator": "runs.api.sklearn_estimator",
-    "load_data": "runs.api.experiments",
+    "cross_validate": "runs.python_api",
+    "estimator": "runs.sklearn_estimator",
+    "load_data": "runs.python_api",
     "load_model": "inference:load",
     "register_features": "config.registration",
     "register_model": "config.registration",
     "register_source": "config.registration",
-    "load_run": "runs.api.experiments",
-    "load_study": "runs.api.experiments",
+    "load_run": "runs.python_api",
+    "load_study": "runs.python_api",
     "score": "validation.metrics",
     "settings": "config.composition:settings_of",
-    "sweep": "runs.api.python_sweep",
+    "sweep": "runs.python_sweep",
     "splits": "validation.splits",
 }
 """The module of each public name, and what it is called there if that differs."""

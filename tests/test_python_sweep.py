@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from test_python_api import GROUPS, X, Y
 
 import lvh
-from lvh.runs.api.python_sweep import space_from
+from lvh.runs.python_sweep import space_from
 
 CV = sk.StratifiedGroupKFold(3, shuffle=True, random_state=5)
 GRID = {"logisticregression__C": [0.01, 1.0, 30.0]}

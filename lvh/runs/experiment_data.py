@@ -24,7 +24,7 @@ from lvh.validation.inner_splits import InnerFolds
 from lvh.validation.splits import CvSettings, Split, Threshold, external_split, splits
 from lvh.validation.thresholds import held_out
 
-_LOADED = 4  # combinations of data, features and splits that stay in memory
+_LOADED = 4  # cohorts, and combinations of data, features and splits, that stay in memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,56 +40,26 @@ class ExperimentData:
 def load_data(settings: RunSettings) -> ExperimentData:
     """Load records, make features and split, with every check that needs no training."""
     check_installed(settings.backend)
-    sources = (settings.data, settings.external)
-    states = tuple(one and SOURCES[one.name].state(one) for one in sources)
-    # the forms of features that fit, with what chooses a model for the others
+    cohorts = _cohorts(settings)
+    # the forms that the model takes, and those that another model takes
     ways = dict.fromkeys(forms_of(MODELS[settings.model.name]), "")
     for name, entry in MODELS.items():
         for form in forms_of(entry):
             ways.setdefault(form, f"model={name}")
-    data = _experiment_data(sources, states, settings.features, settings.cv, tuple(ways.items()))
-    _check_model(settings, data)
-    return data
-
-
-def _check_model(settings: RunSettings, data: ExperimentData) -> None:
-    """Raise InputError where a model does not fit to the records, or to those of a fold."""
-    model, features = MODELS[settings.model.name], data.features
+    for group, cohort in zip(("data", "external"), cohorts, strict=False):
+        check_cohort(settings.features.name, cohort, group, ways=ways)
+    data = _experiment_data(cohorts, settings.features, settings.cv)
+    model = MODELS[settings.model.name]
     if not isinstance(model, Estimator):
-        model.check(settings.model, features.input_shape)
+        model.check(settings.model, data.features.input_shape)
     elif f"model={settings.model.name}" not in settings.plugins:
-        for split in data.splits:
-            subjects, y = features.subjects[split.train], features.y[split.train]
-            built: Any = model.build(settings.model, features.names, 0, subjects)
-            parts = built.get_params() if hasattr(built, "get_params") else {}
-            for inner in (*parts.values(), getattr(built, "folds", None)):
-                if isinstance(inner, InnerFolds):
-                    next(inner.split(None, y))  # raises here what it would in a training
+        _check_folds(model, settings, data)
+    return data
 
 
 def load_cohort(settings: RunSettings) -> Cohort:
     """Load the records of a configuration, without features."""
-    data, external = settings.data, settings.external
-    cohort = _cohort(data, SOURCES[data.name].state(data), "data")
-    if external is None:
-        return cohort
-    return join(cohort, _cohort(external, SOURCES[external.name].state(external), "external"))
-
-
-@lru_cache(maxsize=_LOADED)
-def _experiment_data(
-    sources: Any, states: Any, features: Any, cv: Any, ways: tuple[tuple[str, str], ...]
-) -> ExperimentData:
-    (data, external), (state, other_state) = sources, states
-    cohorts = {"data": _cohort(data, state, "data")}
-    if external is not None:
-        cohorts["external"] = _cohort(external, other_state, "external")
-    for group, cohort in cohorts.items():
-        check_cohort(features.name, cohort, group, ways=dict(ways))
-    whole = cohorts["data"] if external is None else join(*cohorts.values())
-    summarize_cohort(whole)  # checks it
-    extracted: FeatureSet = FORMS[features.name].extract(whole, features)
-    return ExperimentData(whole, extracted, folds_of(extracted, cv, extracted.y), cv)
+    return _joined(_cohorts(settings))
 
 
 def folds_of(features: FeatureSet, cv: CvSettings, y: npt.NDArray[np.int64]) -> tuple[Split, ...]:
@@ -104,11 +74,6 @@ def folds_of(features: FeatureSet, cv: CvSettings, y: npt.NDArray[np.int64]) -> 
         for split in folds:
             held_out(split, y, subjects)  # raises here what it would after the first trainings
     return folds
-
-
-@lru_cache(maxsize=2)
-def _cohort(settings: Any, state: object, group: str) -> Cohort:
-    return SOURCES[settings.name].cohort(settings, group)
 
 
 @lru_cache(maxsize=_LOADED)
@@ -132,3 +97,43 @@ def new_trainer(settings: RunSettings, features: FeatureSet, fs: float) -> Train
 def threads(settings: RunSettings) -> int:
     """Return how many threads the trainings of this process have."""
     return threads_of_model(MODELS[settings.model.name], settings.train, settings.backend)
+
+
+def _cohorts(settings: RunSettings) -> tuple[Cohort, ...]:
+    """Return the records of `data`, and those of `external` if there are some."""
+    cohorts = []
+    for group, source in {"data": settings.data, "external": settings.external}.items():
+        if source is not None:
+            cohorts.append(_cohort(source, SOURCES[source.name].state(source), group))
+    return tuple(cohorts)
+
+
+@lru_cache(maxsize=_LOADED)
+def _cohort(source: Any, state: object, group: str) -> Cohort:
+    return SOURCES[source.name].cohort(source, group)
+
+
+@lru_cache(maxsize=_LOADED)
+def _joined(cohorts: tuple[Cohort, ...]) -> Cohort:
+    whole = join(*cohorts) if len(cohorts) > 1 else cohorts[0]
+    summarize_cohort(whole)  # checks it
+    return whole
+
+
+@lru_cache(maxsize=_LOADED)
+def _experiment_data(cohorts: tuple[Cohort, ...], features: Any, cv: CvSettings) -> ExperimentData:
+    cohort = _joined(cohorts)
+    extracted: FeatureSet = FORMS[features.name].extract(cohort, features)
+    return ExperimentData(cohort, extracted, folds_of(extracted, cv, extracted.y), cv)
+
+
+def _check_folds(model: Estimator, settings: RunSettings, data: ExperimentData) -> None:
+    """Raise InputError where a model could not be fitted to the training records of a fold."""
+    features = data.features
+    for split in data.splits:
+        subjects, y = features.subjects[split.train], features.y[split.train]
+        built: Any = model.build(settings.model, features.names, 0, subjects)
+        parts = built.get_params() if hasattr(built, "get_params") else {}
+        for inner in (*parts.values(), getattr(built, "folds", None)):
+            if isinstance(inner, InnerFolds):
+                next(inner.split(None, y))  # raises here what it would in a training

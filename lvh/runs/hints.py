@@ -30,30 +30,26 @@ def say_next(name: str, *arguments: str | Path, **options: str | Path | None) ->
 
 
 def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> str:
-    """Return a command line of lvh that begins as the user began this one: `lvh NAME` or else."""
+    """Return a command line of lvh that begins as the user began this one: by Python, or not."""
     program = sys.argv[0]
-    if program.endswith(".py"):  # python -m lvh.run
-        start = [_callable(sys.executable), "-m", f"lvh.{name}"]
-    elif program.startswith("python -m lvh"):
+    if program.endswith(".py") or program.startswith("python -m"):
         start = [_callable(sys.executable), "-m", "lvh", name]
     else:
-        path, _, subcommand = program.rpartition(" ")
-        start = [_callable(path) if subcommand and "/" in path else "lvh", name]
-    plugins = loaded() if name in _OF_PLUGINS and "--plugin" not in arguments else []
-    code = [word for one in plugins for word in ("--plugin", Path(one) if os.sep in one else one)]
-    words = [*start, *arguments, *code]
+        start = [_callable(program.rpartition(" ")[0] or "lvh"), name]
+    words = [*start, *arguments]
+    if name in _OF_PLUGINS and "--plugin" not in arguments:
+        for code in loaded():
+            words += ["--plugin", Path(code) if os.sep in code else code]
     for flag, value in options.items():
         words += [] if value is None else [f"--{flag}", value]
     return shlex.join(str(_near(one)) if isinstance(one, Path) else one for one in words)
 
 
-def _callable(program: str) -> str:
+def _callable(program: str) -> str | Path:
     """Return the name of a program where a shell finds this one by it, else its path."""
-    path = Path(program).absolute()
-    for name in (path.name, "python") if path.name.startswith("python") else (path.name,):
-        if Path(shutil.which(name) or "").absolute().parent == path.parent:
-            return name
-    return str(_near(path))
+    path = Path(program)
+    is_found = path.name == program or shutil.which(path.name) == str(path.absolute())
+    return path.name if is_found else path.absolute()
 
 
 def _near(path: Path) -> Path:
@@ -75,25 +71,27 @@ def say_hints(
     settings: "RunSettings", data: "ExperimentData", record: "RunRecord | None" = None
 ) -> None:
     """Say what a beginner would want to know of a run's settings, data and scores."""
-    train, model, splits = settings.train, settings.model, data.splits
+    train, splits, label = settings.train, data.splits, data.cohort.label_name
+    momentum = getattr(settings.model, "bn_momentum", 0.0)
     steps = math.ceil(max(len(split.train) for split in splits) / train.batch_size)
+    n_fewest = min(int(data.features.y[split.test].sum()) for split in splits)
     # after as many steps the first statistics weigh 5 % in the moving averages
-    momentum = getattr(model, "bn_momentum", 0.0)
     enough = math.ceil(3 / max(1e-9, 1 - momentum) / steps) if momentum else 0
+    hints = []
     if not train.precise_bn and train.epochs < enough:
-        say(
+        hints.append(
             f"hint: batch normalization needs about {enough} epochs here, you have {train.epochs}. "
             f"Set train.epochs={enough}, or train.precise_bn=true: docs/troubleshooting.md"
         )
-    n_fewest = min(int(data.features.y[split.test].sum()) for split in splits)
     if n_fewest < _FEW_RECORDS:
-        say(
-            f"hint: a fold tests {n_fewest} records with {data.cohort.label_name}, so its scores "
-            "change much by chance: docs/concepts.md"
+        hints.append(
+            f"hint: a fold tests {n_fewest} records with {label}, so its scores change much by "
+            "chance: docs/concepts.md"
         )
-    alone = (record.baselines.get(AGE_AND_SEX) or {}).get("pooled_ap") if record else None
+    alone = record.baselines.get(AGE_AND_SEX, {}).get("pooled_ap") if record else None
     if record and alone is not None and record.pooled["ap"][0] <= alone:
-        say(
+        hints.append(
             f"hint: age and sex alone have an ap of {alone:.3f}, so these scores show nothing "
             "that the ECG adds: docs/concepts.md"
         )
+    say(*hints)

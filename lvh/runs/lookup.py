@@ -1,25 +1,31 @@
-"""Look up finished runs by what a user calls them, the best of a sweep, and their settings."""
+"""Finished runs by what a user calls them, the best of a sweep, and the page that shows them."""
 
 import re
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
-import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 
 from lvh.config.groups import suggestion
 from lvh.config.run_settings import RunSettings, settings_from
-from lvh.errors import InputError, as_lvh_error
+from lvh.data.cohort import Cohort
+from lvh.errors import InputError, LvhError, as_lvh_error, masked
 from lvh.files import read_bytes
-from lvh.reports.study_report import run_folders
+from lvh.reports.result_views import fold_scores, predictions_of
+from lvh.reports.study_report import TrackedAt, run_folders, write
 from lvh.reports.terminal import say
+from lvh.runs.experiment_data import load_cohort
+from lvh.runs.hints import typed
+from lvh.search.results import Objective, StudyResult, Trial
 from lvh.search.storage import Storage
 from lvh.search.study import load
-from lvh.tracking import TrackingSettings
-from lvh.tracking.run_dir import study_in
-from lvh.tracking.run_record import load_run, load_sweep, records_of
+from lvh.tracking import TrackingSettings, resolved_uri
+from lvh.tracking.run_dir import read_folder, study_in
+from lvh.tracking.run_record import RunRecord, load_run, load_sweep, records_of
 
 _STORE = "outputs/folds"
 _MAX_CONFIG_BYTES = 1024 * 1024
@@ -37,13 +43,28 @@ class Chosen(NamedTuple):
 def choose(run: str | None, storage: str | None, study: str | None) -> Chosen:
     """Return a run by what `runs_named` takes, or the best of a sweep, by default the latest."""
     named = study_named(run, storage) if run else ""
-    if not run or named:
-        return _best_of_sweep(storage, named or study)
-    path = _path(run)
-    if not path.exists() and not is_run_id(run):
-        (path,) = runs_named(run, storage, _STORE)
-    # a link will lead elsewhere: outputs/latest
-    return Chosen(str(path.resolve() if path.is_symlink() else path))
+    if run and not named:
+        path = _path(run)
+        if not path.exists() and not is_run_id(run):
+            (path,) = runs_named(run, storage, _STORE)
+        # a link will lead elsewhere: outputs/latest
+        return Chosen(str(path.resolve() if path.is_symlink() else path))
+    result = load(storage, named or study, _STORE)
+    best = next(iter(result.complete), None)
+    folders = run_folders(replace(result, trials=(best,)), _STORE) if best else {}
+    if best is None or best.number not in folders:
+        raise InputError(
+            f"RUN: expected a complete configuration in study {result.name}, and its record in "
+            f"{_STORE}. Give the folder of its run"
+        )
+    n_candidates = sum(trial.state in ("complete", "stopped") for trial in result.trials)
+    score = result.objectives[0].name
+    better = "highest" if result.objectives[0].maximize else "lowest"
+    say(
+        f"chosen: trial {best.number}, which has the {better} {score} of {n_candidates} trials in "
+        f"sweep {result.name}"
+    )
+    return Chosen(str(folders[best.number]), result.name, n_candidates, score)
 
 
 def study_named(name: str, storage: str | None) -> str:
@@ -64,11 +85,11 @@ def runs_named(
     sweep. `latest` is the newest of `outputs`.
     """
     path, (sweep, _, number) = _path(name), name.rpartition("/")
-    study, trial = study_named(name, storage), ""
-    if not study and not path.is_dir() and number.isdecimal():
-        study, trial = study_named(sweep, storage), number
+    study, trials = study_named(name, storage), list[int]()
     if not study and path.is_dir():
         return [path]
+    if not study and number.isdecimal() and (study := study_named(sweep, storage)):
+        trials = [int(number)]
     if not study:
         shown = name
         if is_run_id(name):
@@ -81,10 +102,11 @@ def runs_named(
             return [_recorded(name, shown, store)]
     result = load(storage, study, store)
     folders = run_folders(result, store)
-    numbers = [int(trial)] if trial else [one.number for one in result.complete]
-    if not (found := [folders[number] for number in numbers if number in folders]):
-        wanted = f"trial {trial} that was run" if trial else "complete configuration yet"
-        raise InputError(f"RUN: study {study} has no {wanted}")
+    wanted = trials or [one.number for one in result.complete]
+    found = [folders[one] for one in wanted if one in folders]
+    if not found:
+        lacks = f"trial {number} that was run" if trials else "complete configuration yet"
+        raise InputError(f"RUN: study {study} has no {lacks}")
     return found
 
 
@@ -95,58 +117,20 @@ def _path(name: str) -> Path:
 
 def _recorded(name: str, shown: str, store: str) -> Path:
     """Return the folder of the run that a user names, by its name or its key."""
-    found, names = dict[str, None](), set[str]()
+    runs = list[RunRecord]()
     for path in records_of(Path(store)):
         with suppress(InputError):  # of a sweep, or damaged
-            run = load_run(path)
-            names.add(run.name)
-            if run.folder and shown in (path.stem, run.name):
-                found[run.folder] = None
+            runs.append(load_run(path))
+    found = {run.folder for run in runs if run.folder and shown in (run.path.stem, run.name)}
     if len(found) > 1:
-        raise InputError(f"RUN: expected one of the runs called {name}: {', '.join(found)}")
+        raise InputError(f"RUN: expected one of the runs called {name}: {', '.join(sorted(found))}")
     if not found:
+        close = suggestion(name, {run.name for run in runs})
         raise InputError(
             "RUN: expected the folder of a run or a sweep, the name of a study, SWEEP/NUMBER, or "
-            f"the name or ID that MLflow shows of a run in {store}{suggestion(name, names)}. "
-            f"Received: {name}"
+            f"the name or ID that MLflow shows of a run in {store}{close}. Received: {name}"
         )
-    return Path(next(iter(found)))
-
-
-def _best_of_sweep(storage: str | None, study: str | None) -> Chosen:
-    result = load(storage, study, _STORE)
-    best = next(iter(result.complete), None)
-    folders = run_folders(replace(result, trials=(best,)), _STORE) if best else {}
-    if best is None or best.number not in folders:
-        raise InputError(
-            f"RUN: expected a complete configuration in study {result.name}, and its record in "
-            f"{_STORE}. Give the folder of its run"
-        )
-    n_candidates = sum(trial.state in ("complete", "stopped") for trial in result.trials)
-    score = result.objectives[0].name
-    better = "highest" if result.objectives[0].maximize else "lowest"
-    say(
-        f"chosen: trial {best.number}, which has the {better} {score} of {n_candidates} trials in "
-        f"sweep {result.name}"
-    )
-    return Chosen(str(folders[best.number]), result.name, n_candidates, score)
-
-
-def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
-    """Return the settings of a run, by its folder or its ID."""
-    if is_run_id(run):
-        from lvh.tracking.mlflow_store import files_of
-
-        with files_of(run, tracking, "config.yaml") as path:
-            return _read(path)
-    path = Path(run) / "config.yaml"
-    if not path.is_file():
-        raise InputError(
-            "RUN: expected the folder of a run (it has config.yaml), the 32-digit ID of a run in "
-            "MLflow, or, for lvh export, the folder of a final model (it has model.json). "
-            f"Received: {run}"
-        )
-    return _read(path)
+    return Path(found.pop())
 
 
 def is_run_id(text: str) -> bool:
@@ -154,12 +138,22 @@ def is_run_id(text: str) -> bool:
     return re.fullmatch("[0-9a-f]{32}", text) is not None
 
 
-def _read(path: Path) -> RunSettings:
-    """Read a resolved configuration; nothing in it is resolved again."""
-    text = read_bytes(path, path.parent, _MAX_CONFIG_BYTES).decode("utf-8", errors="replace")
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise InputError("expected no aliases, by which a short text becomes a huge one")
+def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
+    """Return the settings of a run, by its folder or its ID."""
+    source: AbstractContextManager[Path] = nullcontext(Path(run) / "config.yaml")
+    if is_run_id(run):
+        from lvh.tracking.mlflow_store import files_of
+
+        source = files_of(run, tracking, "config.yaml")
+    with source as path:
+        if not path.is_file():
+            raise InputError(
+                "RUN: expected the folder of a run (it has config.yaml), the 32-digit ID of a run "
+                "in MLflow, or, for lvh export, the folder of a final model (it has model.json). "
+                f"Received: {run}"
+            )
+        text = read_bytes(path, path.parent, _MAX_CONFIG_BYTES).decode("utf-8", errors="replace")
+    try:  # nothing in it is resolved again
         config = dict(OmegaConf.to_container(OmegaConf.create(text), resolve=False))  # type: ignore[arg-type]
     except Exception as error:
         raise InputError(f"{path}: expected a configuration: {as_lvh_error(error)}") from None
@@ -168,3 +162,75 @@ def _read(path: Path) -> RunSettings:
         if config.get("plugins", {}).get(option, {}).get("digest") != plugin.digest:
             raise InputError(f"RUN: {option}: its code changed since this run. Run it again first")
     return settings
+
+
+def write_page(study: StudyResult, folder: Path, runs: Mapping[int, Path]) -> Path:
+    """Write the report of a study, with links to MLflow and the worst records of the best run."""
+    best = runs.get(study.complete[0].number) if study.complete else None
+    if best is None:
+        return write(study, folder, runs)
+    cohort: Cohort | str
+    tracked_at = None
+    try:
+        settings = settings_of(str(best), TrackingSettings())
+        tracked_at = in_mlflow(settings.tracking)
+        cohort = load_cohort(settings)
+        if cohort.fingerprint != load_run(best / "run.json").data.fingerprint:
+            raise InputError("the records have changed since this run")
+    except LvhError as error:
+        cohort = str(error)
+    explain = typed("explain", str(best.absolute()))
+    return write(study, folder, runs, tracked_at=tracked_at, cohort=cohort, explain=explain)
+
+
+def in_mlflow(tracking: TrackingSettings) -> TrackedAt | None:
+    """Return what gives a run's address in MLflow, or the command that shows it; None for `off`."""
+    if tracking.name == "off":
+        return None
+    uri = masked(resolved_uri(tracking))
+    if uri.startswith("http"):
+        from lvh.tracking.mlflow_store import experiment_id
+
+        with suppress(LvhError):
+            start = f"{uri.rstrip('/')}/#/experiments/{experiment_id(tracking)}/runs?searchFilter="
+            return lambda key, folder: start + quote(f"tags.key = '{key}'")
+    own = {"uri": uri, "experiment": tracking.experiment}
+    return lambda key, folder: typed("ui", str(folder.absolute()), **own)
+
+
+def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]]:
+    """Return the runs of folders as a study, and the folder of each trial by its number."""
+    results, records = zip(*map(read_folder, folders), strict=True)
+    labels = {record.data.label.casefold(): record.data.label for record in records}
+    if len(labels) > 1:
+        listed = ", ".join(labels.values())
+        raise InputError(f"RUN: expected runs of one label. Received: {listed}")
+    keys = dict.fromkeys(key for record in records for key in record.params)
+    # null says no more than a setting that a model does not have
+    differing = [key for key in keys if len({one.params.get(key) for one in records}) > 1]
+    trials = tuple(
+        Trial(
+            number=number,
+            params={name: record.params[name] for name in differing if name in record.params},
+            state="complete" if record.status == "complete" else "leaking",
+            values=(record.mean["ap"],) if record.status == "complete" else (),
+            folds=fold_scores(result, record.data.fingerprint),
+            baselines=record.baselines if record.status == "complete" else {},
+            error=record.tags.get("leakage", record.error),
+            run_key=record.key,
+        )
+        for number, (result, record) in enumerate(zip(results, records, strict=True))
+    )
+    names = dict.fromkeys(f"{record.name} on {record.data.name}" for record in records)
+    study = StudyResult(
+        name=", ".join(dict.fromkeys(record.name for record in records)),
+        title=next(iter(names)) if len(names) == 1 else f"{len(records)} runs side by side",
+        note="; ".join(dict.fromkeys(filter(None, (record.data.note for record in records)))),
+        objectives=(Objective("ap"),),
+        dimensions=tuple(differing),
+        n_folds=max(len(trial.folds) for trial in trials),
+        trials=trials,
+        predictions={number: predictions_of(result) for number, result in enumerate(results)},
+        label_name=records[0].data.label,
+    )
+    return study, dict(enumerate(folders))

@@ -1,35 +1,32 @@
 """The points of a sweep: all are checked before any of them is trained."""
 
+import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, replace
 from itertools import islice
 
 from lvh.config.command_line import CommandLine
 from lvh.config.run_settings import RunSettings
 from lvh.config.sweep_space import point_settings
+from lvh.data.cohort import fingerprint
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
-from lvh.runs.cache_key import deciding, fold_keys
+from lvh.runs.cache_key import RESULTS_VERSION, deciding, run_key
 from lvh.runs.experiment_data import ExperimentData, load_data
 from lvh.search.space import Choice, Point, Space, StudyPlan, decided
 
-RECORDS = ("data", "external")
+_RECORDS = ("data", "external")
 """Groups that decide which records there are."""
 _UNSWEPT = (
     *("backend", "hydra", "resume", "search", "store", "tracking"),
     *("train.threads", "data.label", "external.label", "cv.recalibrate", "cv.refits"),
 )
 """Groups and settings that do not change the model, or change the question."""
-_TRIED = 1000  # points that are looked at to find one that can run
+_MOST = 1000  # points that are looked at to find one that can run; values of a dimension
 _PATIENCE = 4.0  # s of a processor, after which no further point is checked
 
-_Key = frozenset[tuple[str, Plain]]
-
-
-def group_of(name: str) -> str:
-    """Return the group of a swept override."""
-    return name.lstrip("+~").partition(".")[0].partition("/")[0]
+_Key = tuple[tuple[str, Plain], ...]
 
 
 class SweepPoints:
@@ -38,18 +35,17 @@ class SweepPoints:
     def __init__(self, command: CommandLine, space: Space) -> None:
         """Find the first point that can run; raise InputError where there is none."""
         _check_swept(space)
-        self.space, self.settings_at = space, point_settings(command, space)
-        self._label = ""
-        self._results: dict[_Key, str] = {}
+        self.space, self.settings_at, self._label = space, point_settings(command, space), ""
+        self._results: dict[_Key, str] = {}  # what decides the results of points that can run
         refused: dict[str, Point] = {}
-        for point in islice(space.probes(), _TRIED):
-            if (fault := self._fault(point)) is None:
+        for point in islice(space.probes(), _MOST):
+            if not (fault := self._fault(point)):
                 break
-            refused.setdefault(str(fault), point)
+            refused.setdefault(fault, point)
         else:
             message, point = next(iter(refused.items()))
             if len(refused) > 1:
-                message = f"{self._shown(point.items())}: {message.rstrip('.')}. No point can run"
+                message = f"{shown(point)}: {message.rstrip('.')}. No point can run"
             raise InputError(message)
         self.first, self.settings = point, self.settings_at(point)
         self.data = load_data(self.settings)
@@ -59,79 +55,118 @@ class SweepPoints:
     def check(self, done: Callable[[], Collection[Mapping[str, Plain]]] = list) -> str:
         """Return how many points can run; raise InputError where one cannot that is not `done`."""
         is_grid, total = self.plan.search.sampler == "grid", self.plan.total
-        faults: dict[_Key, InputError | None] = {}
-        ends_at = time.process_time() + _PATIENCE
-        for name, point in self._to_check(is_grid):
-            key = frozenset(point.items() if is_grid else {(name, point[name])})
-            if key not in faults:
-                faults[key] = self._fault(point)
-            if faults[key] and not is_grid:  # it may fit to other values of the others
-                probes = islice(self.space.probes(), _TRIED)
-                others = (one for one in probes if one.get(name) == point[name])
-                if any(time.process_time() > ends_at or not self._fault(one) for one in others):
-                    faults[key] = None
-            if not name and time.process_time() > ends_at:
-                break
-        counted = f"{total} points" if is_grid else f"{len(faults)} values"
+        faults, counted = self._faults(is_grid), f"{total} points"
         if is_grid and len(faults) < total:
             counted = f"the {len(faults)} points that were checked, of {counted},"
-        refused = {key: fault for key, fault in faults.items() if fault is not None}
-        idle = self._idle() if is_grid and len(self._results) == total == self.space.size else []
-        known = {frozenset(point.items()) for point in done()} if refused or idle else set()
+        if not is_grid:  # each value has to fit to some others
+            of_value = dict[tuple[str, Plain], list[str]]()
+            for point, fault in faults:
+                for value in point.items():
+                    of_value.setdefault(value, []).append(fault)
+            faults = [(dict([value]), min(of_value[value])) for value in of_value]
+            counted = f"{len(faults)} values"
+        refused = [(point, fault) for point, fault in faults if fault]
+        is_whole = is_grid and len(self._results) == total == self.space.size
+        idle = self._idle() if is_whole else ""
+        known = done() if refused or idle else ()
         if idle and not known:
             raise InputError(
-                f"{idle[0]}: expected a setting that changes the results of some point. Received: "
+                f"{idle}: expected a setting that changes the results of some point. Received: "
                 "values with which all results are the same"
             )
-        left = [key for key in refused if key not in known and (is_grid or not known)]
+        left = [one for one in refused if one[0] not in known and (is_grid or not known)]
         if not left:
             return counted
-        where, fault = self._shown(left[0]), str(refused[left[0]]).rstrip(".")
+        point, fault = left[0]
+        where = shown(point)
         named = fault if fault.startswith(f"{where}: ") else f"{where}: {fault}"
-        raise InputError(f"{named}. {len(left)} of {counted} cannot run, so nothing was trained")
+        raise InputError(
+            f"{named.rstrip('.')}. {len(left)} of {counted} cannot run, so nothing was trained"
+        )
 
-    def _shown(self, values: Iterable[tuple[str, Plain]]) -> str:
-        """Return values as they are typed, in the order typed."""
-        places = sorted(values, key=lambda one: self.space.names.index(one[0]))
-        return " ".join(f"{name}={value}" for name, value in places)
+    def study_name(self) -> str:
+        """Return the name of the study: equal for equal questions, and for no others."""
+        search, data, space = self.plan.search, self.data, self.space
+        probed = [self.first]
+        for name, dimension in space.dimensions.items():
+            is_group = isinstance(dimension, Choice) and "." not in name
+            if is_group or _group_of(name) in _RECORDS:
+                values, start = dimension.values() or dimension.ends(), self._start(name)
+                probed += [space.present({**start, name: one}) for one in islice(values, _MOST)]
+        digest = fingerprint(
+            data.cohort.fingerprint,
+            [(split.train.tolist(), split.test.tolist()) for split in data.splits],
+            [self._decision(point) for point in probed],
+            (search.objectives, search.races, search.pruner, search.burn_in, search.seed),
+            *([(search.reduction, search.min_epochs)] if search.halves else []),
+            search.sampler == "grid",  # it gives the points in their order
+            asdict(space),
+        )
+        swept = "-".join(re.sub(r"\W", "", name.rpartition(".")[2]) for name in space.names)
+        return f"{swept[:60]}-{digest[:12]}"
 
-    def _fault(self, point: Point) -> InputError | None:
-        """Return why a point cannot run."""
+    def _faults(self, is_grid: bool) -> list[tuple[Point, str]]:
+        """Return points and why each cannot run, or nothing: each value once, then all that may."""
+        space, total, ends_at = self.space, self.plan.total, time.process_time() + _PATIENCE
+        faults = dict[_Key, str]()
+        for name, one in space.dimensions.items() if total == space.size or not is_grid else ():
+            start = {other: of.ends()[0] for other, of in space.dimensions.items()}
+            start |= self._start(name)
+            for value in islice(one.values() if isinstance(one, Choice) else one.ends(), _MOST):
+                point = space.present({**start, name: value})
+                faults[tuple(point.items())] = self._fault(point)
+        others = islice(space.points(), total) if is_grid else space.probes()
+        for point in others if is_grid or any(faults.values()) else ():
+            key = tuple(point.items())
+            if key not in faults:
+                faults[key] = self._fault(point)
+            if time.process_time() > ends_at:
+                break
+        return [(dict(key), fault) for key, fault in faults.items()]
+
+    def _fault(self, point: Point) -> str:
         try:
             settings = self.settings_at(point)
             data = load_data(settings)
             check_label(data.cohort.label_name, self._label or data.cohort.label_name)
-            keys = fold_keys(deciding(settings), data.cohort.fingerprint, data.splits)
-            same = repr((*keys.values(), settings.cv.permutations))
+            key = run_key(settings, data.cohort.fingerprint, data.splits)
         except InputError as error:
-            return error
-        self._results[frozenset(point.items())] = same
-        return None
+            return str(error)
+        self._results[tuple(point.items())] = key
+        return ""
 
-    def _idle(self) -> list[str]:
-        """Return dimensions whose values all give the same results, whatever the others are."""
-        idle = []
+    def _idle(self) -> str:
+        """Return a dimension whose values all give the same results, whatever the others are."""
         for name in self.space.names:
             pairs = {
-                (frozenset(one for one in key if one[0] != name), result)
-                for key, result in self._results.items()
+                (tuple(one for one in point if one[0] != name), key)
+                for point, key in self._results.items()
             }
             if len(pairs) == len({rest for rest, _ in pairs}) < len(self._results):
-                idle.append(name)
-        return idle
+                return name
+        return ""
 
-    def _to_check(self, is_grid: bool) -> Iterator[tuple[str, Point]]:
-        """Yield each value, by its name, at a point that can run, and all points of a grid."""
-        space, total = self.space, self.plan.total
-        usual = {name: one.ends()[0] for name, one in space.dimensions.items()} | self.first
-        for name, one in space.dimensions.items() if total == space.size or not is_grid else ():
-            start = usual
-            if name not in space.present(usual):  # it exists under other options
-                start = usual | next(probe for probe in space.probes() if name in probe)
-            for value in islice(one.values() if isinstance(one, Choice) else one.ends(), _TRIED):
-                yield name, space.present({**start, name: value})
-        for point in islice(space.points(), total) if is_grid else ():
-            yield "", point
+    def _start(self, name: str) -> Point:
+        """Return a point that has a dimension: the first that can run, if that has it."""
+        if name in self.first:
+            return self.first
+        return next(probe for probe in self.space.probes() if name in probe)
+
+    def _decision(self, point: Point) -> str:
+        try:
+            settings = self.settings_at(point)
+            is_swept = any(_group_of(name) in _RECORDS for name in self.space.names)
+            data = load_data(settings).cohort.fingerprint if is_swept else ""
+        except InputError:  # does not go with the rest of this point; maybe with another's
+            return "refused"
+        # these change no run; what leaks stands in the protocol
+        cv = replace(settings.cv, allow_leakage=False, recalibrate="none", refits=0)
+        return repr([deciding(settings), asdict(cv), RESULTS_VERSION, data])
+
+
+def shown(point: Mapping[str, Plain]) -> str:
+    """Return the values of a point as they are typed."""
+    return " ".join(f"{name}={value}" for name, value in point.items())
 
 
 def check_label(received: str, expected: str) -> None:
@@ -143,11 +178,15 @@ def check_label(received: str, expected: str) -> None:
         )
 
 
+def _group_of(name: str) -> str:
+    return name.lstrip("+~").partition(".")[0].partition("/")[0]
+
+
 def _check_swept(space: Space) -> None:
     if not space.dimensions:
         raise InputError("expected something to sweep, such as kernel=250,400")
     for name in space.names:
-        if {group_of(name), name.lstrip("+")} & {*_UNSWEPT}:
+        if {_group_of(name), name.lstrip("+")} & {*_UNSWEPT}:
             raise InputError(
                 f"{name}: cannot be swept: it does not change the model, or it changes the "
                 "question. Start one sweep for each value"
@@ -156,7 +195,7 @@ def _check_swept(space: Space) -> None:
 
 def _plan(space: Space, settings: RunSettings, data: ExperimentData) -> StudyPlan:
     search = decided(settings.search, space)
-    unequal = {name for name in space.names if group_of(name) in ("cv", *RECORDS)}
+    unequal = {name for name in space.names if _group_of(name) in ("cv", *_RECORDS)}
     unequal |= {"train.epochs"} & {*space.names} if search.halves else set()
     if search.may_stop and unequal:
         raise InputError(

@@ -15,25 +15,17 @@ from filelock import FileLock, Timeout
 from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort_summary import summarize_cohort
-from lvh.errors import InputError, as_lvh_error
+from lvh.errors import EnvironmentFault, InputError, as_lvh_error
 from lvh.evaluation.checkpoints import FoldCheckpoints
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.evaluation.permutation import WAY, load_null, null_scores, p_values, save_null
-from lvh.evaluation.results import Plain
-from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.reports import run_report
 from lvh.reports.run_report import ProgressReporter, Verbosity
 from lvh.reports.terminal import say
 from lvh.runs.cache_key import changed_options, deciding, fold_keys, run_key_of
-from lvh.runs.experiment_data import (
-    ExperimentData,
-    baselines_of,
-    folds_of,
-    new_trainer,
-    threads,
-)
+from lvh.runs.experiment_data import ExperimentData, baselines_of, folds_of, new_trainer, threads
 from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.run_record import DataRecord, RunRecord, RunStatus, SweepLink, load_run, save
@@ -56,34 +48,44 @@ def run_configuration(
     title: str = "",
     sweep: SweepLink | None = None,
     rungs: Sequence[int] = (),
-    makes_figures: Callable[[RunRecord], bool] = lambda record: True,
+    makes_figures: Callable[[RunRecord], bool] | None = None,
 ) -> RunRecord:
     """Cross-validate a configuration, write its files and its record, and have it tracked.
 
     `callbacks` follow the folds, in their `order`, and may stop the run after some (`check_after`).
     `rungs` are numbers of epochs: all folds have those of one before any has those of the next.
-    `makes_figures` decides by the scores.
+    `makes_figures` decides by the scores; without it there are figures.
     """
-    settings, features = composed.settings, data.features
-    splits = data.splits if order is None else order
-    run = _Run(composed, data, folder, sweep=sweep, rungs=rungs)
+    settings, splits = composed.settings, order or data.splits
+    store, stages, shown = FoldStore(Path(settings.store)), list[_Stage](), list[ProgressReporter]()
+    store.check()
+    for epochs in rungs or (settings.train.epochs,):
+        own = settings
+        if epochs != settings.train.epochs:
+            own = replace(settings, train=replace(settings.train, epochs=epochs))
+        stages.append(_Stage(own, data, store))
+    for stage, following in pairwise(stages):
+        stage.checkpoints = replace(stage.checkpoints, ends=stage.keys)
+        following.checkpoints = replace(following.checkpoints, starts=stage.keys)
+    run = _Run(settings, data, folder, sweep, stages)
     show = partial(ProgressReporter, verbosity=verbosity, title=title + run.record.name)
+    for stage in stages:
+        shown.append(show(stage.settings, data.cohort, data.features, stage.trainer))
     is_alone = sweep is None and settings.resume  # else its folds are its own
-    shown = [show(one.settings, data.cohort, features, one.trainer) for one in run.stages]
     with _locked(settings, run.record.key) if is_alone else nullcontext():
-        run.start(splits)
+        run.start(composed.yaml, splits)
         with run.recorded(tracker):
-            for stage, progress in zip(run.stages, shown, strict=True):
+            for stage, progress in zip(stages, shown, strict=True):
                 with progress:
                     result = stage.train(splits, [progress, *callbacks], check_after)
-                    if stage is run.last:
-                        result = run.permutation_test(result, progress.on_shuffle)
+                    if stage is stages[-1] and settings.cv.permutations:
+                        result = stage.test(result, progress.on_shuffle)
             run.write(result, makes_figures)
     shown[-1].show(run.result, folder, run.record.error)
     if run.result is not None and settings.external is not None:
         from lvh.reports.external_validation import write_external  # needs pandas
 
-        trainer = run.last.trainer
+        trainer, features = stages[-1].trainer, data.features
         lines = write_external(
             run.result, trainer, data.cohort, features, settings=settings, folder=folder
         )
@@ -96,38 +98,29 @@ class _Stage(Callback):
 
     def __init__(self, settings: RunSettings, data: ExperimentData, store: FoldStore) -> None:
         self.settings, self._data, self._store = settings, data, store
-        self.decisions = deciding(settings)
-        self.keys = fold_keys(self.decisions, data.cohort.fingerprint, data.splits)
+        self._decisions = deciding(settings)
+        self.keys = fold_keys(self._decisions, data.cohort.fingerprint, data.splits)
         self.trainer = cache(partial(new_trainer, settings, data.features, data.cohort.fs))
         self.folds: list[FoldResult] = []
-        self.known: dict[tuple[int, int], FoldResult] = {}
+        self.n_known = 0
         self.checkpoints = FoldCheckpoints(Path(settings.store), {}, {})
-
-    def find(self, splits: Sequence[Split]) -> None:
-        """Load the folds that are stored already."""
-        if not self.settings.resume:
-            return
-        loaded = [self._store.load(self.keys[split.number], split) for split in splits]
-        known = {fold.split.number: fold for fold in loaded if fold is not None}
-        lost = {split.repeat for split in splits if split.number not in known}
-        if self.settings.cv.weights == "fresh":
-            lost = set()  # else a repeat of which a fold is missing begins at its first fold
-        self.known = {number: fold for number, fold in known.items() if number[0] not in lost}
 
     def train(
         self, splits: Sequence[Split], callbacks: Sequence[Callback], check_after: int | None
     ) -> CVResult:
         """Train the folds that are not stored."""
         data, cv, checkpoints = self._data, self.settings.cv, self.checkpoints
-        if len(self.known) < len(splits):
-            _import_ahead(waits=not self.settings.is_network)
+        known = self._known(splits) if self.settings.resume else {}
+        self.n_known = len(known)
+        if self.settings.is_network and len(known) < len(splits):
+            _import_ahead()
         try:
             result = cross_validate(
                 data.features,
                 splits,
                 self.trainer,
                 seed=self.settings.seed,
-                known=self.known,
+                known=known,
                 callbacks=[self, *callbacks],
                 protocol=cv.protocol,
                 threshold=cv.threshold,
@@ -143,173 +136,155 @@ class _Stage(Callback):
             checkpoints.discard(checkpoints.starts)
         return result
 
+    def _known(self, splits: Sequence[Split]) -> dict[tuple[int, int], FoldResult]:
+        known = {}
+        for split in splits:
+            if (fold := self._store.load(self.keys[split.number], split)) is not None:
+                known[split.number] = fold
+        if self.settings.cv.weights == "carried":  # a repeat begins at its first fold, or is known
+            lost = {split.repeat for split in splits if split.number not in known}
+            known = {number: fold for number, fold in known.items() if number[0] not in lost}
+        return known
+
+    def test(self, result: CVResult, follow: Callable[[int, int], None]) -> CVResult:
+        """Compare a result with those of shuffled labels."""
+        settings, cv, features = self.settings, self.settings.cv, self._data.features
+        key = run_key_of([*self.keys.values(), WAY], permutations=0)  # more extend fewer
+        path = Path(settings.store) / "permutations" / f"{key}.json"
+        null = load_null(path)[: cv.permutations] if settings.resume else []
+        while len(null) < cv.permutations:
+            follow(len(null), cv.permutations)
+            scores = null_scores(
+                features,
+                partial(folds_of, features, cv),
+                self.trainer(),
+                seed=settings.seed,
+                number=len(null),
+                protocol=cv.protocol,
+                threshold=cv.threshold,
+            )
+            null.append(scores)
+            save_null(path, null)
+        follow(len(null), cv.permutations)
+        return replace(result, null=tuple(null), p_values=p_values(result.scores.mean, null))
+
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Store a fold."""
         if not known:
             key = self.keys[fold.split.number]
-            self._store.save(key, self._data.features, fold, self.decisions)
+            self._store.save(key, self._data.features, fold, self._decisions)
         self.folds.append(fold)
 
 
 class _Run:
-    """The lasting part of a run: its stages, the files of its folder, and its record."""
+    """What a run leaves behind: the files of its folder, and its record."""
 
     def __init__(
         self,
-        composed: Composed,
+        settings: RunSettings,
         data: ExperimentData,
         folder: Path,
-        *,
         sweep: SweepLink | None,
-        rungs: Sequence[int],
+        stages: Sequence[_Stage],
     ) -> None:
-        self.settings = settings = composed.settings
-        store = FoldStore(Path(settings.store))
-        store.check()
-        self._yaml, self._data, self._folder = composed.yaml, data, folder
-        self._plugins = settings.plugins
-        self.stages: list[_Stage] = []
-        for epochs in rungs or (settings.train.epochs,):
-            own = settings
-            if epochs != settings.train.epochs:
-                own = replace(settings, train=replace(settings.train, epochs=epochs))
-            self.stages.append(_Stage(own, data, store))
-        for stage, following in pairwise(self.stages):
-            stage.checkpoints = replace(stage.checkpoints, ends=stage.keys)
-            following.checkpoints = replace(following.checkpoints, starts=stage.keys)
-        self.last = self.stages[-1]
-        self._previous: RunRecord | None = None
+        self._settings, self._data, self._folder, self._stages = settings, data, folder, stages
+        self._before: RunRecord | None = None
+        self._in_sweep = sweep is not None
         self.result: CVResult | None = None
-        self.record = self._begin(sweep)
-
-    def _begin(self, sweep: SweepLink | None) -> RunRecord:
-        settings, cohort, protocol = self.settings, self._data.cohort, self.settings.cv.protocol
+        cohort, features, protocol = data.cohort, data.features, settings.cv.protocol
+        params, label, n = settings.params(), cohort.label_name, len(features.records)
+        if features.kind == "signal" and "features.leads" in params:  # maybe not the default ones
+            params["features.leads"] = " ".join(features.names)
         leakage = {"leakage": protocol.leakage} if protocol.leaks else {}
-        n, label = len(self._data.features.records), cohort.label_name
         record = RunRecord(
-            key=run_key_of(self.last.keys.values(), settings.cv.permutations),
+            key=run_key_of(stages[-1].keys.values(), settings.cv.permutations),
             name=settings.name,
-            params=_params(settings, self._data.features),
+            params=params,
             data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, n, label),
             status="failed",
             tags={"note": cohort.note, "label": label, "protocol": protocol.name, **leakage},
-            folder=str(self._folder),
+            folder=str(folder),
             attempt=sweep.study if sweep is not None and sweep.separate else "",
             root=settings.store,
         )
-        if record.path.exists():
-            if not settings.resume:
-                return _placed(replace(record, attempt=uuid4().hex[:8]), sweep)
+        if record.path.exists() and not settings.resume:
+            record = replace(record, attempt=uuid4().hex[:8])
+        elif record.path.exists():
             with suppress(InputError):  # a damaged record is replaced
-                self._previous = load_run(record.path)
-                sweep = sweep or self._previous.sweep
-        return _placed(record, sweep)
+                self._before = load_run(record.path)
+                sweep = sweep or self._before.sweep
+        if sweep is not None:
+            params = {**sweep.point, **params}
+            record = replace(record, sweep=sweep, name=sweep.name or record.name, params=params)
+        self.record = record
 
-    def start(self, splits: Sequence[Split]) -> None:
-        """Find the folds that are stored already, and write the files that need no training."""
-        settings = self.settings
-        for option in changed_options(self._plugins, settings.store):
+    def start(self, config: str, splits: Sequence[Split]) -> None:
+        """Write the files that need no training."""
+        settings, data = self._settings, self._data
+        for option in changed_options(settings.plugins, settings.store):
             say(f"{option}: its code changed since the stored folds: they are trained again")
-        for stage in self.stages:
-            stage.find(splits)
         versions = run_dir.versions(settings.backend, threads(settings))
-        run_dir.write_before(self._folder, self._yaml, versions, self._data.features, splits)
-        write_text(self._folder / "data.json", summarize_cohort(self._data.cohort).to_json())
+        run_dir.write_before(self._folder, config, versions, data.features, splits)
+        write_text(self._folder / "data.json", summarize_cohort(data.cohort).to_json())
         tags = {**self.record.tags, "git_commit": versions["git_commit"]}
-        if self._previous is not None and len(self.last.known) == len(splits):
-            tags |= self._previous.tags  # the version of the code that trained it
         self.record = replace(self.record, tags=tags)
 
-    def write(self, result: CVResult, makes_figures: Callable[[RunRecord], bool]) -> None:
+    def write(self, result: CVResult, makes_figures: Callable[[RunRecord], bool] | None) -> None:
         """Write the files of a finished run, and add its scores to the record."""
-        features, record, summary = self._data.features, self.record, result.scores
-        self.result = result
-        run_dir.write_after(self._folder, features, result)
-        self.record = replace(
-            record,
-            mean=asdict(summary.mean),
-            std=asdict(summary.std),
-            pooled={name: astuple(interval) for name, interval in summary.pooled.items()},
+        run_dir.write_after(self._folder, self._data.features, result)
+        scores = result.scores
+        self.record = record = replace(
+            self.record,
+            mean=asdict(scores.mean),
+            std=asdict(scores.std),
+            pooled={name: astuple(interval) for name, interval in scores.pooled.items()},
             baselines={name: one.as_baseline() for name, one in result.baselines.items()},
             p_values=dict(result.p_values),
         )
-        if makes_figures(self.record):
+        if makes_figures is None or makes_figures(record):
             title = f"{record.name} on {record.data.name}"
-            run_report.draw_all(result, features, title=title, folder=self._folder)
-
-    def permutation_test(self, result: CVResult, follow: Callable[[int, int], None]) -> CVResult:
-        """Compare a result with those of shuffled labels, where the settings ask for it."""
-        settings, wanted = self.settings, self.settings.cv.permutations
-        if not wanted:
-            return result
-        key = run_key_of([*self.last.keys.values(), WAY], permutations=0)  # more extend fewer
-        path = Path(settings.store) / "permutations" / f"{key}.json"
-        null = load_null(path)[:wanted] if settings.resume else []
-        while len(null) < wanted:
-            follow(len(null), wanted)
-            scores = null_scores(
-                self._data.features,
-                partial(folds_of, self._data.features, settings.cv),
-                self.last.trainer(),
-                seed=settings.seed,
-                number=len(null),
-                protocol=settings.cv.protocol,
-                threshold=settings.cv.threshold,
-            )
-            null.append(scores)
-            save_null(path, null)
-        follow(wanted, wanted)
-        return replace(result, null=tuple(null), p_values=p_values(result.scores.mean, null))
+            run_report.draw_all(result, self._data.features, title=title, folder=self._folder)
+        self.result = result
 
     @contextmanager
     def recorded(self, tracker: Tracker) -> Iterator[None]:
-        """Write the record at any end of a run; a callback that stopped it raises no error here."""
+        """Write the record at any end of a run.
+
+        No error is raised here where a callback stopped it, and in a sweep for its own failure.
+        """
+        status: RunStatus = "leaking" if "leakage" in self.record.tags else "complete"
+        reason = ""
         try:
             yield
         except StopCrossValidation as stop:
-            self._end(tracker, "stopped", str(stop))
+            status, reason = "stopped", str(stop)
         except Exception as error:
-            self._end(tracker, "failed", str(as_lvh_error(error)))
-            raise
+            status, reason = "failed", str(as_lvh_error(error))
+            if not self._in_sweep or isinstance(error, EnvironmentFault):
+                raise
         except BaseException as signal:
-            self._end(tracker, "killed", str(signal) or "interrupted")
+            status, reason = "killed", str(signal) or "interrupted"
             raise
-        else:
-            self._end(tracker, "leaking" if "leakage" in self.record.tags else "complete")
+        finally:
+            if status != "killed" or self._before is None or not self._before.mean:
+                self._end(status, reason)  # else it was complete before
+                tracker.track(self.record)
 
-    def _end(self, tracker: Tracker, status: RunStatus, error: str = "") -> None:
-        if status == "killed" and self._previous is not None and self._previous.mean:
-            return  # it was complete before
-        folds = self.last.folds
-        if len(self.last.known) < len(folds):
-            changed_options(self._plugins, self.settings.store, stored=True)
-        spent = {fold.split.number: fold.seconds for one in self.stages for fold in one.folds}
+    def _end(self, status: RunStatus, error: str) -> None:
+        last, tags = self._stages[-1], self.record.tags
+        spent = {fold.split.number: fold.seconds for one in self._stages for fold in one.folds}
+        if self._before is not None and last.n_known == len(last.folds) > 0:
+            tags = {**tags, **self._before.tags}  # the version of the code that trained it
         self.record = replace(
             self.record,
+            tags=tags,
             status=status,
             error=error,
-            fold_keys=tuple(self.last.keys[fold.split.number] for fold in folds),
+            fold_keys=tuple(last.keys[fold.split.number] for fold in last.folds),
             seconds=sum(spent.values()),
-            setup_seconds=sum(fold.setup_seconds for fold in folds),
+            setup_seconds=sum(fold.setup_seconds for fold in last.folds),
         )
         save(self.record)
-        tracker.track(self.record)
-
-
-def _params(settings: RunSettings, features: FeatureSet) -> dict[str, Plain]:
-    """Return the settings as they were used: records that lack the default leads give all."""
-    params = settings.params()
-    if features.kind == "signal" and "features.leads" in params:
-        params["features.leads"] = " ".join(features.names)
-    return params
-
-
-def _placed(record: RunRecord, sweep: SweepLink | None) -> RunRecord:
-    """Return the record of a run with its place in a sweep, and its name and parameters there."""
-    if sweep is None:
-        return record
-    params = {**sweep.point, **record.params}
-    return replace(record, sweep=sweep, name=sweep.name or record.name, params=params)
 
 
 @contextmanager
@@ -330,10 +305,7 @@ def _locked(settings: RunSettings, key: str) -> Iterator[None]:
 
 
 @cache
-def _import_ahead(*, waits: bool) -> None:
-    """Import, once in a process, what every result needs."""
+def _import_ahead() -> None:
+    """Import beside the training, once in a process, what every result needs."""
     # no daemon: an import cannot be cut at the exit
-    thread = threading.Thread(target=lambda: [importlib.import_module(name) for name in _SLOW])
-    thread.start()
-    if waits:
-        thread.join()
+    threading.Thread(target=lambda: [importlib.import_module(name) for name in _SLOW]).start()

@@ -4,8 +4,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,22 +25,19 @@ from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
 from lvh.reports.run_report import Verbosity
 from lvh.reports.terminal import say
-from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import begin, left_text
 from lvh.runs.points import check_label
 from lvh.runs.run import run_configuration
-from lvh.search.results import OUTCOME_FORMAT, FoldScore, Outcome
+from lvh.search.results import FoldScore, Outcome
 from lvh.search.storage import Storage
-from lvh.search.study import OUTCOME, OpenTrial, Study
+from lvh.search.study import OpenTrial, Study
 from lvh.tracking import TrackingSettings
 from lvh.tracking.fold_store import is_separate
 from lvh.tracking.run_names import run_name
-from lvh.tracking.run_record import RunRecord, SweepLink, load_run
+from lvh.tracking.run_record import RunRecord, SweepLink
 from lvh.tracking.tracker import Tracker
 from lvh.validation.splits import Split
-
-_BETWEEN_LOOKS = 2.0  # s
 
 
 @dataclass(slots=True)
@@ -72,16 +68,14 @@ class Worker:
     def __call__(self, config: DictConfig) -> WorkerResult:
         """Train trials of the study until none is left; Hydra's own configuration is not used."""
         if os.getppid() == self.main_process:
-            _end_with(self.main_process)
+            threading.Thread(target=_end_with, args=[self.main_process], daemon=True).start()
         result, tracker = WorkerResult(), self.tracker or Tracker(self.tracking)
         try:
             ensure(self.command.plugins)
             study, number = Study(Storage(self.storage), self.study), int(HydraConfig.get().job.num)
             if number == 0 and not self.only_retries:
                 texts = study.plan.space.texts
-                expected = begin(
-                    study, self.at_once, lambda point: self._composed(texts(point)).settings
-                )
+                expected = begin(study, self.at_once, lambda at: self._composed(texts(at)).settings)
                 say(*filter(None, [expected]))
             train = partial(self._train, study=study, tracker=tracker, result=result)
             study.optimize(train, worker=number, only_retries=self.only_retries)
@@ -99,36 +93,38 @@ class Worker:
         plan = study.plan
         try:
             composed = self._composed(plan.space.texts(trial.point))
-            data = load_data(composed.settings)
+            settings = composed.settings
+            data = load_data(settings)
             check_label(data.cohort.label_name, plan.label_name)
         except LvhError as error:
             return ended_by(error, is_bad=plan.search.sampler != "grid")
-        place = _place(study, trial, composed.settings)
-        epochs = composed.settings.train.epochs
-        left, rungs = left_text(study, self.at_once, epochs), plan.search.rungs(epochs)
+        rungs = plan.search.rungs(settings.train.epochs)
+        left = left_text(study, self.at_once, settings.train.epochs)
         follower = Follower(trial, data.features.records, plan.objectives[0].name, result, rungs)
-        try:
-            record = run_configuration(
-                composed,
-                data,
-                self.folder / str(trial.number),
-                tracker=tracker,
-                callbacks=[follower],
-                order=[data.splits[at] for at in plan.fold_order(len(data.splits))],
-                check_after=plan.search.burn_in if plan.search.stops_at_folds else None,
-                rungs=rungs,
-                verbosity=self.verbosity,
-                title=f"trial {trial.number} of {plan.total}{left}: ",
-                sweep=place,
-                makes_figures=partial(_is_best, study),
-            )
-        except Exception as error:
-            key = run_key(composed.settings, data.cohort.fingerprint, data.splits)
-            key += f"-{study.name}" if is_separate(study.name) else ""
-            outcome = ended_by(error, is_bad=False, folds=tuple(follower.scores), run_key=key)
-            say(f"{outcome.state.upper()} {place.name}: {outcome.error}", style="red")
-            return outcome
-        return _outcome(record, study, follower.scores)
+        record = run_configuration(
+            composed,
+            data,
+            self.folder / str(trial.number),
+            tracker=tracker,
+            callbacks=[follower],
+            order=[data.splits[at] for at in plan.fold_order(len(data.splits))],
+            check_after=plan.search.burn_in if plan.search.stops_at_folds else None,
+            rungs=rungs,
+            verbosity=self.verbosity,
+            title=f"trial {trial.number} of {plan.total}{left}: ",
+            sweep=_place(study, trial, settings),
+            makes_figures=partial(_is_best, study),
+        )
+        is_complete, leakage = record.status == "complete", record.tags.get("leakage")
+        return Outcome(
+            state="stopped" if record.status == "killed" else record.status,
+            values=_values(record, study) if is_complete else (),
+            folds=tuple(follower.scores),
+            fold_keys=record.fold_keys,
+            baselines=record.baselines if is_complete else {},
+            run_key=record.path.stem,
+            error=f"not honest: {leakage}" if record.status == "leaking" else record.error,
+        )
 
     def _composed(self, point: dict[str, str]) -> Composed:
         composed = compose(self.command.at(point))
@@ -176,20 +172,18 @@ class Follower(Callback):
     def on_fold(self, fold: FoldResult, known: bool) -> None:
         """Report a fold."""
         self._result.trained += not known
-        metrics = asdict(fold.metrics)
-        self.scores.append(
-            FoldScore(
-                repeat=fold.split.repeat,
-                fold=fold.split.fold,
-                metrics=metrics,
-                seconds=fold.seconds,
-                n_train=len(fold.split.train),
-                n_test=len(fold.split.test),
-                test=fingerprint(fold.split.test, self._records),
-            )
+        score = FoldScore(
+            repeat=fold.split.repeat,
+            fold=fold.split.fold,
+            metrics=asdict(fold.metrics),
+            seconds=fold.seconds,
+            n_train=len(fold.split.train),
+            n_test=len(fold.split.test),
+            test=fingerprint(fold.split.test, self._records),
         )
+        self.scores.append(score)
         is_last = self._stage == len(self._rungs) - 1
-        value = metrics.get(self._objective, math.nan)
+        value = score.metrics.get(self._objective, math.nan)
         if reason := self._trial.report(value, self._stage, is_last=is_last):
             of_epochs = "" if is_last else f", at {self._rungs[self._stage]} epochs"
             raise StopCrossValidation(reason + of_epochs)
@@ -197,9 +191,9 @@ class Follower(Callback):
 
 def _place(study: Study, trial: OpenTrial, settings: RunSettings) -> SweepLink:
     """Return the place of a trial in its sweep, with a name that no other trial has."""
-    space = study.plan.space
+    space, point = study.plan.space, trial.point
+    point = {name: point[name] for name in space.names if name in point}
     shown = {"model": settings.model.name, "features": settings.features.name}
-    point = {name: trial.point[name] for name in space.names if name in trial.point}
     values = {name: value for name, value in point.items() if shown.get(name) != value}
     is_rounded = space.size == math.inf
     name = run_name(settings.base_name, values, among=space.names, digits=4 if is_rounded else None)
@@ -209,12 +203,12 @@ def _place(study: Study, trial: OpenTrial, settings: RunSettings) -> SweepLink:
         separate=is_separate(study.name),
         name=f"{name} #{trial.number}" if is_rounded else name,
         point={param_name(name.lstrip("+")): value for name, value in point.items()},
-        objectives=tuple(objective.name for objective in study.plan.objectives),
+        objectives=study.plan.search.objectives,
     )
 
 
 def _values(record: RunRecord, study: Study) -> tuple[float, ...]:
-    scores = record.scores  # with the objectives of its sweep
+    scores = record.scores
     return tuple(scores.get(name, math.nan) for name in study.plan.search.objectives)
 
 
@@ -222,57 +216,12 @@ def _is_best(study: Study, record: RunRecord) -> bool:
     """Return whether no finished trial is better; figures of all would take long."""
     sign = 1 if study.plan.objectives[0].maximize else -1
     complete = [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
-    others = [sign * trial.values[0] for trial in complete]
-    return not max(others, default=-math.inf) > sign * _values(record, study)[0]
-
-
-def _outcome(record: RunRecord, study: Study, scores: list[FoldScore]) -> Outcome:
-    is_complete, leakage = record.status == "complete", record.tags.get("leakage")
-    return Outcome(
-        state="stopped" if record.status == "killed" else record.status,
-        values=_values(record, study) if is_complete else (),
-        folds=tuple(scores),
-        fold_keys=record.fold_keys,
-        baselines=record.baselines if is_complete else {},
-        run_key=record.path.stem,
-        error=f"not honest: {leakage}" if record.status == "leaking" else record.error,
-    )
+    best = max((sign * trial.values[0] for trial in complete), default=-math.inf)
+    return not best > sign * _values(record, study)[0]
 
 
 def _end_with(parent: int) -> None:
     """End this process when the one that has started it ends, for any reason."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def tracked_as_they_end(study: Study, tracker: Tracker, store: Path) -> Iterator[None]:
-    """Have the trials of other processes tracked as they end, the last ones on the way out."""
-    ended = threading.Event()
-    sent = {at for at, one in study.configurations().items() if OUTCOME in one.user_attrs}
-
-    def send() -> None:
-        with suppress(LvhError):
-            for number, trial in study.configurations().items():
-                if number not in sent and OUTCOME in trial.user_attrs:
-                    sent.add(number)
-                    key = OUTCOME_FORMAT.validate_python(trial.user_attrs[OUTCOME]).run_key
-                    tracker.track(load_run(store / "runs" / f"{key}.json"))
-
-    def follow() -> None:
-        while not ended.wait(_BETWEEN_LOOKS):
-            send()
-
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        send()
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

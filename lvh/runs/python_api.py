@@ -15,10 +15,9 @@ from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.reports.result_views import CVResult, StudyResult
-from lvh.runs.api.inputs import TrainingData, cross_validated, option, training_data
-from lvh.runs.api.learners import Learner, Train, check_scores, learner_of
+from lvh.runs import experiment_data, python_inputs
 from lvh.runs.experiment_data import ExperimentData
-from lvh.runs.experiment_data import load_data as data_of
+from lvh.runs.python_inputs import Learner, Train, check_scores, learner_of
 from lvh.search import study
 from lvh.tracking.run_dir import read_result
 from lvh.validation.metrics import NAMES, SCALES
@@ -45,14 +44,14 @@ def load_data(what: RunSettings | str, **fields: Any) -> Any:
     (42, 71)
     """
     if isinstance(what, RunSettings):
-        return data_of(what)
+        return experiment_data.load_data(what)
     load_installed()
     if what not in SOURCES:
         raise InputError(
             f"source: expected one of {', '.join(SOURCES)}{suggestion(what, SOURCES)}. "
             f"Received: {excerpt(what)}"
         )
-    return SOURCES[what].cohort(option("data", what, fields))
+    return SOURCES[what].cohort(python_inputs.option("data", what, fields))
 
 
 def cross_validate(
@@ -111,15 +110,14 @@ def cross_validate(
         others |= {"y": y, "seed": seed or None}
         if given := [name for name, value in others.items() if value is not None]:
             raise InputError(f"{given[0]}: expected none with settings, which decide it")
-        learner, data = _of_settings(estimator, X)
-        seed = estimator.seed
+        learner, seed = _of_settings(estimator, X), estimator.seed
     else:
         learner = learner_of(estimator, train)
-        data = training_data(learner, X, y, groups, features=features, cv=cv)
+    data = python_inputs.training_data(learner, X, y, groups, features=features, cv=cv)
     if metrics is None and not learner.has_probabilities:
         names = tuple(name for name in NAMES if not SCALES[name].needs_probabilities)
     check_scores(learner, names)
-    result = cross_validated(learner, data, seed)
+    result = python_inputs.cross_validated(learner, data, seed)
     ends = np.cumsum([len(fold.split.test) for fold in result.folds])[:-1]
     parts = [*zip(np.split(result.y_true, ends), np.split(result.y_score, ends), strict=True)]
     parts.append((result.y_true, result.y_score))
@@ -159,7 +157,7 @@ def load_study(
     return StudyResult.of(study.load(storage, name, store))
 
 
-def _of_settings(settings: RunSettings, data: Any) -> tuple[Learner, TrainingData]:
+def _of_settings(settings: RunSettings, data: Any) -> Learner:
     if settings.cv.permutations:
         raise InputError(
             "cv.permutations: expected 0 here; python -m lvh.run makes the test. "
@@ -170,8 +168,7 @@ def _of_settings(settings: RunSettings, data: Any) -> tuple[Learner, TrainingDat
             "X: expected the data of these settings, lvh.load_data(settings). Received: "
             f"{'other splits' if isinstance(data, ExperimentData) else type(data).__name__}"
         )
-    learner = replace(learner_of(settings.model), train=settings.train, backend=settings.backend)
-    return learner, training_data(learner, data, None, None, features=None, cv=None)
+    return replace(learner_of(settings.model), train=settings.train, backend=settings.backend)
 
 
 def _metrics(metrics: Sequence[str | Metric]) -> tuple[tuple[str, ...], dict[str, Metric]]:
@@ -180,8 +177,7 @@ def _metrics(metrics: Sequence[str | Metric]) -> tuple[tuple[str, ...], dict[str
     names = [metric for metric in given if not callable(metric)]
     calls = [metric for metric in given if callable(metric)]
     own = {str(getattr(call, "__name__", type(call).__name__)): call for call in calls}
-    unknown = [name for name in names if name not in NAMES]
-    if unknown or {*own} & {*NAMES} or len(own) < len(calls):
+    if not {*names} <= {*NAMES} or {*own} & {*NAMES} or len(own) < len(calls):
         raise InputError(
             f"metrics: expected some of {', '.join(NAMES)}, or functions of other, different "
             f"names. Received: {excerpt([*names, *own])}"

@@ -1,21 +1,22 @@
 """A sweep from Python: a space as a dict, the samplers of the command, and nothing on disk."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache, partial
+from dataclasses import asdict, replace
+from functools import partial
 from numbers import Integral, Real
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from lvh.config.run_settings import search_from
 from lvh.errors import InputError, LvhError, excerpt, warn_renamed
-from lvh.evaluation.cv_result import CVResult, Summary, baseline_summaries
+from lvh.evaluation.cv_result import CVResult
 from lvh.evaluation.results import Plain
 from lvh.reports.result_views import StudyResult, predictions_of
-from lvh.runs.api.inputs import TrainingData, cross_validated, training_data
-from lvh.runs.api.learners import Learner, Train, check_scores, learner_of
+from lvh.runs import python_inputs
+from lvh.runs.experiment_data import baselines_of
+from lvh.runs.python_inputs import Learner, Train, TrainingData, check_scores, learner_of
 from lvh.runs.worker import Follower, WorkerResult, ended_by
 from lvh.search import SearchSettings
 from lvh.search.results import FoldScore, Outcome
@@ -71,24 +72,17 @@ def sweep(
     >>> study.dimensions, [trial.state for trial in study.trials]
     (('C',), ['complete', 'complete'])
     """
-    candidates = _Candidates(estimator, train, space)
+    training = _Training(estimator, train, space, seed)
     cv = list(cv) if isinstance(cv, Iterator) else cv
-    data = {
-        name: training_data(one, X, y, groups, features=features, cv=cv)
-        for name, one in candidates.learners.items()
-    }
-    first = next(iter(data.values()))
-    for name, one in data.items():  # a splitter without a seed would draw other folds for each
-        if one.features.records == first.features.records:
-            data[name] = replace(one, splits=first.splits)
-    plan = _plan(candidates.space, data, {**search, "n_trials": n_trials})
-    for learner in candidates.learners.values():
+    for name, learner in training.learners.items():
+        given = python_inputs.training_data(learner, X, y, groups, features=features, cv=cv)
+        first = next(iter(training.data.values()), given)
+        if given.features.records == first.features.records:
+            given = replace(given, splits=first.splits)  # a splitter may draw others each time
+        training.data[name] = given
+    training.plan = plan = _plan(training.space, training.data, {**search, "n_trials": n_trials})
+    for learner in training.learners.values():
         check_scores(learner, plan.search.objectives)
-    baselines = {
-        name: cache(partial(baseline_summaries, one.features, one.splits, one.cv.threshold))
-        for name, one in data.items()
-    }
-    training = _Training(plan, candidates.at, data, baselines, seed)
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory())
         storage = Storage(f"sqlite:///{folder}/studies.db")
@@ -104,84 +98,58 @@ def sweep(
     return StudyResult.of(found, predictions=predictions)
 
 
-class _Candidates:
-    """One estimator, under no name, or several, and the space of their parameters."""
-
-    def __init__(self, estimator: Any, train: Train, space: Mapping[str, Any]) -> None:
-        named: Mapping[str, Any] = {"": estimator}
-        if isinstance(estimator, Mapping):
-            named, space = estimator, _of_several(estimator, space)
-        # of several, it is for the networks; where there is none, it is refused
-        networks = [name for name, one in named.items() if learner_of(one).is_network] or [*named]
-        self._of = {
-            name: partial(learner_of, one, train if name in networks else None)
-            for name, one in named.items()
-        }
-        self.learners = {name: of() for name, of in self._of.items()}
-        self.space, self._objects = space_from(space)
-        for name in self.space.names:  # each is refused before any training
-            self.at(next(point for point in self.space.probes() if name in point))
-
-    def at(self, point: Mapping[str, Plain]) -> tuple[str, Learner]:
-        """Return the estimator of a point, by name and with its parameters."""
-        params = params_of(point, self._objects)
-        name = "" if "" in self.learners else params.pop("model")
-        own = {one.removeprefix(f"{name}."): value for one, value in params.items()}
-        return name, self._of[name](own)
-
-
-def _of_several(estimators: Mapping[str, Any], space: Any) -> dict[str, Any]:
-    """Return a choice of an estimator, under which its own parameters are."""
-    spaces = dict(space) if isinstance(space, Mapping) else {"space": space}
-    is_named = all(isinstance(name, str) and name for name in estimators)
-    is_nested = all(isinstance(inner, Mapping) for inner in spaces.values())
-    if len(estimators) < 2 or not is_named or {*spaces} - {*estimators} or not is_nested:
-        raise InputError(
-            "estimator and space: expected two names or more, and a dict for each in the space. "
-            f"Received: {excerpt(estimators)} and {excerpt(space)}"
-        )
-
-    def prefixed(name: str, inner: Any) -> Any:
-        if not isinstance(inner, Mapping):
-            return inner
-        return {
-            f"{name}.{one}": {option: prefixed(name, under) for option, under in of.items()}
-            if isinstance(of, Mapping)
-            else of
-            for one, of in inner.items()
-        }
-
-    return {"model": {name: prefixed(name, spaces.get(name, {})) for name in estimators}}
-
-
-@dataclass(frozen=True, slots=True)
 class _Training:
-    """Trains one trial of a study after the other, and keeps the results of complete ones."""
+    """Trains the trials of a study, of one estimator, under no name, or of several."""
 
     plan: StudyPlan
-    learner_at: Callable[[Mapping[str, Plain]], tuple[str, Learner]]
-    data: Mapping[str, TrainingData]
-    baselines: Mapping[str, Callable[[], Mapping[str, Summary]]]
-    seed: int
-    results: dict[int, CVResult] = field(default_factory=dict)
+
+    def __init__(self, estimator: Any, train: Train, space: Any, seed: int) -> None:
+        several = isinstance(estimator, Mapping)
+        estimators: Mapping[str, Any] = estimator if several else {"": estimator}
+        is_odd = not isinstance(space, Mapping) or not {*space} <= {*estimators}
+        if several and (is_odd or not all(estimators)):
+            raise InputError(
+                "estimator and space: expected names, and a dict for each in the space. "
+                f"Received: {excerpt(estimator)} and {excerpt(space)}"
+            )
+        # of several, it is for the networks; where there is none, it is refused
+        networks = [name for name, one in estimators.items() if learner_of(one).is_network]
+        self._of = {
+            name: partial(learner_of, one, train if name in (networks or estimators) else None)
+            for name, one in estimators.items()
+        }
+        self.learners = {name: of() for name, of in self._of.items()}
+        chosen = {"model": {name: space.get(name, {}) for name in estimators}} if several else space
+        self.space, self._objects = space_from(chosen, prefixes=several)
+        for name in self.space.names:  # each is refused before any training
+            self._at(next(point for point in self.space.probes() if name in point))
+        self.data: dict[str, TrainingData] = {}
+        self.results: dict[int, CVResult] = {}  # of complete trials
+        self._seed = seed
+
+    def _at(self, point: Mapping[str, Plain]) -> tuple[str, Learner]:
+        """Return the estimator of a point, by name and with its parameters."""
+        params = {name: self._objects[name].get(value, value) for name, value in point.items()}
+        name = "" if "" in self.learners else params.pop("model")
+        return name, self._of[name]({one.removeprefix(f"{name}."): params[one] for one in params})
 
     def __call__(self, trial: OpenTrial) -> Outcome:
         """Train a trial; its failure is its own."""
         search, scores = self.plan.search, list[FoldScore]()
         try:
-            name, learner = self.learner_at(trial.point)
+            name, learner = self._at(trial.point)
             check_scores(learner, search.objectives)
             data = self.data[name]
             follower = Follower(trial, data.features.records, search.objectives[0], WorkerResult())
             scores = follower.scores
-            result = cross_validated(
+            result = python_inputs.cross_validated(
                 learner,
                 data,
-                self.seed,
+                self._seed,
                 splits=[data.splits[at] for at in self.plan.fold_order(len(data.splits))],
                 callbacks=[follower],
                 check_after=search.burn_in if search.may_stop else None,
-                baselines=self.baselines[name],
+                baselines=partial(baselines_of, data, data.cv.threshold),
             )
         except Exception as error:
             is_bad = isinstance(error, InputError) and search.sampler != "grid"
@@ -200,8 +168,8 @@ class _Training:
 def _plan(space: Space, data: Mapping[str, TrainingData], search: dict[str, Any]) -> StudyPlan:
     if search.get("race"):
         warn_renamed("race=True", 'budget="race"')
-    objectives = search.get("objectives", SearchSettings().objectives)
-    search["objectives"] = [objectives] if isinstance(objectives, str) else objectives
+    if isinstance(search.get("objectives"), str):
+        search["objectives"] = [search["objectives"]]
     checked = search_from({"search": {**asdict(SearchSettings()), **search}})
     if checked.halves or checked.storage or checked.workers:
         raise InputError(
@@ -216,50 +184,45 @@ def _plan(space: Space, data: Mapping[str, TrainingData], search: dict[str, Any]
     return replace(plan, title=f"{names}, {plan.total} {'run' if plan.total == 1 else 'runs'}")
 
 
-def space_from(space: Any) -> tuple[Space, dict[str, Mapping[Plain, Any]]]:
-    """Read a space, see `sweep`, and what the values of its choices stand for."""
+def space_from(space: Any, prefixes: bool = False) -> tuple[Space, dict[str, Mapping[Plain, Any]]]:
+    """Read a space, see `sweep`, and what the values of its choices stand for.
+
+    With `prefixes` the names under an option of the outermost choice begin with that option.
+    """
     dimensions: dict[str, Dimension] = {}
     conditions: dict[str, tuple[Condition, ...]] = {}
     objects: dict[str, Mapping[Plain, Any]] = {}
 
-    def read(inner: Any, under: tuple[Condition, ...]) -> None:
-        place = "".join(f" under {one.parent}={one.texts[0]}" for one in under)
+    def read(inner: Any, under: tuple[Condition, ...], prefix: str) -> None:
         if not isinstance(inner, Mapping):
+            place = "".join(f" under {one.parent}={one.texts[0]}" for one in under)
             raise InputError(f"space: expected a dict{place}. Received: {excerpt(inner)}")
-        for name, value in inner.items():
-            options = value if isinstance(value, Mapping) else {}
-            dimension = _dimension(str(name), [*value] if options else value)
-            before = conditions.get(name, ())
-            is_shared = bool(before and under) and before[:-1] == under[:-1]
-            is_shared = is_shared and before[-1].parent == under[-1].parent
-            is_known = name in dimensions
-            if not isinstance(name, str) or (
-                is_known and not (is_shared and dimension == (dimensions[name], objects[name]))
-            ):
-                raise InputError(
-                    "space: expected names, each once, or with the same values under options of "
-                    f"the same choice. Received: {excerpt(name)}"
-                )
-            dimensions[name], objects[name] = dimension
-            if is_known:
+        for key, value in inner.items():
+            name, here = f"{prefix}{key}", under
+            dimension, own = _dimension(name, [*value] if isinstance(value, Mapping) else value)
+            if name in dimensions:  # an option of the same choice may have it too
+                before = conditions.get(name, ())
+                same = (before[:-1], dimensions[name], objects[name])
+                if not (under and before and same == (under[:-1], dimension, own)) or (
+                    before[-1].parent != under[-1].parent
+                ):
+                    raise InputError(
+                        "space: expected names, each once, or with the same values under options "
+                        f"of the same choice. Received: {excerpt(key)}"
+                    )
                 texts = (*before[-1].texts, *under[-1].texts)
-                conditions[name] = (*under[:-1], Condition(under[-1].parent, texts))
-            elif under:
-                conditions[name] = under
-            for option, of in options.items():
-                read(of, (*under, Condition(name, (repr(option),))))
+                here = (*under[:-1], Condition(under[-1].parent, texts))
+            dimensions[name], objects[name] = dimension, own
+            if here:
+                conditions[name] = here
+            for option, of in value.items() if isinstance(value, Mapping) else ():
+                begins = f"{option}." if prefixes and not under else prefix
+                read(of, (*under, Condition(name, (repr(option),))), begins)
 
-    read(space, ())
+    read(space, (), "")
     if not dimensions:
         raise InputError("space: expected one parameter or more. Received: none")
     return Space(dimensions, conditions), objects
-
-
-def params_of(
-    point: Mapping[str, Plain], objects: Mapping[str, Mapping[Plain, Any]]
-) -> dict[str, Any]:
-    """Return what the values of a point stand for."""
-    return {name: objects[name].get(value, value) for name, value in point.items()}
 
 
 def _dimension(name: str, value: Any) -> tuple[Dimension, Mapping[Plain, Any]]:

@@ -1,8 +1,7 @@
 """The models of lvh as estimators of scikit-learn, for its pipelines and searches."""
 
-from dataclasses import fields
+from dataclasses import fields, make_dataclass
 from functools import cache
-from inspect import Parameter, Signature
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lvh.config.groups import suggestion
 from lvh.errors import InputError, LvhError, excerpt
+from lvh.evaluation.fold_training import fit_job
 from lvh.models import MODELS, Estimator, current_name
-from lvh.models.training import FitJob, TrainSettings
-from lvh.runs.api.inputs import fitting, from_arrays
-from lvh.runs.api.learners import Learner, learner_of
+from lvh.models.training import TrainSettings
+from lvh.runs.python_inputs import Learner, fitting, from_arrays, learner_of
 from lvh.validation.metrics import THRESHOLD
+from lvh.validation.splits import Split
 
 _TRAIN = ("epochs", "batch_size", "learning_rate")
 """Settings of a training that are parameters of a network; all folds of a search have them."""
@@ -54,7 +54,14 @@ def estimator(name: str, **params: Any) -> Any:
             f"name: expected one of {', '.join(known)}{suggestion(str(name), known)}. "
             f"Received: {excerpt(name)}"
         )
-    return _class_of(name, entry.settings)(**params)
+    made = _class_of(name, entry.settings)
+    own = [one.name for one in fields(made)]
+    for unknown in params.keys() - {*own}:
+        raise InputError(
+            f"{unknown}: no such parameter of {name}{suggestion(unknown, own)}. Expected some of "
+            f"{', '.join(own)}"
+        )
+    return made(**params)
 
 
 class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -79,18 +86,13 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         subjects = np.arange(len(y)) if groups is None else np.asarray(groups)
         seed = check_random_state(self.random_state).randint(2**31)
+        everything, nothing = np.arange(len(y)), np.arange(0)
         try:
             learner = self._learner()
             features = fitting(learner, from_arrays(X, labels, subjects))
+            split = Split(0, 0, train=everything, validation=nothing, test=nothing)
+            job, _ = fit_job(features, split, np.random.SeedSequence(seed))
             trainer = learner.trainer(features, 1.0)
-            job = FitJob(
-                X=features.X,
-                y=features.y,
-                subjects=features.subjects,
-                X_validation=features.X[:0],
-                y_validation=features.y[:0],
-                seed=np.random.SeedSequence(seed),
-            )
             trainer.fit([job], lambda at, epoch: None)
             (self.model_,) = trainer.state()
         except LvhError as error:
@@ -142,27 +144,20 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 @cache
 def _class_of(name: str, settings: type) -> Any:
-    """Return the class of a model, whose signature has the settings, as scikit-learn reads it."""
-    entry = MODELS[name]
+    """Return the class of a model, whose parameters have the defaults of its settings."""
     defaults = {one.name: one.default for one in fields(settings) if one.name != "name"}
-    if not isinstance(entry, Estimator):
+    if not isinstance(MODELS[name], Estimator):
         defaults |= {one: getattr(TrainSettings(), one) for one in _TRAIN}
-    defaults["random_state"] = 0
-
-    def __init__(self: Any, **params: Any) -> None:
-        for unknown in params.keys() - defaults.keys():
-            raise InputError(
-                f"{unknown}: no such parameter of {name}{suggestion(unknown, defaults)}. "
-                f"Expected some of {', '.join(defaults)}"
-            )
-        vars(self).update(defaults | params)
-
-    own = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)]
-    own += [Parameter(one, Parameter.KEYWORD_ONLY, default=defaults[one]) for one in defaults]
-    __init__.__signature__ = Signature(own)  # type: ignore[attr-defined]
     about = f"The model `{name}` of lvh; see `lvh.estimator`."
-    content = {"__init__": __init__, "__module__": __name__, "__doc__": about, "_model": name}
-    return type(_title(name), (_Named,), content)
+    return make_dataclass(
+        _title(name),
+        [(one, Any, default) for one, default in (defaults | {"random_state": 0}).items()],
+        bases=(_Named,),
+        namespace={"__module__": __name__, "__doc__": about, "_model": name},
+        eq=False,
+        repr=False,
+        kw_only=True,
+    )
 
 
 def _title(name: str) -> str:
