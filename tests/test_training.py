@@ -11,13 +11,16 @@ from lvh.data.lazy_array import LazyArray
 from lvh.errors import LvhError
 from lvh.models.augment import AugmentSettings
 from lvh.models.backends import cores, start
-from lvh.models.cnn import CnnSettings
-from lvh.models.cnn import build as build_cnn
-from lvh.models.dnn import DnnSettings
-from lvh.models.dnn import build as build_dnn
 from lvh.models.graph_program import Program
 from lvh.models.keras_trainer import KerasTrainer, _children, new_program
-from lvh.models.resnet import TwoBranchSettings, build_two_branch
+from lvh.models.networks import (
+    CnnSettings,
+    DnnSettings,
+    TwoBranchSettings,
+    build_cnn,
+    build_dnn,
+    build_two_branch,
+)
 from lvh.models.training import FitJob, TrainSettings
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))

@@ -12,8 +12,8 @@ from lvh.data import ptbxl
 from lvh.data.lazy_array import prefetch
 from lvh.features.raw import RawSettings, extract
 from lvh.models.backends import start
-from lvh.models.cnn import CnnSettings, build
 from lvh.models.keras_trainer import KerasTrainer, new_program
+from lvh.models.networks import CnnSettings, build_cnn
 from lvh.models.training import FitJob, TrainSettings
 
 BATCH = 32
@@ -28,7 +28,7 @@ def main(root: str, part: str) -> None:
     if part in ("train", "score"):
         start("tensorflow", None, 2)
         model = CnnSettings(strides=125, filters=(16, 16, 16))
-        program = new_program(lambda: build(model, features.input_shape), BATCH, "float32")
+        program = new_program(lambda: build_cnn(model, features.input_shape), BATCH, "float32")
         settings = TrainSettings(epochs=1, batch_size=BATCH, threads=2)
         learner = KerasTrainer(program, settings)
         nothing = features.X[:0], features.y[:0]

@@ -105,7 +105,7 @@ def network_entry(
         return model
 
     # any shape: the user's own code says what does not fit
-    return Architecture(settings, build, lambda settings, input_shape: None, inputs, is_own=False)
+    return Architecture(settings, build, inputs, is_own=False)
 
 
 def check_network(origin: Origin, model: Any, input_shape: tuple[int, ...]) -> None:
