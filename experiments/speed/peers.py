@@ -47,7 +47,7 @@ def ours(stride: int, threads: int, dropout: float) -> Train:
     from lvh.models.backends import start
 
     start("tensorflow", threads, threads)
-    from lvh.models.keras_trainer import new_program
+    from lvh.models.graph_program import new_program
     from lvh.models.networks import CnnSettings, build_cnn
 
     settings = CnnSettings(strides=stride, dropout=dropout)

@@ -12,7 +12,8 @@ from lvh.data import ptbxl
 from lvh.data.lazy_array import prefetch
 from lvh.features.raw import RawSettings, extract
 from lvh.models.backends import start
-from lvh.models.keras_trainer import KerasTrainer, new_program
+from lvh.models.graph_program import new_program
+from lvh.models.keras_trainer import KerasTrainer
 from lvh.models.networks import CnnSettings, build_cnn
 from lvh.models.training import FitJob, TrainSettings
 

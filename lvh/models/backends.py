@@ -30,7 +30,7 @@ def distributions(name: str) -> tuple[str, ...]:
     """Return the packages whose versions decide what a backend, or `NO_BACKEND`, computes."""
     if name == NO_BACKEND:
         return ("scipy",)
-    return (*(("jax", "jaxlib") if name == "jax" else (name,)), "keras")
+    return ("jax", "jaxlib", "keras") if name == "jax" else (name, "keras")
 
 
 def version(package: str) -> str:
@@ -53,15 +53,18 @@ def threads_of(name: str, threads: int | None, automatic: int) -> int:
 
     InputError if it has started with another backend, or another number than asked for.
     """
-    if _started is None:
+    if _started is None or name == NO_BACKEND:
         return threads or automatic
-    asked = {"backend": name, "train.threads": threads or _started[1]}
-    for (field, value), first in zip(asked.items(), _started, strict=True):
-        if value != first:
+    first, n_threads = _started
+    for field, asked, has in (
+        ("backend", name, first),
+        ("train.threads", threads or n_threads, n_threads),
+    ):
+        if asked != has:
             raise InputError(
-                f"{field}: expected one for all runs of a process. Received: {value} after {first}"
+                f"{field}: expected one for all runs of a process. Received: {asked} after {has}"
             )
-    return _started[1]
+    return n_threads
 
 
 def start(name: str, threads: int | None, automatic: int) -> None:

@@ -19,8 +19,7 @@ from lvh.errors import InputError, excerpt
 from lvh.features import FeatureSet
 from lvh.models import MODELS, Architecture, Estimator, current_name
 from lvh.models.backends import NO_BACKEND, check_installed
-from lvh.models.trainers import make_trainer
-from lvh.models.training import Trainer, TrainSettings
+from lvh.models.training import Trainer, TrainSettings, make_trainer
 from lvh.validation.metrics import SCALES
 
 Train = TrainSettings | Mapping[str, Any] | None
