@@ -32,14 +32,11 @@ def main(root: str, part: str) -> None:
         program = new_program(lambda: build_cnn(model, features.input_shape), BATCH, "float32")
         settings = TrainSettings(epochs=1, batch_size=BATCH, threads=2)
         learner = KerasTrainer(program, settings)
-        nothing = features.X[:0], features.y[:0]
         every = (features.X, features.y, features.subjects)
         few = tuple(one[:BATCH] for one in every)  # traces the graphs
         for lesson in (few, every) if part == "train" else (few,):
             started = time.perf_counter()
-            learner.fit(
-                [FitJob(*lesson, *nothing, np.random.SeedSequence(0))], lambda at, epoch: None
-            )
+            learner.fit([FitJob(*lesson, np.random.SeedSequence(0))], lambda at, epoch: None)
         if part == "score":
             started = time.perf_counter()
             learner.predict([features.X])

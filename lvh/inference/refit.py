@@ -125,8 +125,6 @@ def _fit(
             X=X,
             y=features.y,
             subjects=features.subjects,
-            X_validation=X[:0],
-            y_validation=features.y[:0],
             seed=np.random.SeedSequence(seed),
         )
         (history,) = trainer.fit([job], lambda _, epoch, at=member: on_epoch(at, epoch))  # type: ignore[misc]

@@ -1,13 +1,12 @@
 """Models: networks that Keras trains, and estimators that are fitted; a new one adds a line."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lvh.features import FORMS
 from lvh.models import classifiers, networks
 from lvh.models.classifiers import MODEL_ALIASES, current_name
 from lvh.validation.inner_splits import Subjects
-from lvh.validation.metrics import Floats, Labels
 
 if TYPE_CHECKING:
     import keras
@@ -17,7 +16,6 @@ __all__ = [
     "MODELS",
     "MODEL_ALIASES",
     "Architecture",
-    "Classifier",
     "Estimator",
     "current_name",
     "forms_of",
@@ -37,22 +35,15 @@ class Architecture(NamedTuple):
     """Whether a seed draws the weights of its known layers; a plugin's is built again each time."""
 
 
-class Classifier(Protocol):
-    """What an estimator builds: scikit-learn's interface, as far as it is used."""
-
-    def fit(self, X: Floats, y: Labels) -> object:
-        """Learn from inputs of shape (n_records, n_inputs)."""
-
-    def predict_proba(self, X: Floats) -> Floats:
-        """Return the probabilities of the labels 0 and 1, shape (n_records, 2)."""
-
-
 class Estimator(NamedTuple):
     """A model on tabular inputs that is not a network."""
 
     settings: type
-    build: Callable[[Any, tuple[str, ...], int, Subjects], Classifier]
-    """Takes the names of the inputs, the random state and the subjects of the training records."""
+    build: Callable[[Any, tuple[str, ...], int, Subjects], Any]
+    """Takes the names of the inputs, the random state and the subjects of the training records.
+
+    Returns a classifier with scikit-learn's `fit` and `predict_proba`.
+    """
     form: str | None = None
     """The only feature form that it takes; None for every tabular one."""
     inputs: Kind | None = "tabular"

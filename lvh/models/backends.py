@@ -56,14 +56,11 @@ def threads_of(name: str, threads: int | None, automatic: int) -> int:
     if _started is None or name == NO_BACKEND:
         return threads or automatic
     first, n_threads = _started
-    for field, asked, has in (
-        ("backend", name, first),
-        ("train.threads", threads or n_threads, n_threads),
-    ):
-        if asked != has:
-            raise InputError(
-                f"{field}: expected one for all runs of a process. Received: {asked} after {has}"
-            )
+    if (name, threads or n_threads) != _started:
+        raise InputError(
+            f"backend and train.threads: expected one for all runs of a process, {first} and "
+            f"{n_threads}. Received: {name} and {threads or n_threads}"
+        )
     return n_threads
 
 
@@ -78,9 +75,7 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     with _native_stderr_held():
         n_threads = BACKENDS[name](wanted)
         import keras
-
-        with suppress(ImportError):
-            import tensorflow  # noqa: F401  # Keras's own fit does, on every backend
+        import tensorflow  # noqa: F401  # Keras's own fit does, on every backend
     _started = keras.backend.backend(), n_threads
     threads_of(name, threads, automatic)  # of a library that a user has started
 

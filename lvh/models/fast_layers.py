@@ -14,9 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
+import tensorflow as tf
 
 _LEVELS = 2**16  # of a draw of dropout
 _Floats = npt.NDArray[np.float32]
@@ -56,42 +54,34 @@ class Conv1D(keras.layers.Conv1D):  # type: ignore[misc]
         is_usual = shape == ((_TAPS,), (1,), (1,), 1) and self.padding == "valid"
         if not (is_usual and self.data_format == "channels_last" and _is_plain(self, inputs)):
             return super().call(inputs)
-        outputs = _convolve(inputs, self.kernel)
+        # a tensor, not a variable: TensorFlow asks for gradients of variables in another way
+        outputs = _convolve(inputs, tf.convert_to_tensor(self.kernel))
         if self.use_bias:
             outputs = outputs + self.bias
         return outputs if self.activation is None else self.activation(outputs)
 
 
-def _convolve(inputs: Any, kernel: Any) -> Any:
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _convolve(inputs: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
     """Correlate inputs of shape (n_records, n_steps, n_in) with a kernel (5, n_in, n_out)."""
+    n_steps = inputs.shape[1]
+    n_outputs = n_steps - _TAPS + 1
+    windows = _tiled(inputs, _OF_INPUTS, 0, n_outputs)
+    outputs = _outputs(windows, _of_filter(kernel), n_outputs)
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def convolve(inputs: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
-        n_steps = inputs.shape[1]
-        n_outputs = n_steps - _TAPS + 1
-        windows = _tiled(inputs, _OF_INPUTS, 0, n_outputs)
-        outputs = _outputs(windows, _of_filter(kernel), n_outputs)
+    def gradients(gradient: Any) -> tuple[Any, Any]:
+        # the gradient of the inputs is a convolution too, of the reversed kernel; that of
+        # the kernel follows from the same evaluations, so they serve twice
+        windows = _tiled(gradient, _OF_INPUTS, _TAPS - 1, n_steps)
+        kernels = tf.transpose(_of_filter(tf.reverse(kernel, [0])), [0, 2, 1])
+        of_inputs = _outputs(windows, kernels, n_steps)
+        tiles = _tiled(inputs, _OF_OUTPUTS.T, 0, n_steps)
+        pairs = zip(map(_rows, tiles), map(_rows, windows), strict=True)
+        products = tf.stack([tf.matmul(a, b, transpose_a=True) for a, b in pairs])
+        flat = tf.matmul(_OF_FILTER.T, tf.reshape(products, [_WINDOW, -1]))
+        return of_inputs, tf.reverse(tf.reshape(flat, kernel.shape), [0])
 
-        def gradients(gradient: Any) -> tuple[Any, Any]:
-            # the gradient of the inputs is a convolution too, of the reversed kernel; that of
-            # the kernel follows from the same evaluations, so they serve twice
-            windows = _tiled(gradient, _OF_INPUTS, _TAPS - 1, n_steps)
-            kernels = tf.transpose(_of_filter(tf.reverse(kernel, [0])), [0, 2, 1])
-            of_inputs = _outputs(windows, kernels, n_steps)
-            tiles = _tiled(inputs, _OF_OUTPUTS.T, 0, n_steps)
-            products = tf.stack(
-                [
-                    tf.matmul(_rows(tile), _rows(window), transpose_a=True)
-                    for tile, window in zip(tiles, windows, strict=True)
-                ]
-            )
-            flat = tf.matmul(_OF_FILTER.T, tf.reshape(products, [_WINDOW, -1]))
-            return of_inputs, tf.reverse(tf.reshape(flat, kernel.shape), [0])
-
-        return outputs, gradients
-
-    # a tensor, not a variable: TensorFlow asks for gradients of variables in another way
-    return convolve(inputs, tf.convert_to_tensor(kernel))
+    return outputs, gradients
 
 
 def _tiled(values: Any, matrix: _Floats, n_before: int, n_outputs: int) -> list[Any]:
@@ -180,7 +170,6 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
 
             return (outputs, mean, variance), gradients
 
-        # tensors, not variables: TensorFlow asks for gradients of variables in another way
         gamma, beta = map(tf.convert_to_tensor, (self.gamma, self.beta))
         outputs, mean, variance = normalize(inputs, gamma, beta)
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):

@@ -10,15 +10,13 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 from lvh.data.lazy_array import Inputs
 from lvh.models.fast_layers import BatchNormalization
 from lvh.models.programs import Floats, Labels, Program, Scores, assign
 from lvh.validation.metrics import EPSILON, THRESHOLD
-
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
 
 _ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7}  # Keras's
 _SIDE_BY_SIDE = 16  # networks: their weights and moments stay in the processor's cache

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from lvh.data.lazy_array import Inputs, read
 from lvh.errors import InputError, LvhError
 from lvh.features import FeatureSet
-from lvh.models import Architecture, Classifier, Estimator
+from lvh.models import Architecture, Estimator
 from lvh.models.backends import Precision, cores, start, threads_of
 from lvh.validation.bounds import Count, NotNegative, Positive, Processes, Share
 from lvh.validation.inner_splits import Subjects
@@ -129,8 +129,8 @@ class FitJob:
 
     Attributes:
         subjects: Of the training records.
-        X_validation: Records that only stop the training; may have none.
         seed: Decides the weights, the dropout and the order of the records.
+        X_validation: Records that only stop the training; by default none.
         warm_start: Go on, alone, from the weights and optimizer of the trainer's last job.
         keep_most_accurate: Train all epochs, and use the weights of the one that is most accurate
             on the validation records, the first of equals.
@@ -141,9 +141,9 @@ class FitJob:
     X: Inputs
     y: Labels
     subjects: Subjects
-    X_validation: Inputs
-    y_validation: Labels
     seed: np.random.SeedSequence
+    X_validation: Inputs = field(default_factory=lambda: np.zeros(0, np.float32))
+    y_validation: Labels = field(default_factory=lambda: np.zeros(0, np.int64))
     warm_start: bool = False
     keep_most_accurate: bool = False
     start: Checkpoint | None = None
@@ -180,7 +180,7 @@ class EstimatorTrainer(Trainer):
     """Fits a new classifier to each job, alone; its one epoch is the whole fit."""
 
     def __init__(
-        self, build: Callable[[int, Subjects], Classifier], threads: int, *, is_given: bool = False
+        self, build: Callable[[int, Subjects], Any], threads: int, *, is_given: bool = False
     ) -> None:
         """Take what makes a classifier; it gets float64, or inputs as they are (`is_given`)."""
         self._build, self._threads, self._is_given = build, threads, is_given
@@ -211,7 +211,7 @@ class EstimatorTrainer(Trainer):
             scores = [self._fitted.predict_proba(self._inputs(X))[:, 1] for X in inputs]
         return [np.asarray(y_score, np.float64) for y_score in scores]
 
-    def state(self) -> list[Classifier]:
+    def state(self) -> list[Any]:
         """Return the classifier."""
         return [self._fitted]
 
