@@ -109,7 +109,7 @@ def test_agrees_with_keras_fit(name):
     program.reset([np.random.SeedSequence(3)], None)
     oracle = oracle_of(program, model)
     orders = np.stack([np.arange(len(y))] * 2)
-    (sums,) = program.train(program.place([(X, y)]), [orders], 1e-3)
+    (sums,) = program.train([(X, y)], [orders], 1e-3)
     got = sums / len(y)
     history = oracle.fit(X, y, batch_size=32, epochs=2, shuffle=False, verbose=0).history
     # the same sums in another order: float32 rounding, enlarged by two epochs of Adam

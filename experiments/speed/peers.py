@@ -57,8 +57,7 @@ def ours(stride: int, threads: int, dropout: float) -> Train:
         variable.assign(value)
 
     def train(X: Any, y: Any) -> float:
-        data = program.place([(X, y)])
-        return float(program.train(data, [np.arange(len(y))[None]], RATE)[0, 0, 0]) / len(y)
+        return float(program.train([(X, y)], [np.arange(len(y))[None]], RATE)[0, 0, 0]) / len(y)
 
     return train
 

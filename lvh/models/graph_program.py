@@ -15,24 +15,22 @@ from keras import layers
 
 from lvh.data.lazy_array import Inputs
 from lvh.models.fast_layers import BatchNormalization
-from lvh.models.programs import Floats, Labels, Program, Scores, assign
+from lvh.models.programs import Floats, Labels, Program, Records, Scores, assign
 from lvh.validation.metrics import EPSILON, THRESHOLD
 
 _ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7}  # Keras's
 _SIDE_BY_SIDE = 16  # networks: their weights and moments stay in the processor's cache
 
 
-class GraphProgram(Program):
+class _GraphProgram(Program):
     """One network and the graphs that train and score it; their first axis is that of networks."""
 
     n_networks = 0
 
     def optimizer(self, at: int) -> Sequence[Any]:
-        """Return the number of steps, and the moments of one network."""
-        return self._adam
+        return self._adam  # the number of steps, and moments
 
     def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
-        """Begin trainings; traces the graphs where there are more than before."""
         if self.n_networks < len(seeds):
             self.n_networks = len(seeds)
             self._trace()
@@ -43,25 +41,19 @@ class GraphProgram(Program):
             variable.assign(tf.zeros_like(variable))
         self._l2 = self._built_l2 if l2 is None else l2
 
-    def place(self, parts: Sequence[tuple[Floats, Labels]]) -> tuple[Any, Labels, list[int]]:
-        """Put inputs and labels of all trainings, one below the other, where it trains."""
-        X = tf.constant(np.concatenate([X for X, _ in parts]) if len(parts) > 1 else parts[0][0])
-        return X, np.concatenate([y for _, y in parts]), [len(y) for _, y in parts]
-
-    def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs in one call of the graph."""
-        X, y, sizes = data
-        rows, is_record = self._steps(sizes, orders)
+    def train(self, data: Sequence[Records], orders: Sequence[Labels], rate: float) -> Floats:
+        X = np.concatenate([X for X, _ in data]) if len(data) > 1 else data[0][0]
+        y = np.concatenate([y for _, y in data])
+        rows, is_record = self._steps([len(y) for _, y in data], orders)
         n_records = is_record.sum(axis=2)
         shares = (is_record / n_records[..., None])[:, :, None]
-        losses, scores = self._train(X, y.astype(np.float32), rows, shares, learning_rate, self._l2)
+        losses, scores = self._train(X, y.astype(np.float32), rows, shares, rate, self._l2)
         right = (scores.numpy() > THRESHOLD) == y[rows]
         sums = np.stack([losses.numpy() * n_records, (right * is_record).sum(axis=2)], axis=2)
         by_epoch = sums.reshape(len(orders[0]), -1, *sums.shape[1:]).sum(axis=1)
         return np.asarray(by_epoch.swapaxes(0, 1)[: len(orders)])
 
     def scores(self, parts: Sequence[Floats]) -> list[Scores]:
-        """Return P(label = 1) in inference mode, of some records of each network."""
         X = np.zeros((self.n_networks, max(map(len, parts)), *parts[0].shape[1:]), np.float32)
         for at, part in enumerate(parts):
             X[at, : len(part)] = part
@@ -150,29 +142,25 @@ class GraphProgram(Program):
         return tf.pad(scores, [[0, 0], [0, self._batch_size - n_records]]), sum(squares)
 
 
-class StackProgram(GraphProgram):
+class _StackProgram(_GraphProgram):
     """Several dense networks, whose variables are stacked."""
 
     def __init__(self, model: keras.Model, batch_size: int, side_by_side: int | None) -> None:
-        """Take also the number of networks at most."""
         super().__init__(model, batch_size)
         self._side_by_side = side_by_side or _SIDE_BY_SIDE
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
-        """Return how many of the next trainings have equally many steps, so that they fit."""
+        # those of equally many steps
         steps = [-(-size // self._batch_size) for size in sizes[: self._side_by_side]]
         return next((at for at, n in enumerate(steps) if n != steps[0]), len(steps))
 
     def network(self, at: int) -> Sequence[Any]:
-        """Return the variables of one network, in the order of its model."""
         return [variable[at] for variable in self._held.values()]
 
     def optimizer(self, at: int) -> Sequence[Any]:
-        """Return the number of steps, which all have, and the moments of one network."""
         return [self._adam[0], *(variable[at] for variable in self._adam[1:])]
 
     def estimate_statistics(self, parts: Sequence[Inputs], at_once: int | None = None) -> None:
-        """Take them from all records of each network at once."""
         super().estimate_statistics(parts, max(map(len, parts)))
 
     def _make_variable(self, variable: Any) -> Any:
@@ -217,8 +205,8 @@ def new_program(
     if keras.backend.backend() != "tensorflow":
         return Program(model, batch_size)
     if not _is_dense(model):
-        return GraphProgram(model, batch_size)
-    return StackProgram(model, batch_size, side_by_side)
+        return _GraphProgram(model, batch_size)
+    return _StackProgram(model, batch_size, side_by_side)
 
 
 def _is_dense(model: keras.Model) -> bool:

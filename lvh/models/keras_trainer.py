@@ -11,7 +11,7 @@ import numpy as np
 
 from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
-from lvh.models.programs import Floats, Labels, Program, Scores, Weights, assign, copies
+from lvh.models.programs import Floats, Labels, Program, Records, Scores, Weights, assign, copies
 from lvh.models.training import (
     Checkpoint,
     FitJob,
@@ -50,7 +50,7 @@ class KerasTrainer:
         self._trainings = [_Training(job, settings, self._fs) for job in jobs]
         in_parts = settings.augment.is_on or isinstance(jobs[0].X, LazyArray)
         is_watched = in_parts or any(len(job.y_validation) for job in jobs)
-        data = None if in_parts else program.place([(np.asarray(job.X), job.y) for job in jobs])
+        data = [(np.asarray(job.X), job.y) for job in jobs] if not in_parts else []
         if not jobs[0].warm_start:
             started = time.perf_counter()
             program.reset([training.seed for training in self._trainings], self._l2)
@@ -108,15 +108,14 @@ class KerasTrainer:
         of_batch = 4 * batch_size * sum(math.prod(one.job.X.shape[1:]) for one in trainings)
         n_at_once = batch_size * max(1, _PART_BYTES // of_batch)
 
-        def part(start: int) -> list[tuple[Floats, Labels]]:
+        def part(start: int) -> list[Records]:
             pairs = zip(trainings, orders, strict=True)
             return [one.records(order[0, start : start + n_at_once]) for one, order in pairs]
 
         sums = []
         for records in prefetch(range(0, max(order.shape[1] for order in orders), n_at_once), part):
             shown = [np.arange(len(y))[None] for _, y in records]
-            data = self._program.place(records)
-            sums.append(self._program.train(data, shown, self._settings.learning_rate))
+            sums.append(self._program.train(records, shown, self._settings.learning_rate))
         return np.asarray(np.sum(sums, axis=0))
 
     def _log(self, sums: Floats, on_epoch: OnEpoch) -> None:
@@ -153,7 +152,7 @@ class _Training:
         """Draw the order of the records in the next epochs, shape (n_epochs, n_records)."""
         return np.stack([self._order.permutation(len(self.job.y)) for _ in range(n_epochs)])
 
-    def records(self, rows: Labels) -> tuple[Floats, Labels]:
+    def records(self, rows: Labels) -> Records:
         """Read some records, and change them."""
         X = read(self.job.X[rows])
         return augmented(X, self._settings.augment, self._fs, self._changes), self.job.y[rows]

@@ -13,6 +13,8 @@ from lvh.errors import InputError
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
+Records = tuple[Floats, Labels]
+"""Inputs and labels of a training."""
 Weights = list[npt.NDArray[Any]]
 """The value of each variable of a model, in the order of `model.variables`."""
 
@@ -64,18 +66,14 @@ class Program:
         assign(self._variables, self.initial_weights(seed))
         keras.utils.set_random_seed(int(seed.generate_state(1)[0]))  # of dropout, on PyTorch
 
-    def place(self, parts: Sequence[tuple[Floats, Labels]]) -> Any:
-        """Put inputs and labels of all trainings where it trains; here they stay."""
-        return parts[0]
-
-    def train(self, data: Any, orders: Sequence[Labels], learning_rate: float) -> Floats:
-        """Train some epochs on `data` from `place`, in orders of (n_epochs, n_records) a network.
+    def train(self, data: Sequence[Records], orders: Sequence[Labels], rate: float) -> Floats:
+        """Train some epochs on records, in orders of (n_epochs, n_records) a network.
 
         Return sums over the records of losses (with penalties) and right answers in training mode,
         shape (n_networks, n_epochs, 2).
         """
-        X, y = data
-        self._model.optimizer.learning_rate.assign(learning_rate)
+        ((X, y),) = data
+        self._model.optimizer.learning_rate.assign(rate)
         sums = []
         for order in orders[0]:
             logs = self._model.fit(
