@@ -103,9 +103,9 @@ class FinalModel:
                 f"Received: {features.input_shape}"
             )
         X = read(features.X)
-        if len(fill):
-            X = X.copy()
-            X[:, : len(fill)] = np.where(np.isnan(X[:, : len(fill)]), fill, X[:, : len(fill)])
+        if n := len(fill):
+            filled = np.where(np.isnan(X[:, :n]), fill, X[:, :n])
+            X = np.concatenate([filled, X[:, n:]], axis=1)
         return cohort, features, X
 
     def predict(self, cohort: Cohort) -> Predictions:

@@ -1,9 +1,9 @@
 """Models: networks that Keras trains, and estimators that are fitted; a new one adds a line."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lvh.features import FORMS
+from lvh.features import FORMS, Kind
 from lvh.models import classifiers, networks
 from lvh.models.classifiers import MODEL_ALIASES, current_name
 from lvh.validation.inner_splits import Subjects
@@ -11,7 +11,6 @@ from lvh.validation.inner_splits import Subjects
 if TYPE_CHECKING:
     import keras
 
-Kind = Literal["tabular", "signal", "mixed"]
 __all__ = [
     "MODELS",
     "MODEL_ALIASES",

@@ -44,13 +44,22 @@ class _GraphProgram(Program):
     def train(self, data: Sequence[Records], orders: Sequence[Labels], rate: float) -> Floats:
         X = np.concatenate([X for X, _ in data]) if len(data) > 1 else data[0][0]
         y = np.concatenate([y for _, y in data])
-        rows, is_record = self._steps([len(y) for _, y in data], orders)
+        sizes, n_epochs, n_networks = [len(y) for _, y in data], len(orders[0]), self.n_networks
+        n_steps = -(-max(sizes) // self._batch_size)
+        rows = np.full((n_epochs, n_networks, n_steps * self._batch_size), -1)
+        for at in range(n_networks):
+            own = min(at, len(data) - 1)  # one without a training is trained as the last
+            rows[:, at, : sizes[own]] = orders[own] + sum(sizes[:own])
+        # by step; what fills up a last batch is no record, and has no share in a mean
+        rows = rows.reshape(n_epochs, n_networks, n_steps, self._batch_size).swapaxes(1, 2)
+        rows = rows.reshape(-1, n_networks, self._batch_size)
+        is_record, rows = (rows >= 0).astype(np.float32), np.maximum(rows, 0)
         n_records = is_record.sum(axis=2)
         shares = (is_record / n_records[..., None])[:, :, None]
         losses, scores = self._train(X, y.astype(np.float32), rows, shares, rate, self._l2)
         right = (scores.numpy() > THRESHOLD) == y[rows]
         sums = np.stack([losses.numpy() * n_records, (right * is_record).sum(axis=2)], axis=2)
-        by_epoch = sums.reshape(len(orders[0]), -1, *sums.shape[1:]).sum(axis=1)
+        by_epoch = sums.reshape(n_epochs, -1, n_networks, 2).sum(axis=1)
         return np.asarray(by_epoch.swapaxes(0, 1)[: len(orders)])
 
     def scores(self, parts: Sequence[Floats]) -> list[Scores]:
@@ -59,21 +68,6 @@ class _GraphProgram(Program):
             X[at, : len(part)] = part
         y_score = self._score(X).numpy().astype(np.float64)
         return [y_score[at, : len(part)] for at, part in enumerate(parts)]
-
-    def _steps(self, sizes: Sequence[int], orders: Sequence[Labels]) -> tuple[Labels, Floats]:
-        """Return the rows of each step, shape (n_epochs * n_steps, n_networks, batch_size).
-
-        Return also 1 for those that are records, 0 for those that fill up. A network without a
-        training is trained as the last one.
-        """
-        n_epochs, n_steps = len(orders[0]), -(-max(sizes) // self._batch_size)
-        cut = n_epochs, self.n_networks, n_steps, self._batch_size
-        rows = np.full((*cut[:2], n_steps * self._batch_size), -1)
-        for at, order in enumerate(orders):
-            rows[:, at:] = -1
-            rows[:, at:, : sizes[at]] = (order + sum(sizes[:at]))[:, None]
-        by_step = rows.reshape(cut).swapaxes(1, 2).reshape(-1, self.n_networks, self._batch_size)
-        return np.maximum(by_step, 0), (by_step >= 0).astype(np.float32)
 
     def _trace(self) -> None:
         """Trace training and scoring for as many networks as there are."""
@@ -106,7 +100,16 @@ class _GraphProgram(Program):
                 log = tf.math.log(tf.clip_by_value(of_right_label, EPSILON, 1.0 - EPSILON))
                 loss = l2 * squares - tf.matmul(own[1], log[..., None])[:, 0, 0]
                 total = tf.reduce_sum(loss)
-            self._move(tape.gradient(total, self._trained), rate)
+            gradients = tape.gradient(total, self._trained)
+            # TensorFlow's Adam is one operation, where Keras has a dozen
+            step = self._adam[0].assign_add(1.0)
+            powers = {f"{name}_power": tf.pow(_ADAM[name], step) for name in ("beta1", "beta2")}
+            n = len(self._trained)
+            for variable, mean, square, gradient in zip(
+                self._trained, self._adam[1 : n + 1], self._adam[n + 1 :], gradients, strict=True
+            ):
+                handles = {"var": variable.handle, "m": mean.handle, "v": square.handle}
+                tf.raw_ops.ResourceApplyAdam(**handles, **powers, lr=rate, **_ADAM, grad=gradient)
             return at + 1, losses.write(at, loss), scores.write(at, score)
 
         n_steps, n = tf.shape(rows)[0], self.n_networks
@@ -114,16 +117,6 @@ class _GraphProgram(Program):
         logs = [tf.TensorArray(tf.float32, n_steps, element_shape=shape) for shape in shapes]
         _, losses, scores = tf.while_loop(lambda at, *logs: at < n_steps, body, [0, *logs])
         return losses.stack(), scores.stack()
-
-    def _move(self, gradients: Sequence[Any], rate: Any) -> None:
-        """Move what is trained by TensorFlow's Adam: one operation, where Keras has a dozen."""
-        step = self._adam[0].assign_add(1.0)
-        powers = {f"{name}_power": tf.pow(_ADAM[name], step) for name in ("beta1", "beta2")}
-        n = len(self._trained)
-        for at, (variable, gradient) in enumerate(zip(self._trained, gradients, strict=True)):
-            mean, square = self._adam[1 + at], self._adam[1 + n + at]
-            handles = {"var": variable.handle, "m": mean.handle, "v": square.handle}
-            tf.raw_ops.ResourceApplyAdam(**handles, **powers, lr=rate, **_ADAM, grad=gradient)
 
     def _make_variable(self, variable: Any) -> Any:
         """Return what holds a variable of the model, for all networks."""

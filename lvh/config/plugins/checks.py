@@ -13,9 +13,9 @@ from lvh.data.cohort import Cohort, fingerprint, part_of
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
-from lvh.features import FeatureSet
+from lvh.features import FeatureSet, Kind
 from lvh.features.base import Fill, feature_set
-from lvh.models import Architecture, Estimator, Kind
+from lvh.models import Architecture, Estimator
 
 _ROUNDING = 1e-6  # of a probability, which is cut
 _BLOCK = 64  # records
