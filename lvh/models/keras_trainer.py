@@ -41,8 +41,8 @@ class KerasTrainer:
     ) -> None:
         """Take a program, which may be shared; an l2 of None is the build's, fs is in Hz."""
         self._program, self._settings, self._l2, self._fs = program, settings, l2, fs
-        self.n_parameters, self.max_parallel = program.n_parameters, program.max_parallel
-        self.setup_seconds = setup_seconds
+        self.n_parameters: int | None = program.n_parameters
+        self.max_parallel, self.setup_seconds = program.max_parallel, setup_seconds
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Train at most `max_parallel` jobs, or a warm one; LvhError if a loss is not finite."""

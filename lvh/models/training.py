@@ -15,7 +15,7 @@ from lvh.data.lazy_array import Inputs, read
 from lvh.errors import InputError, LvhError
 from lvh.features import FeatureSet
 from lvh.models import Architecture, Estimator
-from lvh.models.backends import Precision, cores, start, threads_of
+from lvh.models.backends import Precision, cores, start
 from lvh.validation.bounds import Count, NotNegative, Positive, Processes, Share
 from lvh.validation.inner_splits import Subjects
 from lvh.validation.metrics import THRESHOLD, Floats, Labels, cross_entropies
@@ -234,7 +234,8 @@ def make_trainer(
     """
     if isinstance(entry, Estimator):
         build = partial(entry.build, model, features.names)
-        return EstimatorTrainer(build, threads(entry, train, backend), is_given=entry.is_given)
+        n_threads = train.threads or automatic_threads(entry)
+        return EstimatorTrainer(build, n_threads, is_given=entry.is_given)
     started = time.perf_counter()
     start(backend, train.threads, automatic_threads(entry))
     from lvh.models.keras_trainer import KerasTrainer
@@ -267,11 +268,6 @@ def _program(
 def automatic_threads(entry: Architecture | Estimator) -> int:
     """Return the number of threads by default; steps on tabular inputs are too small to share."""
     return 1 if entry.inputs == "tabular" else cores()
-
-
-def threads(entry: Architecture | Estimator, train: TrainSettings, backend: str) -> int:
-    """Return how many threads the trainings of this process have."""
-    return threads_of(backend, train.threads, automatic_threads(entry))
 
 
 def loss_and_accuracy(y: Labels, y_score: Floats) -> tuple[float, float]:
