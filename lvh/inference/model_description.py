@@ -254,8 +254,9 @@ def card(description: Description) -> str:
         lstrip_blocks=True,
     )
     curve = description.voltage_curve
-    return template.render(
+    text: str = template.render(
         d=description,
         curve=voltage_sentence(curve, description.label) if curve else "",
         shown=[name for name in _SHOWN if any(name in row for row in description.scores.values())],
     )
+    return text

@@ -51,13 +51,13 @@ class _GraphProgram(Program):
             own = min(at, len(data) - 1)  # one without a training is trained as the last
             rows[:, at, : sizes[own]] = orders[own] + sum(sizes[:own])
         # by step; what fills up a last batch is no record, and has no share in a mean
-        rows = rows.reshape(n_epochs, n_networks, n_steps, self._batch_size).swapaxes(1, 2)
-        rows = rows.reshape(-1, n_networks, self._batch_size)
-        is_record, rows = (rows >= 0).astype(np.float32), np.maximum(rows, 0)
+        cut = n_epochs, n_networks, n_steps, self._batch_size
+        by_step = rows.reshape(cut).swapaxes(1, 2).reshape(-1, n_networks, self._batch_size)
+        is_record, by_step = (by_step >= 0).astype(np.float32), np.maximum(by_step, 0)
         n_records = is_record.sum(axis=2)
         shares = (is_record / n_records[..., None])[:, :, None]
-        losses, scores = self._train(X, y.astype(np.float32), rows, shares, rate, self._l2)
-        right = (scores.numpy() > THRESHOLD) == y[rows]
+        losses, scores = self._train(X, y.astype(np.float32), by_step, shares, rate, self._l2)
+        right = (scores.numpy() > THRESHOLD) == y[by_step]
         sums = np.stack([losses.numpy() * n_records, (right * is_record).sum(axis=2)], axis=2)
         by_epoch = sums.reshape(n_epochs, -1, n_networks, 2).sum(axis=1)
         return np.asarray(by_epoch.swapaxes(0, 1)[: len(orders)])
