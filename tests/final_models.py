@@ -79,8 +79,6 @@ def fit(of: RunSettings, cohort: Cohort, n_members: int = 2):
             X=X,
             y=features.y,
             subjects=features.subjects,
-            X_validation=X[:0],
-            y_validation=features.y[:0],
             seed=np.random.SeedSequence(seed),
         )
         trainer.fit([job], lambda at, epoch: None)

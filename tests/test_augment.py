@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lvh.models.augment import AugmentSettings, augmented
+from lvh.models.training import AugmentSettings, augmented
 
 FS = 500.0
 ALL = {"noise": 0.02, "wander": 0.1, "shift": 0.02, "amplitude": 0.1}

@@ -58,9 +58,9 @@ def test_a_process_has_one_backend_and_one_explicit_number_of_threads():
     start("tensorflow", None, n + 1)  # what nobody asked for never conflicts
     start("tensorflow", n, n + 1)
     assert threads_of("tensorflow", None, n + 1) == n
-    with pytest.raises(InputError, match=rf"train\.threads: expected one .* {n + 1} after {n}"):
+    with pytest.raises(InputError, match=rf"train\.threads: expected one .* {n}\. .* {n + 1}"):
         start("tensorflow", n + 1, 1)
-    with pytest.raises(InputError, match=r"backend: expected one .* jax after tensorflow"):
+    with pytest.raises(InputError, match=r"backend .*: expected one .*, tensorflow .*: jax"):
         start("jax", None, 1)
 
 

@@ -16,9 +16,9 @@ from lvh.evaluation.cross_validation import Callback, cross_validate
 from lvh.evaluation.cv_result import CVResult
 from lvh.features import FeatureSet
 from lvh.models.backends import start
-from lvh.models.dnn import DnnSettings, build
-from lvh.models.keras_trainer import KerasTrainer, new_program
-from lvh.models.resnet import TwoBranchSettings, build_two_branch
+from lvh.models.graph_program import new_program
+from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.networks import DnnSettings, TwoBranchSettings, build_dnn, build_two_branch
 from lvh.models.training import TrainSettings
 from lvh.validation.splits import CvSettings, splits
 
@@ -81,7 +81,7 @@ def test_real_trainings_repeat_to_the_bit_and_have_no_way_in_either(name):
     start(BACKEND, None, 1)
     data = features()
     if name == "dnn":
-        model = build(DnnSettings("dnn", (8, 4, 2), 0.01, 0.9), (3,))
+        model = build_dnn(DnnSettings("dnn", (8, 4, 2), 0.01, 0.9), (3,))
     else:
         beats = np.random.default_rng(1).normal(size=(42, 32 * 2))
         data = replace(data, kind="mixed", X=np.hstack([data.X, beats]), signal_shape=(32, 2))

@@ -23,16 +23,16 @@ from lvh.evaluation.cv_result import CVResult
 from lvh.features import FORMS, FeatureSet
 from lvh.features.criteria import CRITERIA
 from lvh.models import MODELS, Estimator
-from lvh.models.classifiers import build
-from lvh.models.criteria_rule import Judge
-from lvh.models.ensembles import (
+from lvh.models.classifiers import (
+    Judge,
+    NestedSelection,
     NestedSelectionSettings,
     VotingSettings,
-    build_nested_selection,
+    build,
     build_voting,
     parse_candidates,
 )
-from lvh.models.trainers import EstimatorTrainer
+from lvh.models.training import EstimatorTrainer
 from lvh.validation.metrics import THRESHOLD
 from lvh.validation.splits import CvSettings, splits
 
@@ -163,7 +163,7 @@ def test_it_chooses_as_scikit_learns_grid_search(seed):
     ).fit(X, y)
     candidates = tuple(f"logistic C:{value}" for value in STRENGTHS)
     given = NestedSelectionSettings("nested_selection", candidates, folds=4, choose_by="ap")
-    found = build_nested_selection(given, NAMES, seed, np.arange(len(y)).astype(str)).fit(X, y)
+    found = NestedSelection(given, NAMES, seed, np.arange(len(y)).astype(str)).fit(X, y)
     assert found.chosen == f"logistic C:{oracle.best_params_['logisticregression__C']}"
     new, _ = problem(seed=seed + 10)
     np.testing.assert_allclose(found.predict_proba(new), oracle.predict_proba(new), rtol=1e-9)

@@ -7,9 +7,7 @@ from keras import layers
 
 from lvh.errors import InputError
 from lvh.models import MODELS
-from lvh.models.cnn import CnnSettings, build
-from lvh.models.dnn import DnnSettings
-from lvh.models.resnet import ResnetSettings, TwoBranchSettings
+from lvh.models.networks import CnnSettings, DnnSettings, ResnetSettings, TwoBranchSettings
 
 FILTERS = (256, 512, 512, 128, 64)
 REPORT_COUNTS = [256256, 1024, 655872, 2048, 1311232, 2048, 327808, 512, 41024, 256, 65]
@@ -43,14 +41,14 @@ def report_cnn(kernel_size: int, strides: int, filters: tuple[int, ...]) -> kera
 
 
 def test_cnn_is_that_of_the_report_in_one_dimension():
-    model = build(cnn_settings(), (5000, 4))
+    model = MODELS["cnn"].build(cnn_settings(), (5000, 4))
     assert [layer.count_params() for layer in model.layers if layer.weights] == REPORT_COUNTS
     assert model.count_params() == 2_598_145
     assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == 2_595_201
     assert model.layers[0].output.shape == (None, 951, 256)
     # Copied weights, 1-D and 2-D, in inference and with moving statistics that matter.
     filters = (16, 12, 12, 8, 6)
-    one = build(cnn_settings(250, 50, filters=filters), (5000, 4))
+    one = MODELS["cnn"].build(cnn_settings(250, 50, filters=filters), (5000, 4))
     two = report_cnn(250, 50, filters)
     random = np.random.default_rng(0)
     weights = [

@@ -9,16 +9,19 @@ from conftest import BACKEND
 
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import LvhError
-from lvh.models.augment import AugmentSettings
 from lvh.models.backends import cores, start
-from lvh.models.cnn import CnnSettings
-from lvh.models.cnn import build as build_cnn
-from lvh.models.dnn import DnnSettings
-from lvh.models.dnn import build as build_dnn
-from lvh.models.graph_program import Program
-from lvh.models.keras_trainer import KerasTrainer, _children, new_program
-from lvh.models.resnet import TwoBranchSettings, build_two_branch
-from lvh.models.training import FitJob, TrainSettings
+from lvh.models.graph_program import new_program
+from lvh.models.keras_trainer import KerasTrainer, _children
+from lvh.models.networks import (
+    CnnSettings,
+    DnnSettings,
+    TwoBranchSettings,
+    build_cnn,
+    build_dnn,
+    build_two_branch,
+)
+from lvh.models.programs import Program, copies
+from lvh.models.training import AugmentSettings, FitJob, TrainSettings
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))
 DNN = DnnSettings(units=(16, 8, 4), l2=0.01, bn_momentum=0.9)
@@ -83,7 +86,7 @@ def as_lazy(X: np.ndarray) -> LazyArray:
 
 def oracle_of(program: Program, model: keras.Model) -> keras.Model:
     oracle = keras.models.clone_model(model)
-    for variable, value in zip(oracle.variables, program.values(0), strict=True):
+    for variable, value in zip(oracle.variables, copies(program.network(0)), strict=True):
         variable.assign(value)
     oracle.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", metrics=["accuracy"])
     return oracle
@@ -106,13 +109,13 @@ def test_agrees_with_keras_fit(name):
     program.reset([np.random.SeedSequence(3)], None)
     oracle = oracle_of(program, model)
     orders = np.stack([np.arange(len(y))] * 2)
-    (sums,) = program.train(program.place([(X, y)]), [orders], 1e-3)
+    (sums,) = program.train([(X, y)], [orders], 1e-3)
     got = sums / len(y)
     history = oracle.fit(X, y, batch_size=32, epochs=2, shuffle=False, verbose=0).history
     # the same sums in another order: float32 rounding, enlarged by two epochs of Adam
     np.testing.assert_allclose(got[:, 0], history["loss"], rtol=1e-4)
     np.testing.assert_allclose(got[:, 1], history["accuracy"], rtol=1e-6)
-    for mine, theirs in zip(program.values(0), oracle.variables, strict=False):
+    for mine, theirs in zip(copies(program.network(0)), oracle.variables, strict=False):
         expected = keras.ops.convert_to_numpy(theirs.value)
         np.testing.assert_allclose(mine, expected, atol=2e-4, err_msg=theirs.path)
     np.testing.assert_allclose(

@@ -47,18 +47,17 @@ def ours(stride: int, threads: int, dropout: float) -> Train:
     from lvh.models.backends import start
 
     start("tensorflow", threads, threads)
-    from lvh.models.cnn import CnnSettings, build
-    from lvh.models.keras_trainer import new_program
+    from lvh.models.graph_program import new_program
+    from lvh.models.networks import CnnSettings, build_cnn
 
     settings = CnnSettings(strides=stride, dropout=dropout)
-    program: Any = new_program(lambda: build(settings, (SAMPLES, LEADS)), BATCH, "float32")
+    program: Any = new_program(lambda: build_cnn(settings, (SAMPLES, LEADS)), BATCH, "float32")
     program.reset([np.random.SeedSequence(0)], None)
     for variable, value in zip(program._trained, weights(), strict=True):
         variable.assign(value)
 
     def train(X: Any, y: Any) -> float:
-        data = program.place([(X, y)])
-        return float(program.train(data, [np.arange(len(y))[None]], RATE)[0, 0, 0]) / len(y)
+        return float(program.train([(X, y)], [np.arange(len(y))[None]], RATE)[0, 0, 0]) / len(y)
 
     return train
 

@@ -12,8 +12,9 @@ from lvh.data import ptbxl
 from lvh.data.lazy_array import prefetch
 from lvh.features.raw import RawSettings, extract
 from lvh.models.backends import start
-from lvh.models.cnn import CnnSettings, build
-from lvh.models.keras_trainer import KerasTrainer, new_program
+from lvh.models.graph_program import new_program
+from lvh.models.keras_trainer import KerasTrainer
+from lvh.models.networks import CnnSettings, build_cnn
 from lvh.models.training import FitJob, TrainSettings
 
 BATCH = 32
@@ -28,17 +29,14 @@ def main(root: str, part: str) -> None:
     if part in ("train", "score"):
         start("tensorflow", None, 2)
         model = CnnSettings(strides=125, filters=(16, 16, 16))
-        program = new_program(lambda: build(model, features.input_shape), BATCH, "float32")
+        program = new_program(lambda: build_cnn(model, features.input_shape), BATCH, "float32")
         settings = TrainSettings(epochs=1, batch_size=BATCH, threads=2)
         learner = KerasTrainer(program, settings)
-        nothing = features.X[:0], features.y[:0]
         every = (features.X, features.y, features.subjects)
         few = tuple(one[:BATCH] for one in every)  # traces the graphs
         for lesson in (few, every) if part == "train" else (few,):
             started = time.perf_counter()
-            learner.fit(
-                [FitJob(*lesson, *nothing, np.random.SeedSequence(0))], lambda at, epoch: None
-            )
+            learner.fit([FitJob(*lesson, np.random.SeedSequence(0))], lambda at, epoch: None)
         if part == "score":
             started = time.perf_counter()
             learner.predict([features.X])

@@ -13,9 +13,9 @@ from lvh.data.cohort import Cohort, fingerprint, part_of
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
-from lvh.features import FeatureSet
+from lvh.features import FeatureSet, Kind
 from lvh.features.base import Fill, feature_set
-from lvh.models import Architecture, Estimator, Kind
+from lvh.models import Architecture, Estimator
 
 _ROUNDING = 1e-6  # of a probability, which is cut
 _BLOCK = 64  # records
@@ -104,7 +104,7 @@ def network_entry(
         return model
 
     # any shape: the user's own code says what does not fit
-    return Architecture(settings, build, lambda settings, input_shape: None, inputs, is_own=False)
+    return Architecture(settings, build, inputs, is_own=False)
 
 
 def check_network(origin: Origin, model: Any, input_shape: tuple[int, ...]) -> None:

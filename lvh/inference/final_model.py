@@ -1,7 +1,13 @@
-"""The final model: a folder of plain files, and its predictions."""
+"""The final model: a folder of plain files, and its predictions.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+A member is a `.skops` file of a classifier or a `.keras` file of a network. Both are data, and
+nothing in them is run. Any Keras reads a `.keras` file in safe mode without this package, which
+takes only the weights from it and builds the architecture itself.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,23 +16,39 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lvh.config.plugins import is_loaded
 from lvh.data.array_checks import unit_fault
 from lvh.data.cohort import Cohort
 from lvh.data.delineation import delineate
 from lvh.data.lazy_array import read
-from lvh.errors import EnvironmentFault, InputError
+from lvh.errors import EnvironmentFault, InputError, LvhError, printable
 from lvh.features import FeatureSet
 from lvh.files import read_bytes, write_text
-from lvh.inference.member_files import MemberScores, member_names, read_members, write_member
 from lvh.inference.model_description import Description, card, parse
-from lvh.inference.training_records import TrainingRecords, read_training_records
+from lvh.inference.training_records import Floats, Rows, TrainingRecords
+from lvh.models import MODELS
+from lvh.models.backends import check_installed, cores, start
+from lvh.validation.inner_splits import InnerFolds
 
 DESCRIPTION = "model.json"
 CARD = "README.md"
 TRAINING = "training.npz"
 _MAX_BYTES = 512 * 1024 * 1024
+_BATCH = 32  # limits the memory of the widest convolution's output
+_TRUSTED = [
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
+]
+"""Parts of the classifiers of `lvh.models`; skops trusts scikit-learn's estimators by itself.
 
-Floats = npt.NDArray[np.float64]
+Types of a plugin are trusted where a user has loaded the plugin.
+"""
+
+MemberScores = Callable[[Rows], Floats]
+"""From inputs, shape (n_records, ...), to probabilities, shape (n_records, n_members)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,20 +91,21 @@ class FinalModel:
     training: TrainingRecords
     member_scores: MemberScores
 
-    def inputs(self, cohort: Cohort) -> tuple[Cohort, FeatureSet, npt.NDArray[np.float32]]:
+    def inputs(self, cohort: Cohort) -> tuple[Cohort, FeatureSet, Rows]:
         """Return records with the fiducials that are used, their features, and filled inputs."""
         description, fill = self.description, self.training.fill
         _check(description, cohort)
         cohort = _with_fiducials(description, cohort)
         features = description.form.extract(cohort, description.settings.features)
-        own, trained = ((one.input_shape, one.names) for one in (features, description))
-        if own != trained:
-            received = f"Received: {own[0]}"
-            raise InputError(f"{cohort.name}: expected inputs of shape {trained[0]}. {received}")
+        if (features.input_shape, features.names) != (description.input_shape, description.names):
+            raise InputError(
+                f"{cohort.name}: expected inputs of shape {description.input_shape}. "
+                f"Received: {features.input_shape}"
+            )
         X = read(features.X)
-        if len(fill):
-            X = X.copy()
-            X[:, : len(fill)] = np.where(np.isnan(X[:, : len(fill)]), fill, X[:, : len(fill)])
+        if n := len(fill):
+            filled = np.where(np.isnan(X[:, :n]), fill, X[:, :n])
+            X = np.concatenate([filled, X[:, n:]], axis=1)
         return cohort, features, X
 
     def predict(self, cohort: Cohort) -> Predictions:
@@ -125,10 +148,11 @@ def save(
         InputError: A classifier holds a type that `load` would refuse.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = member_names(description)
-    training.write(folder / TRAINING)
+    names = _member_names(description)
+    np.savez_compressed(folder / TRAINING, allow_pickle=False, **asdict(training))
+    write = _write_network if description.is_network else _write_classifier
     for name, state in zip(names, states, strict=False):
-        write_member(folder / name, description, state)
+        write(folder / name, description, state)
     files = {name: sha256((folder / name).read_bytes()).hexdigest() for name in (TRAINING, *names)}
     description = replace(description, files=files)
     write_text(folder / CARD, card(description))
@@ -147,21 +171,32 @@ def load(folder: str | Path) -> FinalModel:
     try:
         text = read_bytes(folder / DESCRIPTION, folder, _MAX_BYTES)
         description = parse(text.decode("utf-8", errors="replace"))
-        names = member_names(description)
+        names = _member_names(description)
         if sorted(description.files) != sorted([TRAINING, *names]):
             raise InputError(f"files: expected {', '.join(names)}. Received: others")
         for name, digest in description.files.items():
             if sha256(read_bytes(folder / name, folder, _MAX_BYTES)).hexdigest() != digest:
                 raise InputError(f"{name}: expected the file that was saved. Received: another")
-        training = read_training_records(folder / TRAINING)
+        with _reading(TRAINING, "arrays"), np.load(folder / TRAINING) as arrays:
+            training = TrainingRecords(**arrays)
+        read_members = _network_scores if description.is_network else _classifier_scores
         scores = read_members(description, [folder / name for name in names])
     except (InputError, EnvironmentFault) as error:
         reason = str(error).removeprefix(f"{folder}/")
         raise type(error)(f"{folder}: expected a final model. {reason}") from None
-    except (ValueError, TypeError, KeyError) as error:
-        kind = type(error).__name__
-        raise InputError(f"{folder}: expected a final model of lvh. Received: {kind}") from None
     return FinalModel(description, training, scores)
+
+
+@contextmanager
+def _reading(name: str, expected: str) -> Iterator[None]:
+    """Raise InputError for any error of a library that reads a file, which may be altered."""
+    try:
+        yield
+    except LvhError:
+        raise
+    except Exception as error:
+        reason = printable(" ".join(str(error).split()))[:200]
+        raise InputError(f"{name}: expected {expected}. Received: {reason}") from None
 
 
 def _check(description: Description, cohort: Cohort) -> None:
@@ -195,3 +230,104 @@ def _with_fiducials(description: Description, cohort: Cohort) -> Cohort:
     if not len(detected.samples):
         raise InputError(f"{cohort.name}: expected heartbeats. Received: signals without")
     return replace(cohort, delineation=detected)
+
+
+def _member_names(description: Description) -> list[str]:
+    """Return the names of the members' files; none for a model that is not fitted."""
+    if description.settings.model.name == "criteria":
+        return []
+    suffix = ".keras" if description.is_network else ".skops"
+    return [f"member-{number}{suffix}" for number in range(1, len(description.seeds) + 1)]
+
+
+def _write_classifier(path: Path, description: Description, state: Any) -> None:
+    """Write a fitted classifier, and check that it can be read."""
+    from skops.io import dump
+
+    classifier = getattr(state, "fitted", state)  # nested selection holds what it selected
+    _forget_subjects(classifier)
+    dump(classifier, path)
+    _read_classifier(path)
+
+
+def _read_classifier(path: Path) -> Any:
+    from skops.io import get_untrusted_types, load
+
+    with _reading(path.name, "a classifier"):
+        own = [name for name in get_untrusted_types(file=path) if is_loaded(name)]
+        model = load(path, trusted=[*_TRUSTED, *own])
+    if not hasattr(model, "predict_proba"):
+        raise InputError(f"{path.name}: expected a classifier. Received: another object")
+    return model
+
+
+def _forget_subjects(part: Any) -> None:
+    """Replace folds that keep subjects whole, inside of a classifier: only fitting needs them."""
+    if isinstance(getattr(part, "cv", None), InnerFolds):
+        part.cv = part.cv.n_folds
+    is_list = isinstance(part, list | tuple)
+    for inner in part if is_list else getattr(part, "__dict__", {}).values():
+        _forget_subjects(inner)
+
+
+def _classifier_scores(description: Description, paths: Sequence[Path]) -> MemberScores:
+    """Return what scores records by each classifier."""
+    members = [_read_classifier(path) for path in paths]
+    if not members:  # published criteria, which are not fitted
+        model: Any = MODELS[description.settings.model.name]
+        rule = model.build(description.settings.model, description.names, 0, np.zeros(0, np.str_))
+        members = [rule] * len(description.seeds)
+
+    def scores(X: Rows) -> Floats:
+        return np.column_stack([one.predict_proba(X.astype(np.float64))[:, 1] for one in members])
+
+    return scores
+
+
+def _build(description: Description) -> Any:
+    architecture: Any = MODELS[description.settings.model.name]
+    return architecture.build(description.settings.model, description.input_shape)
+
+
+def _write_network(path: Path, description: Description, state: Any) -> None:
+    """Write a network whose layers are Keras's own; it computes the same as ours."""
+    import keras
+
+    def own_layer(layer: Any) -> Any:
+        if not isinstance(layer, keras.Layer):
+            return layer
+        kinds: Any = [one for one in type(layer).__mro__ if not one.__module__.startswith("lvh.")]
+        return kinds[0].from_config(layer.get_config())
+
+    model = _build(description)
+    for variable, value in zip(model.variables, state, strict=True):
+        variable.assign(value)
+    plain = keras.models.clone_model(model, clone_function=own_layer)
+    plain.set_weights(model.get_weights())
+    plain.save(path)
+
+
+def _network_scores(description: Description, paths: Sequence[Path]) -> MemberScores:
+    """Return what scores records by one network, with the weights of each member in turn."""
+    backend = description.settings.backend
+    check_installed(backend)
+    start(backend, None, cores())
+    from keras import ops
+
+    members = []
+    with _reading(DESCRIPTION, "settings of a network"):
+        network = _build(description)
+    for path in paths:
+        with _reading(path.name, "weights of this network"):
+            network.load_weights(path)
+        members.append(network.get_weights())
+
+    def scores(X: Rows) -> Floats:
+        by_member, batches = [], [X[at : at + _BATCH] for at in range(0, len(X), _BATCH)]
+        for weights in members:
+            network.set_weights(weights)
+            outputs = [ops.convert_to_numpy(network(one, training=False)) for one in batches]
+            by_member.append(np.concatenate(outputs)[:, 0].astype(np.float64))
+        return np.column_stack(by_member)
+
+    return scores

@@ -1,4 +1,4 @@
-"""The description of a final model: its `model.json`, checked by pydantic."""
+"""The description of a final model: its `model.json`, checked by pydantic, and its card."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError
 
 from lvh.config.plugins import check_origins, load_installed, origins
 from lvh.data.cohort import LEADS, Cohort, Origin
@@ -43,10 +42,10 @@ def _of_registry(registry: Mapping[str, Any]) -> PlainValidator:
     """Check settings by the class that their name has in a registry, also of a plugin."""
 
     def checked(value: Any) -> Any:
-        name = value.get("name") if isinstance(value, dict) else None
-        if not isinstance(name, str) or name not in registry:
-            raise PydanticCustomError("name", "expected a name of this version of lvh")
-        return TypeAdapter(registry[name].settings).validate_python(value)
+        entry = registry.get(str(dict(value).get("name")))
+        if entry is None:
+            raise ValueError("expected a name of this version of lvh")
+        return TypeAdapter(entry.settings).validate_python(value)
 
     return PlainValidator(checked)
 
@@ -182,8 +181,6 @@ def data_fields(cohort: Cohort, features: FeatureSet) -> dict[str, Any]:
 
 
 _ADAPTER = TypeAdapter(Description)
-_LATER = {"label": LVH, "leads": [*LEADS], "unit": "mV", "voltage_curve": []}
-"""Fields that models of before had not."""
 
 
 def parse(text: str) -> Description:
@@ -204,8 +201,9 @@ def parse(text: str) -> Description:
         raise InputError(printable(f"{place}: {first['msg']}")[:300]) from None
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"not the description of a model ({type(error).__name__})") from None
-    # a default of today need not be that of the training
-    if json.loads(description.to_json()) != {**_LATER, **values}:
+    # a default of today need not be that of the training; models of before lack the last fields
+    own = json.loads(description.to_json())
+    if {**own, **values} != own:
         raise InputError("expected the fields and values that this version of lvh writes")
     for option, (source, digest) in _plugins_of(plugin_versions(description.settings)).items():
         if recorded.get(option, ("", ""))[1] != digest:
@@ -246,26 +244,19 @@ def voltage_sentence(curve: Sequence[Sequence[float]], label: str) -> str:
 
 def card(description: Description) -> str:
     """Return the model card as Markdown: what a user must know before using a final model."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import StrictUndefined, Template
 
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+    template = Template(
+        (Path(__file__).parent / "model_card.md.jinja").read_text(),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    intercept, slope = description.calibration.line
-    needs = ["fiducials of each lead"] if description.form.needs_delineation else []
-    needs += ["age and sex"] if description.needs_age_and_sex else []
     curve = description.voltage_curve
-    return templates.get_template("model_card.md.jinja").render(
+    text: str = template.render(
         d=description,
-        intercept=intercept,
-        slope=slope,
-        repeats=description.calibration.repeats,
-        needs=needs,
         curve=voltage_sentence(curve, description.label) if curve else "",
-        selected=sorted({*description.chosen} - {""}),
         shown=[name for name in _SHOWN if any(name in row for row in description.scores.values())],
     )
+    return text

@@ -2,7 +2,6 @@
 
 import math
 import statistics
-from collections.abc import Callable
 from dataclasses import astuple, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from lvh.inference.model_description import (
     data_fields,
     plugin_versions,
 )
-from lvh.models.training import FitJob
+from lvh.models.training import FitJob, OnEpoch
 from lvh.runs.cache_key import fold_key, run_key
 from lvh.runs.experiment_data import ExperimentData, baselines_of, new_trainer, threads
 from lvh.runs.lookup import Chosen
@@ -33,9 +32,6 @@ from lvh.validation.metrics import NAMES, chosen_threshold
 
 if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings
-
-OnEpoch = Callable[[int, int], None]
-"""Takes the number of a member, from 0, and how many of its epochs are done."""
 
 _MOST_CURVE = 20  # records of each label, so that measuring them takes a second or two
 
@@ -76,7 +72,8 @@ def refit(
 
     No record is left to stop a training early: the number of epochs is then the median of the
     folds' epochs. A threshold that was chosen in each fold is chosen here by the out-of-fold
-    predictions, which come from models that were not trained with the predicted record.
+    predictions, which come from models that were not trained with the predicted record. `on_epoch`
+    is called with the number of a member, from 0.
     """
     train = settings.train
     if train.patience is not None:
@@ -125,8 +122,6 @@ def _fit(
             X=X,
             y=features.y,
             subjects=features.subjects,
-            X_validation=X[:0],
-            y_validation=features.y[:0],
             seed=np.random.SeedSequence(seed),
         )
         (history,) = trainer.fit([job], lambda _, epoch, at=member: on_epoch(at, epoch))  # type: ignore[misc]
@@ -144,8 +139,7 @@ def _fit(
 
 def _louder(settings: "RunSettings", data: ExperimentData) -> FeatureSet | None:
     """Return features of some training records, at each of `FACTORS`; None if a form has none."""
-    position = {name: at for at, name in enumerate(data.cohort.records)}
-    own = np.array([position[name] for name in data.features.records], dtype=np.int64)
+    own = np.flatnonzero(np.isin(data.cohort.records, data.features.records))
     some = np.concatenate([own[data.features.y == label][:_MOST_CURVE] for label in (0, 1)])
     factors = np.repeat(np.array(FACTORS, np.float32), len(some))[:, None, None]
     louder = np.tile(read(data.cohort.signals[some]), (len(FACTORS), 1, 1)) * factors

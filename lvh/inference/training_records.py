@@ -4,9 +4,8 @@ A prediction says whether the record is one of them, which inputs are outside th
 far it is from the nearest. Of a signal, the inputs are four values of each lead.
 """
 
-import hashlib
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ from lvh.features import FeatureSet, fill_missing
 Rows = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
-_MOST = 0.95  # share of the training records that have another one within reach
+_WITHIN_REACH = 0.95  # share of the training records that have another one within reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +35,6 @@ class TrainingRecords:
     fill: Rows  # values that replace missing tabular inputs, shape (n_tabular,)
     hashes: npt.NDArray[np.uint64]  # of each lead of each record, shape (n_records, n_leads)
     reach: Floats
-
-    def write(self, path: Path) -> None:
-        """Write arrays that need no pickle."""
-        with path.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **asdict(self))
 
     @property
     def means(self) -> Rows:
@@ -86,14 +80,8 @@ def training_records(cohort: Cohort, features: FeatureSet) -> TrainingRecords:
         _, filled = fill_missing(features.fill, features.X, missing)
         fill = np.asarray(filled)[0, :n_tabular]
     data = TrainingRecords(np.array(names), values, fill, _hashes(cohort, features), np.array(1.0))
-    reach = np.quantile(data.nearest(), _MOST)
+    reach = np.quantile(data.nearest(), _WITHIN_REACH)
     return replace(data, reach=np.array(reach if reach > 0 else 1.0))
-
-
-def read_training_records(path: Path) -> TrainingRecords:
-    """Read what `TrainingRecords.write` wrote."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return TrainingRecords(**arrays)
 
 
 def _values(features: FeatureSet) -> tuple[list[str], Rows]:
@@ -124,6 +112,6 @@ def _hashes(cohort: Cohort, features: FeatureSet) -> npt.NDArray[np.uint64]:
     for at, record in enumerate(cohort.records):
         if record in used:
             signal = np.rint(np.asarray(cohort.signals[at], np.float64) * 1000)
-            digests = [hashlib.sha256(lead.tobytes()).digest() for lead in signal.astype("<i4").T]
+            digests = [sha256(lead.tobytes()).digest() for lead in signal.astype("<i4").T]
             hashes.append([int.from_bytes(digest[:8], "little") for digest in digests])
     return np.array(hashes, dtype=np.uint64)

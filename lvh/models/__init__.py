@@ -1,23 +1,20 @@
 """Models: networks that Keras trains, and estimators that are fitted; a new one adds a line."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lvh.features import FORMS
-from lvh.models import classifiers, cnn, criteria_rule, dnn, ensembles, resnet
-from lvh.models.ensembles import MODEL_ALIASES, current_name
+from lvh.features import FORMS, Kind
+from lvh.models import classifiers, networks
+from lvh.models.classifiers import MODEL_ALIASES, current_name
 from lvh.validation.inner_splits import Subjects
-from lvh.validation.metrics import Floats, Labels
 
 if TYPE_CHECKING:
     import keras
 
-Kind = Literal["tabular", "signal", "mixed"]
 __all__ = [
     "MODELS",
     "MODEL_ALIASES",
     "Architecture",
-    "Classifier",
     "Estimator",
     "current_name",
     "forms_of",
@@ -29,30 +26,23 @@ class Architecture(NamedTuple):
 
     settings: type
     build: Callable[[Any, tuple[int, ...]], "keras.Model"]
-    check: Callable[[Any, tuple[int, ...]], object]
-    """Raises InputError where the shape does not fit, before anything is built."""
     inputs: Kind | None
     """None for any."""
+    check: Callable[[Any, tuple[int, ...]], None] = lambda settings, input_shape: None
+    """Raises InputError where the shape does not fit, before anything is built."""
     is_own: bool = True
     """Whether a seed draws the weights of its known layers; a plugin's is built again each time."""
-
-
-class Classifier(Protocol):
-    """What an estimator builds: scikit-learn's interface, as far as it is used."""
-
-    def fit(self, X: Floats, y: Labels) -> object:
-        """Learn from inputs of shape (n_records, n_inputs)."""
-
-    def predict_proba(self, X: Floats) -> Floats:
-        """Return the probabilities of the labels 0 and 1, shape (n_records, 2)."""
 
 
 class Estimator(NamedTuple):
     """A model on tabular inputs that is not a network."""
 
     settings: type
-    build: Callable[[Any, tuple[str, ...], int, Subjects], Classifier]
-    """Takes the names of the inputs, the random state and the subjects of the training records."""
+    build: Callable[[Any, tuple[str, ...], int, Subjects], Any]
+    """Takes the names of the inputs, the random state and the subjects of the training records.
+
+    Returns a classifier with scikit-learn's `fit` and `predict_proba`.
+    """
     form: str | None = None
     """The only feature form that it takes; None for every tabular one."""
     inputs: Kind | None = "tabular"
@@ -62,20 +52,20 @@ class Estimator(NamedTuple):
 
 MODELS: dict[str, Architecture | Estimator] = {
     "boosting": Estimator(classifiers.BoostingSettings, classifiers.build),
-    "cnn": Architecture(cnn.CnnSettings, cnn.build, cnn.check, "signal"),
-    "criteria": Estimator(criteria_rule.CriteriaSettings, criteria_rule.build, form="voltage"),
-    "dnn": Architecture(dnn.DnnSettings, dnn.build, dnn.check, "tabular"),
+    "cnn": Architecture(networks.CnnSettings, networks.build_cnn, "signal", networks.check_cnn),
+    "criteria": Estimator(classifiers.CriteriaSettings, classifiers.build_criteria, form="voltage"),
+    "dnn": Architecture(networks.DnnSettings, networks.build_dnn, "tabular"),
     "extra_trees": Estimator(classifiers.ExtraTreesSettings, classifiers.build),
     "logistic": Estimator(classifiers.LogisticSettings, classifiers.build),
-    "nested_selection": Estimator(
-        ensembles.NestedSelectionSettings, ensembles.build_nested_selection
+    "nested_selection": Estimator(classifiers.NestedSelectionSettings, classifiers.NestedSelection),
+    "resnet": Architecture(
+        networks.ResnetSettings, networks.build_resnet, "signal", networks.check_residual
     ),
-    "resnet": Architecture(resnet.ResnetSettings, resnet.build, resnet.check, "signal"),
     "svm": Estimator(classifiers.SvmSettings, classifiers.build),
     "two_branch": Architecture(
-        resnet.TwoBranchSettings, resnet.build_two_branch, resnet.check_two_branch, "mixed"
+        networks.TwoBranchSettings, networks.build_two_branch, "mixed", networks.check_residual
     ),
-    "voting": Estimator(ensembles.VotingSettings, ensembles.build_voting),
+    "voting": Estimator(classifiers.VotingSettings, classifiers.build_voting),
 }
 
 

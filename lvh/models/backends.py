@@ -30,7 +30,7 @@ def distributions(name: str) -> tuple[str, ...]:
     """Return the packages whose versions decide what a backend, or `NO_BACKEND`, computes."""
     if name == NO_BACKEND:
         return ("scipy",)
-    return (*(("jax", "jaxlib") if name == "jax" else (name,)), "keras")
+    return ("jax", "jaxlib", "keras") if name == "jax" else (name, "keras")
 
 
 def version(package: str) -> str:
@@ -53,15 +53,15 @@ def threads_of(name: str, threads: int | None, automatic: int) -> int:
 
     InputError if it has started with another backend, or another number than asked for.
     """
-    if _started is None:
+    if _started is None or name == NO_BACKEND:
         return threads or automatic
-    asked = {"backend": name, "train.threads": threads or _started[1]}
-    for (field, value), first in zip(asked.items(), _started, strict=True):
-        if value != first:
-            raise InputError(
-                f"{field}: expected one for all runs of a process. Received: {value} after {first}"
-            )
-    return _started[1]
+    first, n_threads = _started
+    if (name, threads or n_threads) != _started:
+        raise InputError(
+            f"backend and train.threads: expected one for all runs of a process, {first} and "
+            f"{n_threads}. Received: {name} and {threads or n_threads}"
+        )
+    return n_threads
 
 
 def start(name: str, threads: int | None, automatic: int) -> None:
@@ -75,9 +75,7 @@ def start(name: str, threads: int | None, automatic: int) -> None:
     with _native_stderr_held():
         n_threads = BACKENDS[name](wanted)
         import keras
-
-        with suppress(ImportError):
-            import tensorflow  # noqa: F401  # Keras's own fit does, on every backend
+        import tensorflow  # noqa: F401  # Keras's own fit does, on every backend
     _started = keras.backend.backend(), n_threads
     threads_of(name, threads, automatic)  # of a library that a user has started
 

@@ -17,9 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
+import tensorflow as tf
 
 _Floats = npt.NDArray[np.float32]
 
@@ -58,42 +56,38 @@ class Conv1D(keras.layers.Conv1D):  # type: ignore[misc]
         is_usual = shape == ((_TAPS,), (1,), (1,), 1) and self.padding == "valid"
         if not (is_usual and self.data_format == "channels_last" and _is_plain(self, inputs)):
             return super().call(inputs)
-        outputs = _convolve(inputs, self.kernel)
+        # a tensor, not a variable: TensorFlow asks for gradients of variables in another way
+        outputs = _convolve(inputs, tf.convert_to_tensor(self.kernel))
         if self.use_bias:
             outputs = outputs + self.bias
         return outputs if self.activation is None else self.activation(outputs)
 
 
-def _convolve(inputs: Any, kernel: Any) -> Any:
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _convolve(inputs: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
     """Correlate inputs of shape (n_records, n_steps, n_in) with a kernel (5, n_in, n_out)."""
+    n_steps, (_, n_in, n_out) = inputs.shape[1], kernel.shape
+    n_outputs = n_steps - _TAPS + 1
+    n_tiles = -(-n_outputs // _TILE)
+    at_inputs = _TILE * np.arange(n_tiles) + np.arange(_WINDOW)[:, None]
+    at_outputs = at_inputs[:_TILE]
+    windows = _transformed(_OF_INPUTS, _gathered(inputs, at_inputs))
+    flat = tf.matmul(_OF_FILTER, tf.reshape(kernel, [_TAPS, -1]))
+    kernels = tf.reshape(flat, [_WINDOW, n_in, n_out])
+    tiles = _transformed(_OF_OUTPUTS, tf.matmul(windows, kernels))
+    outputs = _placed(tiles, n_tiles, n_outputs)
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def convolve(inputs: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
-        n_steps, (_, n_in, n_out) = inputs.shape[1], kernel.shape
-        n_outputs = n_steps - _TAPS + 1
-        n_tiles = -(-n_outputs // _TILE)
-        at_inputs = _TILE * np.arange(n_tiles) + np.arange(_WINDOW)[:, None]
-        at_outputs = at_inputs[:_TILE]
-        windows = _transformed(_OF_INPUTS, _gathered(inputs, at_inputs))
-        flat = tf.matmul(_OF_FILTER, tf.reshape(kernel, [_TAPS, -1]))
-        kernels = tf.reshape(flat, [_WINDOW, n_in, n_out])
-        tiles = _transformed(_OF_OUTPUTS, tf.matmul(windows, kernels))
-        outputs = _placed(tiles, n_tiles, n_outputs)
+    def gradients(gradient: Any) -> tuple[Any, Any]:
+        # each step backwards is that forwards with its matrix transposed
+        of_tiles = _transformed(_OF_OUTPUTS.T, _gathered(gradient, at_outputs))
+        of_windows = tf.matmul(of_tiles, kernels, transpose_b=True)
+        of_steps = _transformed(_OF_INPUTS.T, of_windows)
+        of_inputs = _placed(of_steps, n_tiles, n_steps)
+        products = tf.matmul(windows, of_tiles, transpose_a=True)
+        of_kernel = tf.matmul(_OF_FILTER.T, tf.reshape(products, [_WINDOW, -1]))
+        return of_inputs, tf.reshape(of_kernel, kernel.shape)
 
-        def gradients(gradient: Any) -> tuple[Any, Any]:
-            # each step backwards is that forwards with its matrix transposed
-            of_tiles = _transformed(_OF_OUTPUTS.T, _gathered(gradient, at_outputs))
-            of_windows = tf.matmul(of_tiles, kernels, transpose_b=True)
-            of_steps = _transformed(_OF_INPUTS.T, of_windows)
-            of_inputs = _placed(of_steps, n_tiles, n_steps)
-            products = tf.matmul(windows, of_tiles, transpose_a=True)
-            of_kernel = tf.matmul(_OF_FILTER.T, tf.reshape(products, [_WINDOW, -1]))
-            return of_inputs, tf.reshape(of_kernel, kernel.shape)
-
-        return outputs, gradients
-
-    # a tensor, not a variable: TensorFlow asks for gradients of variables in another way
-    return convolve(inputs, tf.convert_to_tensor(kernel))
+    return outputs, gradients
 
 
 def _transformed(matrix: _Floats, values: Any) -> Any:
@@ -164,7 +158,6 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
 
             return (outputs, mean, variance), gradients
 
-        # tensors, not variables: TensorFlow asks for gradients of variables in another way
         gamma, beta = map(tf.convert_to_tensor, (self.gamma, self.beta))
         outputs, mean, variance = normalize(inputs, gamma, beta)
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):

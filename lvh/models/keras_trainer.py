@@ -3,38 +3,27 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from typing import Any
 
-import keras
 import numpy as np
 
 from lvh.data.lazy_array import Inputs, LazyArray, prefetch, read
 from lvh.errors import LvhError
-from lvh.models.augment import augmented
-from lvh.models.graph_program import (
-    Floats,
-    GraphProgram,
-    Labels,
-    Scores,
-    StackProgram,
-    Weights,
-    assign,
-    copies,
-    is_dense,
-)
+from lvh.models.programs import Floats, Labels, Program, Records, Scores, Weights, assign, copies
 from lvh.models.training import (
     Checkpoint,
     FitJob,
     History,
     OnEpoch,
     TrainSettings,
+    augmented,
     loss_and_accuracy,
 )
 
 _PART_BYTES = 32 * 1024 * 1024  # of lazy records that are read at once
 _SCORED_AT_ONCE = 32  # records; bounds the activations of the widest convolution
-_CURVES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
 _BETWEEN_REPORTS = 0.2  # s; how long a user, or a signal, may wait for the end of an epoch
 
 
@@ -43,7 +32,7 @@ class KerasTrainer:
 
     def __init__(
         self,
-        program: Any,
+        program: Program,
         settings: TrainSettings,
         *,
         l2: float | None = None,
@@ -52,54 +41,48 @@ class KerasTrainer:
     ) -> None:
         """Take a program, which may be shared; an l2 of None is the build's, fs is in Hz."""
         self._program, self._settings, self._l2, self._fs = program, settings, l2, fs
-        self._augments, self.setup_seconds = settings.augment.is_on, setup_seconds
-        self.n_parameters, self.max_parallel = program.n_parameters, program.max_parallel
+        self.n_parameters: int | None = program.n_parameters
+        self.max_parallel, self.setup_seconds = program.max_parallel, setup_seconds
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Train at most `max_parallel` jobs, or a warm one; LvhError if a loss is not finite."""
         settings, program = self._settings, self._program
-        trainings = [_Training(job, settings, self._fs) for job in jobs]
-        seeds = [training.seed for training in trainings]
-        done, n_epochs = min(len(one.epochs) for one in trainings), 1
-        orders = [one.orders(n_epochs) for one in trainings] if done < settings.epochs else []
-        in_parts = self._augments or isinstance(jobs[0].X, LazyArray)
+        self._trainings = [_Training(job, settings, self._fs) for job in jobs]
+        in_parts = settings.augment.is_on or isinstance(jobs[0].X, LazyArray)
         is_watched = in_parts or any(len(job.y_validation) for job in jobs)
-        data = None if in_parts else program.place([(np.asarray(job.X), job.y) for job in jobs])
+        data = [(np.asarray(job.X), job.y) for job in jobs] if not in_parts else []
         if not jobs[0].warm_start:
-            before = program.setup_seconds
-            program.reset(seeds, self._l2)
-            self.setup_seconds += program.setup_seconds - before
+            started = time.perf_counter()
+            program.reset([training.seed for training in self._trainings], self._l2)
+            self.setup_seconds += time.perf_counter() - started
         for at, job in enumerate(jobs):
             if job.start is not None:
                 assign(program.network(at), job.start.variables)
                 assign(program.optimizer(at), job.start.optimizer)
-        self._n_jobs = len(jobs)
-        while orders:
+        n_epochs = 1
+        while not all(training.is_done for training in self._trainings):
             started = time.perf_counter()
+            orders = [training.orders(n_epochs) for training in self._trainings]
             if in_parts:
-                sums = self._train_in_parts(trainings, orders)
+                sums = self._train_in_parts(orders)
             else:
                 sums = program.train(data, orders, settings.learning_rate)
-            done += n_epochs
-            self._log(trainings, sums, on_epoch)
-            if done >= settings.epochs or all(one.has_stopped for one in trainings):
-                break
+            self._log(sums, on_epoch)
             if not is_watched:  # nothing is looked at between epochs
                 seconds = (time.perf_counter() - started) / n_epochs
                 n_epochs = max(1, min(2 * n_epochs, int(_BETWEEN_REPORTS / seconds)))
-            n_epochs = min(n_epochs, settings.epochs - done)
-            orders = [one.orders(n_epochs) for one in trainings]
+            n_epochs = min(n_epochs, settings.epochs - len(self._trainings[0].epochs))
         self._checkpoints = [
-            one.checkpoint(program.values(at), copies(program.optimizer(at)))
-            for at, one in enumerate(trainings)
-            if one.job.keep_checkpoint
+            training.checkpoint(copies(program.network(at)), copies(program.optimizer(at)))
+            for at, training in enumerate(self._trainings)
+            if training.job.keep_checkpoint
         ]
-        for at, training in enumerate(trainings):
+        for at, training in enumerate(self._trainings):
             if training.weights is not None:
                 assign(program.network(at), training.weights)
         if settings.precise_bn:
             program.estimate_statistics([job.X for job in jobs])
-        return [training.history() for training in trainings]
+        return [training.history() for training in self._trainings]
 
     def predict(self, inputs: Sequence[Inputs]) -> list[Scores]:
         """Return P(label = 1) in inference mode, by the network of each job."""
@@ -113,41 +96,39 @@ class KerasTrainer:
 
     def state(self) -> list[Weights]:
         """Return copies of the variables of each job's network, in the order of the model."""
-        return [self._program.values(at) for at in range(self._n_jobs)]
+        return [copies(self._program.network(at)) for at in range(len(self._trainings))]
 
     def checkpoints(self) -> list[Checkpoint]:
         """Return where the training of each job stands that asked for it."""
         return self._checkpoints
 
-    def _train_in_parts(self, trainings: "Sequence[_Training]", orders: Sequence[Labels]) -> Floats:
+    def _train_in_parts(self, orders: Sequence[Labels]) -> Floats:
         """Train an epoch on records that are read or changed; the next ones while it trains."""
-        batch_size = self._settings.batch_size
+        batch_size, trainings = self._settings.batch_size, self._trainings
         of_batch = 4 * batch_size * sum(math.prod(one.job.X.shape[1:]) for one in trainings)
         n_at_once = batch_size * max(1, _PART_BYTES // of_batch)
 
-        def part(start: int) -> list[tuple[Floats, Labels]]:
+        def part(start: int) -> list[Records]:
             pairs = zip(trainings, orders, strict=True)
             return [one.records(order[0, start : start + n_at_once]) for one, order in pairs]
 
         sums = []
         for records in prefetch(range(0, max(order.shape[1] for order in orders), n_at_once), part):
             shown = [np.arange(len(y))[None] for _, y in records]
-            data = self._program.place(records)
-            sums.append(self._program.train(data, shown, self._settings.learning_rate))
+            sums.append(self._program.train(records, shown, self._settings.learning_rate))
         return np.asarray(np.sum(sums, axis=0))
 
-    def _log(self, trainings: "Sequence[_Training]", sums: Floats, on_epoch: OnEpoch) -> None:
+    def _log(self, sums: Floats, on_epoch: OnEpoch) -> None:
         """Log some epochs, shape (n_jobs, n_epochs, 2); of several, none has validation records."""
-        y_scores: list[Scores] = [np.zeros(0)] * len(trainings)
-        if any(len(one.job.y_validation) for one in trainings):
-            y_scores = self.predict([one.job.X_validation for one in trainings])
+        y_scores: list[Scores] = [np.zeros(0)] * len(self._trainings)
+        if any(len(one.job.y_validation) for one in self._trainings):
+            y_scores = self.predict([one.job.X_validation for one in self._trainings])
         for epoch in range(sums.shape[1]):
-            for at, training in enumerate(trainings):
-                if training.has_stopped:
-                    continue
-                if training.add(sums[at, epoch], y_scores[at]):
-                    training.weights = self._program.values(at)
-                on_epoch(at, len(training.epochs))
+            for at, training in enumerate(self._trainings):
+                if not training.is_done:
+                    if training.add(sums[at, epoch], y_scores[at]):
+                        training.weights = copies(self._program.network(at))
+                    on_epoch(at, len(training.epochs))
 
 
 class _Training:
@@ -159,20 +140,19 @@ class _Training:
         # Keras's `fit` under a seed would show the same batches in every epoch
         self._order, self._changes = map(np.random.default_rng, (of_order, of_changes))
         self.epochs: list[tuple[float, ...]] = []  # loss, accuracy; of validation records too
-        self._best, self._best_value = 0, math.inf
         if job.start is not None:
-            curves = (getattr(job.start.history, name) for name in _CURVES)
-            self.epochs = list(zip(*filter(None, curves), strict=True))
+            self.epochs = list(zip(*filter(None, astuple(job.start.history)[:4]), strict=True))
             states = json.loads(job.start.random)
             self._order.bit_generator.state, self._changes.bit_generator.state = states
-        self.has_stopped = False
+        self.is_done = len(self.epochs) >= settings.epochs
+        self._best, self._best_value = 0, math.inf
         self.weights: Weights | None = None
 
     def orders(self, n_epochs: int) -> Labels:
         """Draw the order of the records in the next epochs, shape (n_epochs, n_records)."""
         return np.stack([self._order.permutation(len(self.job.y)) for _ in range(n_epochs)])
 
-    def records(self, rows: Labels) -> tuple[Floats, Labels]:
+    def records(self, rows: Labels) -> Records:
         """Read some records, and change them."""
         X = read(self.job.X[rows])
         return augmented(X, self._settings.augment, self._fs, self._changes), self.job.y[rows]
@@ -184,6 +164,7 @@ class _Training:
         if len(job.y_validation):
             values += loss_and_accuracy(job.y_validation, y_score)
         self.epochs.append(tuple(values))
+        self.is_done = len(self.epochs) >= settings.epochs
         if not math.isfinite(values[0]):
             raise LvhError(
                 f"the loss became {values[0]} in epoch {len(self.epochs)}. "
@@ -197,9 +178,10 @@ class _Training:
             self._best, self._best_value = len(self.epochs), value
         if job.keep_most_accurate or settings.patience is None:
             return is_best and job.keep_most_accurate
-        self.has_stopped = len(self.epochs) - self._best >= settings.patience
+        has_stopped = len(self.epochs) - self._best >= settings.patience
+        self.is_done |= has_stopped
         # the other networks of its stack train on, and its own weights change with theirs
-        return is_best if settings.restore_best else self.has_stopped
+        return is_best if settings.restore_best else has_stopped
 
     def checkpoint(self, variables: Weights, moments: Weights) -> Checkpoint:
         """Return where the training stands, with the variables of its network and optimizer."""
@@ -217,28 +199,3 @@ class _Training:
 def _children(seed: np.random.SeedSequence) -> list[np.random.SeedSequence]:
     """Return the seeds of weights, order and changes, equal ones in every call."""
     return [np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, n)) for n in range(3)]
-
-
-def new_program(
-    build: Callable[[], keras.Model],
-    batch_size: int,
-    precision: str,
-    side_by_side: int | None = None,
-) -> Any:
-    """Build a model with one sigmoid output, and what trains it on the backend that was started."""
-    policy = keras.config.dtype_policy()
-    try:
-        keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
-        model = build()
-    finally:
-        keras.config.set_dtype_policy(policy)
-    model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
-    if keras.backend.backend() != "tensorflow":
-        from lvh.models.fit_program import FitProgram
-
-        return FitProgram(model, batch_size)
-    if not is_dense(model):
-        return GraphProgram(model, batch_size)
-    program = StackProgram(model, batch_size)
-    program.side_by_side = side_by_side or program.side_by_side
-    return program

@@ -1,22 +1,64 @@
-"""Training of models: settings, jobs, histories, and the interface of trainers."""
+"""Training of models: settings, jobs, histories, and trainers."""
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Strict
+from pydantic import ConfigDict, Strict
+from threadpoolctl import threadpool_limits
 
-from lvh.data.lazy_array import Inputs
-from lvh.errors import InputError
-from lvh.models.augment import AugmentSettings
-from lvh.models.backends import Precision
-from lvh.validation.bounds import Count, Positive, Processes
+from lvh.data.lazy_array import Inputs, read
+from lvh.errors import InputError, LvhError
+from lvh.features import FeatureSet
+from lvh.models import Architecture, Estimator
+from lvh.models.backends import Precision, cores, start
+from lvh.validation.bounds import Count, NotNegative, Positive, Processes, Share
+from lvh.validation.inner_splits import Subjects
 from lvh.validation.metrics import THRESHOLD, Floats, Labels, cross_entropies
 
 OnEpoch = Callable[[int, int], None]
 """Takes the number of the job, from 0, and how many of its epochs are done."""
+Batch = npt.NDArray[np.float32]
+
+_PROGRAMS = 16  # for trials that take turns
+_SINUSOIDS = 3  # of the baseline: enough that no two records wander alike
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentSettings:
+    """How training records are changed, which leaves their label as it was; by default not at all.
+
+    Noise and wander are drawn for every lead: Einthoven's law (I + III = II) no longer holds.
+
+    Attributes:
+        noise: Standard deviation of white noise, mV.
+        wander: Standard deviation of the baseline's wander, mV.
+        wander_frequency: Its highest frequency, Hz; 0 makes it a constant of each lead.
+        shift: Seconds by which a record is moved at most, to either side.
+        amplitude: Share by which a record's voltages are enlarged or lessened at most.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    noise: NotNegative = 0.0
+    wander: NotNegative = 0.0
+    wander_frequency: NotNegative = 0.5
+    shift: NotNegative = 0.0
+    amplitude: Share = 0.0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is changed."""
+        return self.is_in_mv or bool(self.shift)
+
+    @property
+    def is_in_mv(self) -> bool:
+        """Whether a change is in mV, so that the signals must be in mV."""
+        return any((self.noise, self.wander, self.amplitude))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +73,7 @@ class TrainSettings:
         restore_best: With patience, use the weights of the lowest validation loss.
         threads: Processor threads; None for one on tabular inputs, and all cores on signals.
         side_by_side: Largest number of dense networks that are trained at once; None for 16.
-        augment: How training records are changed in every epoch; by default not at all.
+        augment: How training records are changed in every epoch.
         precise_bn: Take the statistics of batch normalization from all training records at the end.
         precision: Of what the layers compute; weights, output and loss are float32 always.
     """
@@ -87,8 +129,8 @@ class FitJob:
 
     Attributes:
         subjects: Of the training records.
-        X_validation: Records that only stop the training; may have none.
         seed: Decides the weights, the dropout and the order of the records.
+        X_validation: Records that only stop the training; by default none.
         warm_start: Go on, alone, from the weights and optimizer of the trainer's last job.
         keep_most_accurate: Train all epochs, and use the weights of the one that is most accurate
             on the validation records, the first of equals.
@@ -98,10 +140,10 @@ class FitJob:
 
     X: Inputs
     y: Labels
-    subjects: npt.NDArray[np.str_]
-    X_validation: Inputs
-    y_validation: Labels
+    subjects: Subjects
     seed: np.random.SeedSequence
+    X_validation: Inputs = field(default_factory=lambda: np.zeros(0, np.float32))
+    y_validation: Labels = field(default_factory=lambda: np.zeros(0, np.int64))
     warm_start: bool = False
     keep_most_accurate: bool = False
     start: Checkpoint | None = None
@@ -114,7 +156,7 @@ class Trainer(Protocol):
     n_parameters: int | None = None
     """Number of parameters, trainable or not; None where the records decide it."""
     setup_seconds: float = 0.0
-    """Seconds spent so far on importing, building, tracing and compiling."""
+    """Seconds spent so far on importing, building, tracing and drawing weights."""
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
         """Return how many of the next jobs, with so many records each, may be fitted at once."""
@@ -134,6 +176,100 @@ class Trainer(Protocol):
         return []
 
 
+class EstimatorTrainer(Trainer):
+    """Fits a new classifier to each job, alone; its one epoch is the whole fit."""
+
+    def __init__(
+        self, build: Callable[[int, Subjects], Any], threads: int, *, is_given: bool = False
+    ) -> None:
+        """Take what makes a classifier; it gets float64, or inputs as they are (`is_given`)."""
+        self._build, self._threads, self._is_given = build, threads, is_given
+
+    def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
+        """Fit a classifier to one job; raise LvhError if it refuses the training records."""
+        (job,) = jobs
+        started = time.perf_counter()
+        self._fitted = self._build(int(job.seed.generate_state(1)[0]), job.subjects)
+        self.setup_seconds += time.perf_counter() - started  # of imports, at first
+        try:
+            with threadpool_limits(self._threads):
+                self._fitted.fit(self._inputs(job.X), job.y)
+        except ValueError as error:
+            raise LvhError(f"the model refuses the training records of a fold: {error}") from error
+        curves: list[tuple[float, ...]] = []
+        for X, y in ((job.X, job.y), (job.X_validation, job.y_validation)):
+            scores = loss_and_accuracy(y, self.predict([X])[0]) if len(y) else ()
+            curves += [scores[:1], scores[1:]]
+        on_epoch(0, 1)
+        loss, accuracy, validation_loss, validation_accuracy = curves
+        chosen = str(getattr(self._fitted, "chosen", ""))
+        return [History(loss, accuracy, validation_loss, validation_accuracy, 1, chosen)]
+
+    def predict(self, inputs: Sequence[Inputs]) -> list[Floats]:
+        """Return P(label = 1), shape (n_records,), of the one part of the inputs."""
+        with threadpool_limits(self._threads):
+            scores = [self._fitted.predict_proba(self._inputs(X))[:, 1] for X in inputs]
+        return [np.asarray(y_score, np.float64) for y_score in scores]
+
+    def state(self) -> list[Any]:
+        """Return the classifier."""
+        return [self._fitted]
+
+    def _inputs(self, X: Inputs) -> Any:
+        return read(X) if self._is_given else read(X).astype(np.float64)
+
+
+def make_trainer(
+    entry: Architecture | Estimator,
+    model: Any,
+    *,
+    train: TrainSettings,
+    backend: str,
+    features: FeatureSet,
+    fs: float,
+) -> Trainer:
+    """Return the trainer of a model, by its entry in a registry such as `lvh.models.MODELS`.
+
+    A network of a known shape is built and traced once. `model` has its settings; fs is in Hz.
+    """
+    if isinstance(entry, Estimator):
+        build = partial(entry.build, model, features.names)
+        n_threads = train.threads or automatic_threads(entry)
+        return EstimatorTrainer(build, n_threads, is_given=entry.is_given)
+    started = time.perf_counter()
+    start(backend, train.threads, automatic_threads(entry))
+    from lvh.models.keras_trainer import KerasTrainer
+
+    l2 = getattr(model, "l2", None) if entry.is_own else None
+    shared = model if l2 is None else replace(model, l2=0.0)
+    how = train.batch_size, train.precision, train.side_by_side
+    program = _program(entry, shared, features.input_shape, how)
+    setup_seconds = time.perf_counter() - started
+    return KerasTrainer(program, train, l2=l2, fs=fs, setup_seconds=setup_seconds)
+
+
+@lru_cache(maxsize=_PROGRAMS)
+def _program(
+    entry: Architecture,
+    model: Any,
+    input_shape: tuple[int, ...],
+    how: tuple[int, str, int | None],
+) -> Any:
+    """Build a model; every fold, and every configuration of its shape, shares it."""
+    from lvh.models.graph_program import new_program
+
+    build = partial(entry.build, model, input_shape)
+    batch_size, precision, side_by_side = how
+    program = new_program(build, batch_size, precision, side_by_side)
+    program.rebuild = None if entry.is_own else build
+    return program
+
+
+def automatic_threads(entry: Architecture | Estimator) -> int:
+    """Return the number of threads by default; steps on tabular inputs are too small to share."""
+    return 1 if entry.inputs == "tabular" else cores()
+
+
 def loss_and_accuracy(y: Labels, y_score: Floats) -> tuple[float, float]:
     """Return the mean cross-entropy and the accuracy at .5."""
     return float(cross_entropies(y, y_score).mean()), float(np.mean((y_score > THRESHOLD) == y))
@@ -146,3 +282,30 @@ def check_train(settings: TrainSettings, validation: float, has_epochs: bool) ->
             "cv.validation above 0, to stop on" if has_epochs else "null: this model has no epochs"
         )
         raise InputError(f"train.patience: expected {needed}. Received: {settings.patience}")
+
+
+def augmented(
+    X: Batch, settings: AugmentSettings, fs: float, generator: np.random.Generator
+) -> Batch:
+    """Return changed signals, in mV, shape (n_records, n_samples, n_leads); fs is in Hz."""
+    n_records, n_samples, n_leads = X.shape
+    most = round(settings.shift * fs)
+    if most:  # the first or last sample of a record fills the gap
+        steps = generator.integers(-most, most, (n_records, 1), endpoint=True)
+        source = np.clip(np.arange(n_samples) - steps, 0, n_samples - 1)
+        X = np.take_along_axis(X, source[:, :, None], axis=1)
+    if settings.amplitude:
+        low, high = 1 - settings.amplitude, 1 + settings.amplitude
+        X = X * generator.uniform(low, high, (n_records, 1, 1)).astype(np.float32)
+    if settings.wander:  # slow sinusoids, of other amplitudes in each lead
+        shape = n_records, 1, _SINUSOIDS
+        cycles = generator.uniform(0, settings.wander_frequency / fs, shape)
+        phases = generator.uniform(0, 2 * np.pi, shape)
+        # a sinusoid of a random phase has the variance 1/2
+        size = settings.wander * np.sqrt(2 / _SINUSOIDS)
+        amplitudes = generator.normal(0, size, (n_records, _SINUSOIDS, n_leads))
+        waves = np.sin(2 * np.pi * cycles * np.arange(n_samples)[:, None] + phases)
+        X = X + (waves @ amplitudes).astype(np.float32)
+    if settings.noise:
+        X = X + np.float32(settings.noise) * generator.standard_normal(X.shape, dtype=np.float32)
+    return X

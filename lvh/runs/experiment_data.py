@@ -16,10 +16,8 @@ from lvh.data.joining import join
 from lvh.evaluation.cv_result import Summary, baseline_summaries
 from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Estimator, forms_of
-from lvh.models.backends import check_installed
-from lvh.models.trainers import make_trainer
-from lvh.models.trainers import threads as threads_of_model
-from lvh.models.training import Trainer
+from lvh.models.backends import check_installed, threads_of
+from lvh.models.training import Trainer, automatic_threads, make_trainer
 from lvh.validation.inner_splits import InnerFolds
 from lvh.validation.splits import CvSettings, Split, Threshold, external_split, splits
 from lvh.validation.thresholds import held_out
@@ -96,7 +94,8 @@ def new_trainer(settings: RunSettings, features: FeatureSet, fs: float) -> Train
 
 def threads(settings: RunSettings) -> int:
     """Return how many threads the trainings of this process have."""
-    return threads_of_model(MODELS[settings.model.name], settings.train, settings.backend)
+    automatic = automatic_threads(MODELS[settings.model.name])
+    return threads_of(settings.backend, settings.train.threads, automatic)
 
 
 def _cohorts(settings: RunSettings) -> tuple[Cohort, ...]:
