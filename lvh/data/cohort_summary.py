@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lvh.data.array_checks import refusal
 from lvh.data.cohort import Cohort
-from lvh.errors import InputError
 
 _MOST_SHOWN = 6  # leads, or columns, or reasons in a sentence
 
@@ -19,11 +19,11 @@ class CohortSummary(dict[str, Any]):
 
     def facts(self) -> dict[str, str]:
         """Return one sentence or two, by what they are about."""
-        holds = f"{_listed(self['leads'])} at {self['fs']:g} Hz, {self['seconds']:g} s"
-        if not self["leads"]:
-            holds = f"columns {_listed(self['columns'])}"
-        counts = "{with_label} of {records} records, {subjects} subjects".format(**self)
-        facts = {"records": f"{self['label']} in {counts}; {holds}"}
+        holds = f"columns {_listed(self['columns'])}"
+        if self["leads"]:
+            holds = f"{_listed(self['leads'])} at {self['fs']:g} Hz, {self['seconds']:g} s"
+        counts = "{label} in {with_label} of {records} records, {subjects} subjects".format(**self)
+        facts = {"records": f"{counts}; {holds}"}
         if dropped := self["dropped"]:
             reasons = [f"{n} x {why}" for why, n in dropped.items()]
             facts["left out"] = f"{sum(dropped.values())}: {_listed(reasons, '; ')}"
@@ -38,7 +38,7 @@ class CohortSummary(dict[str, Any]):
 def summarize_cohort(cohort: Cohort) -> CohortSummary:
     """Count what a cohort holds; an InputError if its parts do not fit, or a label is missing."""
     _check(cohort)
-    columns = () if cohort.columns is None else cohort.columns
+    columns = () if cohort.columns is None else tuple(cohort.columns)
     numbers = () if cohort.columns is None else tuple(cohort.columns.select_dtypes("number"))
     return CohortSummary(
         source=cohort.name,
@@ -70,12 +70,10 @@ def _check(cohort: Cohort) -> None:
     }
     for what, size in sizes.items():
         if size != n:
-            raise InputError(f"{cohort.name}: expected {n} {what}, one a record. Received: {size}")
+            raise refusal(cohort.name, f"{n} {what}, one a record", size)
     if {*np.unique(cohort.label).tolist()} != {0, 1}:
-        raise InputError(
-            f"{cohort.name}: expected records with the label {cohort.label_name} and without. "
-            f"Received: {int(cohort.label.sum())} of {n} with it"
-        )
+        expected = f"records with the label {cohort.label_name} and without"
+        raise refusal(cohort.name, expected, f"{int(cohort.label.sum())} of {n} with it")
 
 
 def _listed(items: Sequence[str], separator: str = " ") -> str:
