@@ -85,8 +85,8 @@ class Delineation:
     @classmethod
     def empty(cls, n_records: int, n_leads: int = 12) -> "Delineation":
         """Return the delineation of records that have no fiducials."""
-        none = (np.zeros(0, np.uint8), np.zeros(0, np.int32))
-        return cls.from_leads([none] * (n_records * n_leads), n_leads)
+        offsets = np.zeros(n_records * n_leads + 1, np.int64)
+        return cls(np.zeros(0, np.uint8), np.zeros(0, np.int32), offsets, n_leads)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,29 +37,6 @@ class CohortSummary(dict[str, Any]):
 @lru_cache(maxsize=1)
 def summarize_cohort(cohort: Cohort) -> CohortSummary:
     """Count what a cohort holds; an InputError if its parts do not fit, or a label is missing."""
-    _check(cohort)
-    columns = () if cohort.columns is None else tuple(cohort.columns)
-    numbers = () if cohort.columns is None else tuple(cohort.columns.select_dtypes("number"))
-    return CohortSummary(
-        source=cohort.name,
-        fingerprint=cohort.fingerprint,
-        label=cohort.label_name,
-        records=len(cohort.records),
-        with_label=int(cohort.label.sum()),
-        subjects=len(np.unique(cohort.subjects)),
-        age_and_sex=int(np.isfinite(cohort.age).sum()),
-        leads=cohort.leads,
-        unit=cohort.unit,
-        fs=cohort.fs,
-        seconds=cohort.signals.shape[1] / cohort.fs if cohort.leads else 0.0,
-        fiducials=cohort.delineation.origin if len(cohort.delineation.samples) else "none",
-        columns=numbers,
-        text_columns=tuple(name for name in columns if name not in numbers),
-        dropped=dict(Counter(reason for _, reason in cohort.dropped).most_common()),
-    )
-
-
-def _check(cohort: Cohort) -> None:
     n, n_leads, waves = len(cohort.records), len(cohort.leads), cohort.delineation
     fields = ("subjects", "signals", "label", "age", "male")
     sizes = {name: len(getattr(cohort, name)) for name in fields} | {
@@ -74,6 +51,25 @@ def _check(cohort: Cohort) -> None:
     if {*np.unique(cohort.label).tolist()} != {0, 1}:
         expected = f"records with the label {cohort.label_name} and without"
         raise refusal(cohort.name, expected, f"{int(cohort.label.sum())} of {n} with it")
+    columns = () if cohort.columns is None else tuple(cohort.columns)
+    numbers = () if cohort.columns is None else tuple(cohort.columns.select_dtypes("number"))
+    return CohortSummary(
+        source=cohort.name,
+        fingerprint=cohort.fingerprint,
+        label=cohort.label_name,
+        records=n,
+        with_label=int(cohort.label.sum()),
+        subjects=len(np.unique(cohort.subjects)),
+        age_and_sex=int(np.isfinite(cohort.age).sum()),
+        leads=cohort.leads,
+        unit=cohort.unit,
+        fs=cohort.fs,
+        seconds=cohort.signals.shape[1] / cohort.fs if cohort.leads else 0.0,
+        fiducials=cohort.delineation.origin if len(cohort.delineation.samples) else "none",
+        columns=numbers,
+        text_columns=tuple(name for name in columns if name not in numbers),
+        dropped=dict(Counter(reason for _, reason in cohort.dropped).most_common()),
+    )
 
 
 def _listed(items: Sequence[str], separator: str = " ") -> str:
