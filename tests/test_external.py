@@ -9,10 +9,9 @@ from conftest import done_here
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lvh.config.composition import settings_of as settings
-from lvh.data import synthetic
+from lvh.data import join, synthetic
 from lvh.data.array_checks import EXTERNAL
 from lvh.data.cohort import part_of
-from lvh.data.joining import join
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import FoldResult, summarize
 from lvh.evaluation.fold_training import train_folds

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from record_files import read_dat, write_signals, write_wfdb
 from record_files import wfdb as oracle
 
-from lvh.data import ptbxl, synthetic
+from lvh.data import join, lazy_array, synthetic
 from lvh.data.cohort import LEADS
-from lvh.data.joining import join
 from lvh.data.lazy_array import LazyArray
 from lvh.data.ptbxl import PtbxlSettings, load
 from lvh.errors import EnvironmentFault, InputError
@@ -160,7 +159,7 @@ def test_records_that_stay_on_the_disk_are_the_same(root, monkeypatch):
     write_table(root, [*(row(n) for n in range(1, 6)), row(6, age="")])
     whole = loaded(root)
     assert len(whole.records) == 5
-    monkeypatch.setattr(ptbxl, "LOADED_BYTES", 0)
+    monkeypatch.setattr(lazy_array, "LOADED_BYTES", 0)
     for cohort in (loaded(root), loaded(root)):  # made, and opened
         assert cohort.records == whole.records
         np.testing.assert_array_equal(cohort.signals.read(), whole.signals)

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from record_files import wfdb as oracle
 
 from lvh.data.cohort import LEADS
-from lvh.data.readers import record
-from lvh.data.readers.leads import ReadOptions
+from lvh.data.readers import ReadOptions, record
 from lvh.errors import InputError
 
 
@@ -110,7 +109,7 @@ def test_several_samples_a_frame_and_the_layout_of_physionet_challenges(tmp_path
 
 @given(
     lengths=st.lists(st.integers(8, 30), min_size=1, max_size=4),
-    start=st.integers(0, 7),
+    start=st.integers(0, 4),
     n_samples=st.integers(4, 40),
 )
 @examples(max_examples=25, suppress_health_check=list(HealthCheck))
@@ -128,7 +127,7 @@ def test_segments_are_joined_as_the_wfdb_package_does(tmp_path, lengths, start, 
     options = ReadOptions(start=start / 500, seconds=n_samples / 500)
     part = record.read(header, options=options).signals[0]
     np.testing.assert_array_equal(part, expected[start : start + n_samples])
-    for more, said in (("~ 7", "--start and --seconds choose another"), ("m 7", "segment m")):
+    for more, said in (("~ 7", "--start, --seconds .*segment ~"), ("m 7", "segment m")):
         text = f"m/{len(lengths) + 1} 12 500 {sum(lengths) + 7}\n"
         header.write_text("".join([text, *lines, more]))
         with pytest.raises(InputError, match=said):

@@ -14,8 +14,7 @@ from record_files import SUFFIXES, edf, table, write
 
 from lvh.data.array_checks import limb_fault
 from lvh.data.cohort import LEADS
-from lvh.data.readers import record
-from lvh.data.readers.leads import ReadOptions, lead_name
+from lvh.data.readers import ReadOptions, lead_name, record
 from lvh.errors import EnvironmentFault, InputError
 
 UNKNOWN = {".npy": {"leads": LEADS, "unit": "mV", "fs": 500.0}}
@@ -202,18 +201,18 @@ class TestTable:
         assert "the unit mV, uV or V" in refusal(path)
         lines = table(small, 500.0).splitlines()
         (tmp_path / "r.csv").write_text("\n".join(lines[:100] + lines[101:]))
-        assert "evenly spaced times that rise. Received: a step" in refusal(tmp_path / "r.csv")
+        assert "evenly spaced times that rise" in refusal(tmp_path / "r.csv")
 
     @pytest.mark.parametrize(
         ("change", "message"),
         {
-            "no v6": (lambda text: text.replace("v6", "v7"), "so no v6"),
+            "no v6": (lambda text: text.replace("v6", "v7"), "no v6 in"),
             "a word": (lambda text: text + "x" + ",1" * 11, "expected a number. Received: 'x'"),
             "no number": (lambda text: text + "nan" + ",1" * 11, "that are no finite number"),
             "a short row": (lambda text: text + "1,2,3\n", "expected 12 values"),
             "both": (lambda text: text.replace(",", ";").replace(".", ",", 20), "expected a numb"),
             "no header": (lambda text: text.partition("\n")[2], "expected a row of names"),
-            "too many rows": (lambda text: "x" * (65 << 20), "Convert it to WFDB"),
+            "too many rows": (lambda text: "x" * (65 << 20), "expected at most"),
         }.values(),
     )
     def test_a_malformed_table_is_refused(self, change, message, small, tmp_path):

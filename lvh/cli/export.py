@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lvh.cli.command import DEFAULT_MODEL, RUN, between, command, tracking_of
-from lvh.data.readers.leads import ReadOptions, lead_key
+from lvh.data.readers import ReadOptions, lead_key
 from lvh.data.readers.record import read
 from lvh.data.table import TableSettings, file_of
 from lvh.errors import InputError, LvhError

@@ -24,8 +24,7 @@ from lvh.data.cohort import LEADS, Cohort
 from lvh.data.delineation import delineate, library
 from lvh.data.labels import LVH
 from lvh.data.lazy_array import read
-from lvh.data.readers import record
-from lvh.data.readers.leads import ReadOptions
+from lvh.data.readers import ReadOptions, record
 from lvh.errors import EnvironmentFault, InputError, LvhError
 from lvh.features.criteria import CRITERIA
 from lvh.features.voltage import measure

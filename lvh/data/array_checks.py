@@ -17,10 +17,18 @@ from lvh.errors import InputError, excerpt
 
 LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
 """The twelve standard leads in their usual order."""
+MAX_AGE = 130.0
+"""Years; PTB-XL writes 300 for more than 89."""
 EXTERNAL = "external/"
 """Prefix of the names of records that are only scored."""
 
 _SPAN_MV = (0.02, 30.0)  # peak to peak of each lead; not of microvolts, nor of a flat lead
+_LIMB_LAWS = {  # with the weights of i, ii, iii, avr, avl and avf, whose sum is 0
+    "iii = ii - i": (1, -1, 1, 0, 0, 0),
+    "avr = -(i + ii) / 2": (0.5, 0.5, 0, 1, 0, 0),
+    "avl = i - ii / 2": (-1, 0.5, 0, 0, 1, 0),
+    "avf = ii - i / 2": (0.5, -1, 0, 0, 0, 1),
+}
 _LIMB_MV, _LIMB_SHARE = 0.03, 0.1  # how far limb leads may be from their laws: mV, of a lead
 _ROUNDING = 1.5  # steps of an ADC that three rounded leads may be off together
 _MAX_NOISE_MV = 0.25  # that is allowed for on top, rounding included
@@ -29,11 +37,14 @@ _WHOLE = re.compile(r"^0*(\d+)(?:\.0*)?$")
 _log = logging.getLogger(__name__)
 
 
+def refusal(where: object, expected: str, received: object) -> InputError:
+    """Return the error of what a user gave: where it is, what was expected, what was received."""
+    return InputError(f"{where}: expected {expected}. Received: {excerpt(received)}")
+
+
 def checked_signals(X: Any, leads: Sequence[str]) -> tuple[Inputs, tuple[str, ...]]:
     """Return signals of shape (n_records, n_samples, n_leads), and their names in lower case."""
     names = tuple(lead.strip().lower() for lead in ([leads] if isinstance(leads, str) else leads))
-    if len(set(names)) < len(names) or "" in names:
-        raise InputError(f"leads: expected different names. Received: {excerpt(names)}")
     signals: Inputs = X
     if not isinstance(X, LazyArray):
         array = np.asarray(X)
@@ -43,13 +54,12 @@ def checked_signals(X: Any, leads: Sequence[str]) -> tuple[Inputs, tuple[str, ..
         with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused
             signals = np.array(array if is_number else np.nan, dtype=np.float32, order="C")
         if not np.isfinite(signals).all():
-            raise InputError(f"X: expected finite numbers, none masked. Received: {array.dtype}")
-    shape = signals.shape
-    if len(shape) != 3 or shape[2] != len(names) or 0 in (shape if names else shape[:1]):
-        raise InputError(
-            f"X: expected the shape (n_records, n_samples, {len(names)}), as leads has names. "
-            f"Received: {shape}"
-        )
+            raise refusal("X", "finite numbers, none masked", array.dtype)
+    shape, n_leads = signals.shape, len({*names} - {""})
+    has_leads = n_leads == len(names) == shape[-1]
+    if len(shape) != 3 or not has_leads or 0 in (shape if names else shape[:1]):
+        expected = "the shape (n_records, n_samples, n_leads), and the different names of the leads"
+        raise refusal("X and leads", expected, (shape, names))
     return signals, names
 
 
@@ -57,7 +67,7 @@ def checked_values(field: str, values: Any, n: int, dtype: Any = None) -> npt.ND
     """Return a value a record, as an array of shape (n,)."""
     array = np.asarray(values, dtype=dtype)
     if array.shape != (n,):
-        raise InputError(f"{field}: expected {n} values, one a record. Received: {array.shape}")
+        raise refusal(field, f"{n} values, one a record", array.shape)
     return array
 
 
@@ -65,13 +75,10 @@ def checked_labels(y: Any, n: int) -> npt.NDArray[np.int64]:
     """Return labels 0 and 1, shape (n,)."""
     import pandas as pd
 
-    labels = checked_values("y", y, n)
-    found = pd.unique(pd.Series(labels))
-    if pd.isna(found).any() or not {*found.tolist()} <= {0, 1}:
-        raise InputError(
-            f"y: expected 0 or 1, or False and True. Received: {excerpt(found.tolist())}"
-        )
-    return labels.astype(np.int64)
+    labels = pd.Series(checked_values("y", y, n), dtype=object)
+    if not labels.isin([0, 1]).all():
+        raise refusal("y", "0 or 1, or False and True", labels.unique().tolist())
+    return np.asarray(labels, dtype=np.int64)
 
 
 def checked_subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
@@ -81,22 +88,30 @@ def checked_subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
     codes, distinct = pd.factorize(pd.Series(list(groups), dtype=object))
     texts = np.array([str(one) for one in distinct])
     if np.shape(groups) != (n,) or (codes < 0).any() or len({*texts}) < len(texts):
-        raise InputError(
-            f"groups: expected {n} values, the name or the number of the subject of each record; "
-            f"none missing, no two that look the same. Received: {excerpt(groups)}"
-        )
+        expected = f"{n} values, the subject of each record, none missing, no two look the same"
+        raise refusal("groups", expected, groups)
     check_spellings("groups", texts.tolist())
     return np.asarray(texts[codes], np.str_)
 
 
+def checked_ages(
+    age: Any, male: Any, n: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return ages in years, and who is a man; NaN and false where one of the two is unknown."""
+    if age is None or male is None:
+        return np.full(n, np.nan), np.zeros(n, dtype=bool)
+    ages, men = checked_values("age", age, n, np.float64), checked_values("male", male, n)
+    if ((ages < 0) | (ages > MAX_AGE)).any() or not np.isin(men, (0, 1)).all():
+        raise refusal("age and male", f"0 to {MAX_AGE:g} years, and 0 or 1", (ages, men))
+    return ages, men.astype(bool) & np.isfinite(ages)
+
+
 def check_names(records: Sequence[str], n: int) -> None:
     """Raise InputError unless `n` records have different names that a terminal can show."""
-    counts = Counter(records)
-    repeated = next((one for one in records if counts[one] > 1), None)
-    odd = [one for one in records if not (one and one.isprintable()) or one.startswith(EXTERNAL)]
-    if len(records) != n or repeated is not None or odd:
-        received = excerpt(repeated if repeated is not None else odd[0] if odd else len(records))
-        raise InputError(f"records: expected {n} different names. Received: {received}")
+    odd = [one for one, times in Counter(records).items() if times > 1 or not one.isprintable()]
+    odd += [one for one in records if not one or one.startswith(EXTERNAL)]
+    if len(records) != n or odd:
+        raise refusal("records", f"{n} different names", odd[0] if odd else len(records))
 
 
 def check_spellings(where: str, subjects: Sequence[str]) -> None:
@@ -105,10 +120,7 @@ def check_spellings(where: str, subjects: Sequence[str]) -> None:
     for text in dict.fromkeys(subjects):
         key = _WHOLE.sub(r"\1", unicodedata.normalize("NFKC", text).casefold())
         if (first := spelled.setdefault(key, text)) != text:
-            raise InputError(
-                f"{where}: expected one spelling of each subject. "
-                f"Received: {excerpt(first)} and {excerpt(text)}"
-            )
+            raise refusal(where, "one spelling of each subject", (first, text))
 
 
 def checked_faults(
@@ -118,12 +130,12 @@ def checked_faults(
     dropped = tuple((names[at], str(faults[at])) for at in np.flatnonzero(faults != "").tolist())
     if not dropped:
         return dropped, ""
+    note = f"{len(dropped)} of {len(names)} records left out as flawed"
     if flawed == "fail" or len(dropped) == len(names):
         raise InputError(
             f"data.flawed={flawed}: expected no flawed record in {path}, or some that are usable. "
             f"Received: {len(dropped)} of {len(names)} flawed, the first {': '.join(dropped[0])}"
         )
-    note = f"{len(dropped)} of {len(names)} records left out as flawed"
     _log.warning("%s: %s", path, note)
     return dropped, note
 
@@ -151,10 +163,7 @@ def unit_fault(mv: npt.NDArray[np.floating], leads: Sequence[str]) -> str:
 
 
 def check_voltages(signals: npt.NDArray[np.floating], leads: Sequence[str]) -> None:
-    """Raise InputError if half of the records, (n_records, n_samples, n_leads), are no ECG in mV.
-
-    One record may be anything.
-    """
+    """Raise InputError if half of the records are no ECG in mV; one record may be anything."""
     for fault_of in (unit_fault, limb_fault):
         faults = [*filter(None, (fault_of(record, leads) for record in signals))]
         if 2 * len(faults) > len(signals):
@@ -170,21 +179,20 @@ def limb_fault(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> str:
     The 99th percentile of each difference counts, without its offset. White noise is allowed for,
     and the resolution of the signal: shape (n_samples, n_leads), mV.
     """
-    columns = {lead.lower(): column for lead, column in zip(leads, signal.T, strict=True)}
+    columns = [lead.lower() for lead in leads]
     if not {*LEADS[:6]} <= {*columns}:
         return ""
-    i, ii, iii, avr, avl, avf = (columns[lead].astype(np.float64) for lead in LEADS[:6])
-    tolerance = max(_LIMB_MV, _LIMB_SHARE * max(_large(lead) for lead in (i, ii, iii)))
-    for law, difference in (
-        ("iii = ii - i", iii - (ii - i)),
-        ("avr = -(i + ii) / 2", avr + (i + ii) / 2),
-        ("avl = i - ii / 2", avl - (i - ii / 2)),
-        ("avf = ii - i / 2", avf - (ii - i / 2)),
-    ):
+    limb = signal[:, [columns.index(lead) for lead in LEADS[:6]]].astype(np.float64)
+    tolerance = max(_LIMB_MV, _LIMB_SHARE * _large(limb[:, :3]).max())
+    for law, weights in _LIMB_LAWS.items():
+        difference = limb @ np.array(weights)
         if (size := _large(difference)) <= tolerance:
             continue
-        rounding = _ROUNDING * max(_resolution(lead) for lead in (i, ii, iii, avr, avl, avf))
-        bound = tolerance + min(max(4 * _white_noise(difference), rounding), _MAX_NOISE_MV)
+        steps = [np.diff(np.unique(lead)).min(initial=np.inf) for lead in limb.T if np.ptp(lead)]
+        # the standard deviation of white noise, by second differences, in which beats are rare
+        second = np.abs(np.diff(difference, 2)) if len(difference) > 2 else np.zeros(1)
+        noise = 1.4826 * np.median(second) / math.sqrt(6)
+        bound = tolerance + min(max(4 * noise, _ROUNDING * max(steps)), _MAX_NOISE_MV)
         if size > bound:
             return (
                 f"limb leads: expected {law} within {bound:.2g} mV. Received: a difference of "
@@ -193,17 +201,5 @@ def limb_fault(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> str:
     return ""
 
 
-def _large(signal: npt.NDArray[np.float64]) -> float:
-    return float(np.percentile(np.abs(signal - np.median(signal)), 99))
-
-
-def _resolution(signal: npt.NDArray[np.float64]) -> float:
-    """Return the smallest step between two values; 0 of a flat line."""
-    return float(np.diff(np.unique(signal)).min(initial=np.inf)) if np.ptp(signal) else 0.0
-
-
-def _white_noise(signal: npt.NDArray[np.float64]) -> float:
-    """Estimate its standard deviation by second differences, in which beats are rare."""
-    if len(signal) < 3:
-        return 0.0
-    return float(1.4826 * np.median(np.abs(np.diff(signal, 2))) / math.sqrt(6))
+def _large(signals: npt.NDArray[np.float64]) -> Any:
+    return np.percentile(np.abs(signals - np.median(signals, axis=0)), 99, axis=0)

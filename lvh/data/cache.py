@@ -5,10 +5,7 @@ import logging
 import os
 import re
 import shutil
-import struct
 import sys
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,8 +25,6 @@ from lvh.files import made_whole, write_fault, written_whole
 _SUMS = "SHA256SUMS.txt"
 _SUM_LINE = re.compile(r"^([0-9a-f]{64})  ?(?:\./)?(\S.*)$", re.I | re.M)  # as of `find .`
 _TIMEOUT = 30.0  # seconds a server may stay silent
-# all that zipfile and zlib raise on damaged input, but OSError: that one is the disk's
-_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
 
 _log = logging.getLogger(__name__)
 
@@ -132,15 +127,13 @@ def fetch(archive: Archive, into: Path) -> Path:
     `into` appears by a rename once everything in it is verified, so if it exists, it is whole.
     Of several processes one downloads; the others wait for it.
     """
-    if into.is_dir():
-        return into
-    with lock_of(into):
-        if into.is_dir():  # another process has fetched it
-            return into
-        for leftover in into.parent.glob(f".{into.name}-*"):  # of a killed process
-            shutil.rmtree(leftover, ignore_errors=True)
-        with made_whole(into) as whole:
-            _fetch(archive, whole.parent).rename(whole)
+    if not into.is_dir():
+        with lock_of(into):
+            for leftover in into.parent.glob(f".{into.name}-*"):  # of a killed process
+                shutil.rmtree(leftover, ignore_errors=True)
+            if not into.is_dir():  # no other process has fetched it
+                with made_whole(into) as whole:
+                    _fetch(archive, whole.parent).rename(whole)
     return into
 
 
@@ -151,7 +144,6 @@ def _fetch(archive: Archive, folder: Path) -> Path:
 
     pooch.get_logger().setLevel("WARNING")
     _log.info("%s: downloading %s%s", archive.title, archive.url, archive.warning)
-    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=_TIMEOUT)
     try:
         # makes no links, leaves no folder, writes no more bytes than a member declares
         files = pooch.retrieve(
@@ -160,7 +152,7 @@ def _fetch(archive: Archive, folder: Path) -> Path:
             fname="archive.zip",
             path=folder,
             processor=pooch.Unzip(extract_dir="unpacked"),
-            downloader=downloader,
+            downloader=pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=_TIMEOUT),
         )
     except requests.RequestException as error:
         raise EnvironmentFault(
@@ -169,7 +161,9 @@ def _fetch(archive: Archive, folder: Path) -> Path:
             f"by the environment variable {archive.variable}.\n"
             "Without any download: data=synthetic."
         ) from error
-    except _BROKEN_ZIP as error:
+    except OSError:  # of the disk
+        raise
+    except Exception as error:  # zipfile and zlib raise half a dozen kinds for a damaged archive
         raise InputError(
             f"{archive.url}: expected a whole zip archive. Received: {excerpt(str(error))}"
         ) from error

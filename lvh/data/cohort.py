@@ -12,14 +12,11 @@ import numpy.typing as npt
 
 from lvh.data import array_checks
 from lvh.data.array_checks import LEADS as LEADS  # where most look for it
-from lvh.data.lazy_array import Inputs, LazyArray, read
-from lvh.errors import InputError, excerpt
+from lvh.data.array_checks import MAX_AGE as MAX_AGE
+from lvh.data.lazy_array import Inputs, LazyArray, blocks, read
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MAX_AGE = 130.0
-"""Years; PTB-XL writes 300 for more than 89."""
 
 Origin = Literal["annotated", "found"]
 """Who delineated the waves: people (or the generator), or `lvh.data.delineation`."""
@@ -79,17 +76,17 @@ class Delineation:
     @classmethod
     def join(cls, parts: Sequence["Delineation"]) -> "Delineation":
         """Append the records of each part; the origin is that of the first."""
-        rows = [part.row(at) for part in parts for at in range(len(part.offsets) - 1)]
-        n_records = [(len(part.offsets) - 1) // max(part.n_leads, 1) for part in parts]
-        starts = np.cumsum([0, *n_records]).tolist()
-        doubtful = (n + at for n, part in zip(starts, parts, strict=False) for at in part.doubtful)
-        return cls.from_leads(rows, parts[0].n_leads, parts[0].origin, tuple(doubtful))
+        rows, doubtful, n_leads = list[LeadWaves](), list[int](), parts[0].n_leads
+        for part in parts:
+            doubtful += [len(rows) // max(n_leads, 1) + at for at in part.doubtful]
+            rows += [part.row(at) for at in range(len(part.offsets) - 1)]
+        return cls.from_leads(rows, n_leads, parts[0].origin, tuple(doubtful))
 
     @classmethod
     def empty(cls, n_records: int, n_leads: int = 12) -> "Delineation":
         """Return the delineation of records that have no fiducials."""
-        none = (np.zeros(0, np.uint8), np.zeros(0, np.int32))
-        return cls.from_leads([none] * (n_records * n_leads), n_leads)
+        offsets = np.zeros(n_records * n_leads + 1, np.int64)
+        return cls(np.zeros(0, np.uint8), np.zeros(0, np.int32), offsets, n_leads)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,15 +146,12 @@ class Cohort:
 
     def __repr__(self) -> str:
         """Return what it holds, in a line."""
-        n, subjects = len(self.records), len(np.unique(self.subjects))
-        signals = ""
+        n, n_subjects = len(self.records), len(np.unique(self.subjects))
+        counts = f"{n} records, {self.label_name} in {int(self.label.sum())}, {n_subjects} subjects"
         if self.leads:
             seconds = self.signals.shape[1] / self.fs
-            signals = f", {' '.join(self.leads)} at {self.fs:g} Hz, {seconds:g} s"
-        return (
-            f"<Cohort {self.name}: {n} records, {self.label_name} in {int(self.label.sum())}, "
-            f"{subjects} subjects{signals}>"
-        )
+            counts += f", {' '.join(self.leads)} at {self.fs:g} Hz, {seconds:g} s"
+        return f"<Cohort {self.name}: {counts}>"
 
     @property
     def prevalence(self) -> float:
@@ -213,14 +207,13 @@ class Cohort:
         signals, names = array_checks.checked_signals(X, leads)
         n = len(signals)
         if not (label_name.strip() and label_name.isprintable()):
-            received = excerpt(label_name)
-            raise InputError(f"label_name: expected a name that can be shown. Received: {received}")
+            raise array_checks.refusal("label_name", "a name that can be shown", label_name)
         if names and not (isinstance(fs, numbers.Real) and math.isfinite(fs) and fs > 0):
-            raise InputError(f"fs: expected a sampling frequency in Hz. Received: {excerpt(fs)}")
+            raise array_checks.refusal("fs", "a sampling frequency in Hz", fs)
         label = array_checks.checked_labels(y, n)
         own = tuple(str(one) for one in (records if records is not None else range(n)))
         array_checks.check_names(own, n)
-        ages, is_male = _ages_and_men(age, male, n)
+        ages, is_male = array_checks.checked_ages(age, male, n)
         subjects = np.array(own) if groups is None else array_checks.checked_subjects(groups, n)
         unknown = int(np.isnan(ages).sum())
         which = "every record" if unknown == n else f"{unknown} of {n} records"
@@ -243,20 +236,6 @@ class Cohort:
             label_name=label_name,
             unit=unit,
         )
-
-
-def _ages_and_men(
-    age: Any, male: Any, n: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    if age is None or male is None:
-        return np.full(n, np.nan), np.zeros(n, dtype=bool)
-    ages, men = (
-        array_checks.checked_values("age", age, n, np.float64),
-        array_checks.checked_values("male", male, n),
-    )
-    if ((ages < 0) | (ages > MAX_AGE)).any() or not np.isin(men, (0, 1)).all():
-        raise InputError(f"age and male: expected 0 to {MAX_AGE:g} years, and 0 or 1")
-    return ages, men.astype(bool) & np.isfinite(ages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +287,7 @@ def fingerprint(*parts: Any) -> str:
         is_array = isinstance(part, np.ndarray) and part.dtype.kind not in "UO"
         if is_array or isinstance(part, LazyArray):
             digest.update(f"{part.dtype.str}{part.shape}".encode())
-            for block in part.chunks() if isinstance(part, LazyArray) else [part]:
+            for block in blocks(part):
                 digest.update(np.ascontiguousarray(block).data)
         else:
             digest.update(repr(part.tolist() if isinstance(part, np.ndarray) else part).encode())

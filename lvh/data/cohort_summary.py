@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lvh.data.array_checks import refusal
 from lvh.data.cohort import Cohort
-from lvh.errors import InputError
 
 _MOST_SHOWN = 6  # leads, or columns, or reasons in a sentence
 
@@ -19,11 +19,11 @@ class CohortSummary(dict[str, Any]):
 
     def facts(self) -> dict[str, str]:
         """Return one sentence or two, by what they are about."""
-        holds = f"{_listed(self['leads'])} at {self['fs']:g} Hz, {self['seconds']:g} s"
-        if not self["leads"]:
-            holds = f"columns {_listed(self['columns'])}"
-        counts = "{with_label} of {records} records, {subjects} subjects".format(**self)
-        facts = {"records": f"{self['label']} in {counts}; {holds}"}
+        holds = f"columns {_listed(self['columns'])}"
+        if self["leads"]:
+            holds = f"{_listed(self['leads'])} at {self['fs']:g} Hz, {self['seconds']:g} s"
+        counts = "{label} in {with_label} of {records} records, {subjects} subjects".format(**self)
+        facts = {"records": f"{counts}; {holds}"}
         if dropped := self["dropped"]:
             reasons = [f"{n} x {why}" for why, n in dropped.items()]
             facts["left out"] = f"{sum(dropped.values())}: {_listed(reasons, '; ')}"
@@ -37,14 +37,27 @@ class CohortSummary(dict[str, Any]):
 @lru_cache(maxsize=1)
 def summarize_cohort(cohort: Cohort) -> CohortSummary:
     """Count what a cohort holds; an InputError if its parts do not fit, or a label is missing."""
-    _check(cohort)
-    columns = () if cohort.columns is None else cohort.columns
+    n, n_leads, waves = len(cohort.records), len(cohort.leads), cohort.delineation
+    fields = ("subjects", "signals", "label", "age", "male")
+    sizes = {name: len(getattr(cohort, name)) for name in fields} | {
+        "names of records": len(set(cohort.records)),
+        "rows of columns": n if cohort.columns is None else len(cohort.columns),
+        "lists of fiducials": (len(waves.offsets) - 1) / n_leads if n_leads else n,
+        "signals of each lead": n * cohort.signals.shape[2] / n_leads if n_leads else n,
+    }
+    for what, size in sizes.items():
+        if size != n:
+            raise refusal(cohort.name, f"{n} {what}, one a record", size)
+    if {*np.unique(cohort.label).tolist()} != {0, 1}:
+        expected = f"records with the label {cohort.label_name} and without"
+        raise refusal(cohort.name, expected, f"{int(cohort.label.sum())} of {n} with it")
+    columns = () if cohort.columns is None else tuple(cohort.columns)
     numbers = () if cohort.columns is None else tuple(cohort.columns.select_dtypes("number"))
     return CohortSummary(
         source=cohort.name,
         fingerprint=cohort.fingerprint,
         label=cohort.label_name,
-        records=len(cohort.records),
+        records=n,
         with_label=int(cohort.label.sum()),
         subjects=len(np.unique(cohort.subjects)),
         age_and_sex=int(np.isfinite(cohort.age).sum()),
@@ -57,25 +70,6 @@ def summarize_cohort(cohort: Cohort) -> CohortSummary:
         text_columns=tuple(name for name in columns if name not in numbers),
         dropped=dict(Counter(reason for _, reason in cohort.dropped).most_common()),
     )
-
-
-def _check(cohort: Cohort) -> None:
-    n, n_leads, waves = len(cohort.records), len(cohort.leads), cohort.delineation
-    fields = ("subjects", "signals", "label", "age", "male")
-    sizes = {name: len(getattr(cohort, name)) for name in fields} | {
-        "names of records": len(set(cohort.records)),
-        "rows of columns": n if cohort.columns is None else len(cohort.columns),
-        "lists of fiducials": (len(waves.offsets) - 1) / n_leads if n_leads else n,
-        "signals of each lead": n * cohort.signals.shape[2] / n_leads if n_leads else n,
-    }
-    for what, size in sizes.items():
-        if size != n:
-            raise InputError(f"{cohort.name}: expected {n} {what}, one a record. Received: {size}")
-    if {*np.unique(cohort.label).tolist()} != {0, 1}:
-        raise InputError(
-            f"{cohort.name}: expected records with the label {cohort.label_name} and without. "
-            f"Received: {int(cohort.label.sum())} of {n} with it"
-        )
 
 
 def _listed(items: Sequence[str], separator: str = " ") -> str:

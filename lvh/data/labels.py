@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from lvh.data.array_checks import refusal
 from lvh.data.cohort import Cohort, fingerprint
-from lvh.errors import InputError, excerpt
 
 LVH = "LVH"
 """Left ventricular hypertrophy, the label that is detected unless another one is named."""
@@ -39,10 +39,7 @@ def find_label(
         listed = ", ".join(f"{name} {count}" for name, count in counts[:_LISTED])
         for name in get_close_matches(wanted, spelled, n=1, cutoff=0.75):
             listed += f" (did you mean {spelled[name]}?)"
-        raise InputError(
-            f"data.label: expected a label that some record has, such as {listed}{hint}. "
-            f"Received: {excerpt(label)}"
-        )
+        raise refusal("data.label", f"a label that some record has, such as {listed}{hint}", label)
     has = [any(name.casefold() == wanted for name in names) for names in statements]
     return spelled.get(wanted, LVH), np.array(has, dtype=np.int64)
 

@@ -1,24 +1,24 @@
 """Arrays of many records that are read, and transformed, only when they are needed."""
 
+import math
 import mmap
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from lvh.errors import EnvironmentFault, InputError
+from lvh.errors import InputError
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
 
 LOADED_BYTES = 512 * 1024 * 1024
-"""Signals that take more than this, as float32, are memory-mapped."""
+"""Signals that take more than this, as float32, stay on the disk."""
 _CHUNK = 64  # records; 8 MB of PTB-XL at 500 Hz
 _PREFETCHED = 2  # items
 
@@ -64,11 +64,6 @@ class LazyArray:
         """Return all records as one array."""
         return np.ascontiguousarray(self.load(self.positions))
 
-    def chunks(self) -> Iterator[Array]:
-        """Yield the records in order, some at a time."""
-        for start in range(0, len(self), _CHUNK):
-            yield self[start : start + _CHUNK].read()
-
     def map(
         self,
         function: Callable[[Array, Positions], Floats],
@@ -95,20 +90,33 @@ def read(records: Inputs) -> Floats:
     return records.read() if isinstance(records, LazyArray) else records
 
 
-def mapped(path: Path) -> LazyArray:
-    """Map a `.npy` file into memory; pages that were read are given back."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise EnvironmentFault(f"{path}: damaged: {error}. Delete it to make it again") from None
-    mapping: mmap.mmap = array.base
+def blocks(records: Inputs) -> Iterator[Array]:
+    """Yield the records in order: some at a time of those that are not in memory, else all."""
+    if isinstance(records, LazyArray):
+        for start in range(0, len(records), _CHUNK):
+            yield records[start : start + _CHUNK].read()
+    else:
+        yield records
+
+
+def lazily(array: Array) -> LazyArray:
+    """Return an array as a lazy one; pages of a mapped file are given back when they were read."""
+    mapping: Any = array
+    while isinstance(mapping, np.ndarray):
+        mapping = mapping.base
 
     def load(positions: Positions) -> Array:
         records = np.asarray(array[positions])  # a copy
-        mapping.madvise(mmap.MADV_DONTNEED)  # they would count as this process's memory
+        if isinstance(mapping, mmap.mmap):
+            mapping.madvise(mmap.MADV_DONTNEED)  # they would count as this process's memory
         return records
 
     return LazyArray(np.arange(len(array)), array.shape[1:], array.dtype, load)
+
+
+def loaded(records: LazyArray) -> Inputs:
+    """Read records, unless they take more than `LOADED_BYTES`."""
+    return records if 4 * math.prod(records.shape) > LOADED_BYTES else records.read()
 
 
 def concatenate(first: Inputs, second: Inputs) -> Inputs:

@@ -9,11 +9,12 @@ import numpy as np
 from pydantic import Strict
 
 from lvh.data import cache
+from lvh.data.array_checks import refusal
 from lvh.data.cohort import LEADS, Cohort, Delineation, Origin, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.labels import LVH, Label, find_label, relabelled
-from lvh.data.readers import wfdb
-from lvh.errors import InputError, excerpt
+from lvh.data.readers import MAX_BYTES, wfdb
+from lvh.errors import InputError
 from lvh.files import read_bytes
 
 ARCHIVE = cache.Archive(
@@ -47,7 +48,6 @@ _FORMAT = 3  # of the cached arrays; raise it when their meaning changes
 _DIAGNOSIS = "Left ventricular hypertrophy"
 _RECORD_NAME = re.compile(r"data/([A-Za-z0-9_-]+)")
 _RHYTHM = re.compile("^rhythm: *(.*)", re.MULTILINE)
-_MAX_LISTING_BYTES = 1024 * 1024  # the real one has 1.7 kB
 _ZEROS = np.zeros(12, dtype=np.float32)
 _GAINS = np.full(12, 1000, dtype=np.float32)  # ADC units a mV
 SAME_SUBJECT = {"20": "3", "12": "5"}
@@ -132,14 +132,14 @@ def load(settings: LudbSettings) -> Cohort:
 def _record_names(root: Path) -> tuple[str, ...]:
     listing = root / "RECORDS"
     try:
-        lines = read_bytes(listing, root, _MAX_LISTING_BYTES).decode(errors="replace").split()
+        lines = read_bytes(listing, root, MAX_BYTES).decode(errors="replace").split()
     except InputError as error:
         raise InputError(
             f"{error}. Expected in data.root the folder of LUDB that holds RECORDS and data/"
         ) from None
     is_named = lines and all(map(_RECORD_NAME.fullmatch, lines))
     if not is_named or len(set(lines)) < len(lines):
-        raise InputError(f"{listing}: expected names such as data/1. Received: {excerpt(lines)}")
+        raise refusal(listing, "different names such as data/1", lines)
     return tuple(line.removeprefix("data/") for line in lines)
 
 
@@ -148,11 +148,7 @@ def _parse(root: Path, names: tuple[str, ...]) -> cache.Arrays:
     headers, digital = zip(*parsed, strict=True)
     first = headers[0]
     for header, values in parsed:
-        if (header.fs, header.n_samples) != (first.fs, first.n_samples):
-            raise InputError(
-                f"{header.path}: expected {first.n_samples} samples at {first.fs} Hz, as in "
-                f"{names[0]}. Received: {header.n_samples} at {header.fs} Hz"
-            )
+        wfdb.check_kind(header, first.fs, first.n_samples)
         if fault := wfdb.digital_fault(values, _ZEROS, _GAINS):
             raise InputError(f"{header.path}: {fault}")
     waves = Delineation.from_leads(
@@ -162,6 +158,7 @@ def _parse(root: Path, names: tuple[str, ...]) -> cache.Arrays:
             for lead in LEADS
         ]
     )
+    persons = [_person(header) for header in headers]
     return {
         "records": np.array(names),
         "fs": np.array(first.fs),
@@ -169,27 +166,23 @@ def _parse(root: Path, names: tuple[str, ...]) -> cache.Arrays:
         "symbols": waves.symbols,
         "samples": waves.samples,
         "offsets": waves.offsets,
-        "male": np.array([_comment(header, "sex", "[MF]") == "M" for header in headers]),
-        "age": np.array([float(_comment(header, "age", "1?[0-9]{1,2}")) for header in headers]),
-        "diagnoses": np.array(["\n".join(_diagnoses(header)) for header in headers]),
+        "male": np.array([sex == "M" for sex, _, _ in persons]),
+        "age": np.array([float(age) for _, age, _ in persons]),
+        "diagnoses": np.array([diagnoses for _, _, diagnoses in persons]),
     }
 
 
-def _comment(header: wfdb.Header, field: str, pattern: str) -> str:
-    start = f"<{field}>:"
-    values = [one.removeprefix(start).strip() for one in header.comments if one.startswith(start)]
-    if len(values) != 1 or not re.fullmatch(pattern, values[0]):
-        raise InputError(
-            f"{header.path}: expected one comment `#<{field}>: {pattern}`. "
-            f"Received: {excerpt(', '.join(values))}"
-        )
-    return values[0]
-
-
-def _diagnoses(header: wfdb.Header) -> list[str]:
-    _comment(header, "diagnoses", "")
+def _person(header: wfdb.Header) -> tuple[str, str, str]:
+    """Return sex, age and the diagnoses, a line each, of the comments of a header."""
+    values = []
+    for field, pattern in (("sex", "[MF]"), ("age", "1?[0-9]{1,2}"), ("diagnoses", "")):
+        start = f"<{field}>:"
+        own = [one.removeprefix(start).strip() for one in header.comments if one.startswith(start)]
+        if len(own) != 1 or not re.fullmatch(pattern, own[0]):
+            raise refusal(header.path, f"one comment `#<{field}>: {pattern}`", own)
+        values.append(own[0])
     diagnoses = header.comments[header.comments.index("<diagnoses>:") + 1 :]
-    return [line.rstrip(".") for line in diagnoses]
+    return values[0], values[1], "\n".join(line.rstrip(".") for line in diagnoses)
 
 
 def _names(diagnosis: str) -> list[str]:

@@ -9,7 +9,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.data import cache
-from lvh.data.array_checks import checked_faults
+from lvh.data.array_checks import checked_faults, refusal
 from lvh.data.cache import Archive, Arrays, load_or_build
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.labels import LVH, Label, find_label, relabelled
-from lvh.data.lazy_array import LOADED_BYTES, Inputs, LazyArray, mapped
-from lvh.data.readers import wfdb
-from lvh.errors import InputError, excerpt
+from lvh.data.lazy_array import LazyArray, lazily, loaded
+from lvh.data.readers import MAX_BYTES, refusing, wfdb
+from lvh.errors import EnvironmentFault
 from lvh.files import read_bytes
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ TABLE = "ptbxl_database.csv"
 STATEMENTS = "scp_statements.csv"
 
 _FORMAT = 4  # of the cached arrays; raise it when their meaning changes
-_MAX_TABLE_BYTES = 64 * 1024 * 1024  # the real one has 7 MB
 _RECORD_PATH = r"records(?:100|500)/[0-9]{5}/[0-9]{5}_(?:lr|hr)"
 _COLUMNS = {  # that are read, with the pattern of their values
     "ecg_id": ".*",
@@ -120,7 +119,7 @@ def load(settings: PtbxlSettings) -> Cohort:
     folders = sorted(set(table["file"].str.rpartition("/")[0]))
     states = [(folder, cache.folder_state(root / folder)) for folder in folders]
     path = cache.cohort_path("ptbxl", _FORMAT, settings.fs, table.to_csv(), states)
-    arrays, digital = _signals(path, root, table=table, fs=settings.fs)
+    arrays, digital = _signals(path, root, table, settings.fs)
     names = table["file"].str.rpartition("/")[2].tolist()
     dropped, note = checked_faults(root / TABLE, names, arrays["flaws"], settings.flawed)
     used = arrays["flaws"] == ""
@@ -134,9 +133,9 @@ def load(settings: PtbxlSettings) -> Cohort:
         records=tuple(columns.pop("records").tolist()),
         leads=LEADS,
         fs=float(settings.fs),
-        signals=digital.map(lambda values, at: wfdb.millivolts(values, baselines[at], gains[at]))
-        if isinstance(digital, LazyArray)
-        else wfdb.millivolts(digital, baselines, gains),
+        signals=loaded(
+            digital.map(lambda values, at: wfdb.millivolts(values, baselines[at], gains[at]))
+        ),
         delineation=Delineation.empty(len(digital)),
         fingerprint=str(arrays["digest"]),
         note=note,
@@ -148,26 +147,37 @@ def load(settings: PtbxlSettings) -> Cohort:
     return relabelled(cohort, label_name, label=label, meaning=meaning)
 
 
-def _signals(path: Path, root: Path, *, table: "pd.DataFrame", fs: int) -> tuple[Arrays, Inputs]:
-    """Return calibration and flaws of all records, and ADC values, from the cache or parsed."""
-    _, first = wfdb.read_record(root / f"{table['file'][0]}.hea", root)
-    signals = path.with_suffix(".npy")
+def _table(path: Path, file_column: str) -> "pd.DataFrame":
+    """Return the table, each value that is used checked by its pattern."""
+    table = _texts(path, _COLUMNS)
+    for column in set(_COLUMNS) - {"filename_lr", "filename_hr"} | {file_column}:
+        bad = np.flatnonzero(~table[column].str.fullmatch(_COLUMNS[column]))
+        if len(bad):
+            where, value = f"{path}: record {bad[0] + 1}: {column}", table[column].iloc[bad[0]]
+            raise refusal(where, f"text that matches {_COLUMNS[column]}", value)
+    if table.empty or table[file_column].duplicated().any():
+        raise refusal(path, "distinct records", f"{len(table)} rows")
+    return table.rename(columns={file_column: "file"})
 
-    def build() -> Arrays:
-        _log.info("PTB-XL: reading %d records, once, into %s", len(table), path.parent)
-        arrays = _parse(root, table, fs=fs, signals=signals, n_samples=len(first))
-        used = arrays["flaws"] == ""
-        content = [*_columns(table[used]).values(), arrays["flaws"][used], np.array(float(fs))]
-        calibration = arrays["gains"][used], arrays["baselines"][used]
-        digest = fingerprint(*content, mapped(signals)[used], *calibration)
-        return {**arrays, "digest": np.array(digest)}
 
-    with cache.lock_of(path):  # another process may be making it
-        if not signals.is_file():
-            path.unlink(missing_ok=True)
-        arrays, digital = load_or_build(path, build), mapped(signals)
-    is_large = 4 * len(table) * first.size > LOADED_BYTES
-    return arrays, digital if is_large else digital.read()
+def _texts(path: Path, columns: Iterable[str]) -> "pd.DataFrame":
+    """Return some columns of a table, as text."""
+    import pandas as pd
+
+    data = read_bytes(path, path.parent, MAX_BYTES)
+    with (
+        refusing(path, f"comma-separated values, and the columns {' '.join(columns)}"),
+        warnings.catch_warnings(action="error"),  # pandas warns of rows that are too long
+    ):
+        table = pd.read_csv(
+            io.BytesIO(data),
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,
+            encoding="utf-8-sig",
+            encoding_errors="replace",
+        )
+        return table.fillna("")[[*columns]]
 
 
 def _columns(table: "pd.DataFrame") -> dict[str, npt.NDArray[Any]]:
@@ -187,8 +197,13 @@ def _codes(table: "pd.DataFrame") -> list[set[str]]:
 
 def _label(root: Path, table: "pd.DataFrame", typed: str) -> tuple[str, npt.NDArray[np.int64], str]:
     """Return the name of a label, the labels of the records, and what the name means."""
-    codes = _codes(table)
-    known = {} if typed == LVH else _statements(root)
+    codes, path, known = _codes(table), root / STATEMENTS, dict[str, tuple[str, str]]()
+    if typed != LVH and path.is_file():  # description and superclass of each code, maybe empty
+        rows = _texts(path, ("Unnamed: 0", "description", "diagnostic_class"))
+        rows = rows.map(lambda text: " ".join(text.split()))
+        known = {
+            code: (text, superclass) for code, text, superclass in rows.itertuples(index=False)
+        }
     described = {text.casefold(): code for code, (text, _) in known.items()}
     code = described.get(typed.casefold(), typed)
     names = [own | {known[one][1] for one in own if one in known} - {""} for own in codes]
@@ -204,69 +219,45 @@ def _label(root: Path, table: "pd.DataFrame", typed: str) -> tuple[str, npt.NDAr
     return name, label, f"{name}: {meaning}" if meaning else ""
 
 
-def _statements(root: Path) -> dict[str, tuple[str, str]]:
-    """Return the description and the superclass of each SCP code, empty where it has none."""
-    path, columns = root / STATEMENTS, ["Unnamed: 0", "description", "diagnostic_class"]
-    if not path.is_file():
-        return {}
-    rows = _texts(path, columns).map(lambda text: " ".join(text.split())).itertuples(index=False)
-    return {code: (description, superclass) for code, description, superclass in rows}
+def _signals(path: Path, root: Path, table: "pd.DataFrame", fs: int) -> tuple[Arrays, LazyArray]:
+    """Return calibration and flaws of all records, and ADC values, from the cache or parsed."""
+    first, _ = wfdb.read_record(root / f"{table['file'][0]}.hea", root)
+    signals, n_samples = path.with_suffix(".npy"), first.n_samples
+
+    def mapped() -> LazyArray:
+        try:
+            return lazily(np.load(signals, mmap_mode="r", allow_pickle=False))
+        except (OSError, ValueError) as error:
+            text = f"{signals}: damaged: {error}. Delete it to make it again"
+            raise EnvironmentFault(text) from None
+
+    def build() -> Arrays:
+        _log.info("PTB-XL: reading %d records, once, into %s", len(table), path.parent)
+        with cache.signals_written(signals, (len(table), n_samples, len(LEADS))) as write:
+            arrays = _parse(root, table, fs, n_samples, write)
+        used = arrays["flaws"] == ""
+        content = [*_columns(table[used]).values(), arrays["flaws"][used], np.array(float(fs))]
+        calibration = arrays["gains"][used], arrays["baselines"][used]
+        digest = fingerprint(*content, mapped()[used], *calibration)
+        return {**arrays, "digest": np.array(digest)}
+
+    with cache.lock_of(path):  # another process may be making it
+        if not signals.is_file():
+            path.unlink(missing_ok=True)
+        return load_or_build(path, build), mapped()
 
 
-def _texts(path: Path, columns: Iterable[str]) -> "pd.DataFrame":
-    """Return some columns of a table, as text."""
-    import pandas as pd
-
-    data = read_bytes(path, path.parent, _MAX_TABLE_BYTES)
-    try:
-        with warnings.catch_warnings(action="error"):  # pandas warns of rows that are too long
-            table = pd.read_csv(
-                io.StringIO(data.decode("utf-8-sig", errors="replace")),
-                dtype=str,
-                keep_default_na=False,
-                index_col=False,
-            )
-        return table.fillna("")[[*columns]]
-    except (ValueError, KeyError, Warning) as error:
-        raise InputError(
-            f"{path}: expected comma-separated values, and the columns {' '.join(columns)}. "
-            f"Received: {excerpt(str(error).strip())}"
-        ) from None
-
-
-def _table(path: Path, file_column: str) -> "pd.DataFrame":
-    """Return the table, each value that is used checked by its pattern."""
-    table = _texts(path, _COLUMNS)
-    for column in set(_COLUMNS) - {"filename_lr", "filename_hr"} | {file_column}:
-        bad = np.flatnonzero(~table[column].str.fullmatch(_COLUMNS[column]))
-        if len(bad):
-            raise InputError(
-                f"{path}: record {bad[0] + 1}: {column}: expected text that matches "
-                f"{_COLUMNS[column]}. Received: {excerpt(table[column].iloc[bad[0]])}"
-            )
-    if table.empty or table[file_column].duplicated().any():
-        raise InputError(f"{path}: expected distinct records. Received: {len(table)} rows")
-    return table.rename(columns={file_column: "file"})
-
-
-def _parse(root: Path, table: "pd.DataFrame", *, fs: int, signals: Path, n_samples: int) -> Arrays:
-    """Read all records, and write their signals."""
+def _parse(
+    root: Path, table: "pd.DataFrame", fs: int, n_samples: int, write: Callable[[Any], object]
+) -> Arrays:
+    """Read all records, and write their ADC values."""
     gains, baselines, flaws = [], [], []
-    with cache.signals_written(signals, (len(table), n_samples, len(LEADS))) as write:
-        for row in cache.shown(table.itertuples(), "reading"):
-            header, digital = wfdb.read_record(root / f"{row.file}.hea", root)
-            if (header.fs, len(digital)) != (fs, n_samples):
-                raise InputError(
-                    f"{header.path}: expected {n_samples} samples at {fs} Hz. "
-                    f"Received: {len(digital)} at {header.fs} Hz"
-                )
-            write(digital)
-            gains.append(np.array([one.gain for one in header.signals], np.float32))
-            baselines.append(np.array([one.baseline for one in header.signals], np.float32))
-            unknown = "no sex" if not row.sex else "no age" if not row.age else ""
-            flaws.append(unknown or wfdb.digital_fault(digital, baselines[-1], gains[-1]))
-    return {
-        "gains": np.array(gains),
-        "baselines": np.array(baselines),
-        "flaws": np.array(flaws),
-    }
+    for row in cache.shown(table.itertuples(), "reading"):
+        header, digital = wfdb.read_record(root / f"{row.file}.hea", root)
+        wfdb.check_kind(header, fs, n_samples)
+        write(digital)
+        gains.append(np.array([one.gain for one in header.signals], np.float32))
+        baselines.append(np.array([one.baseline for one in header.signals], np.float32))
+        unknown = "no sex" if not row.sex else "no age" if not row.age else ""
+        flaws.append(unknown or wfdb.digital_fault(digital, baselines[-1], gains[-1]))
+    return {"gains": np.array(gains), "baselines": np.array(baselines), "flaws": np.array(flaws)}

@@ -28,10 +28,6 @@ Field = Any
 
 _LONGEST = 1000  # letters
 _UNREADABLE = (SyntaxError, ValueError, Warning, ArithmeticError, RecursionError, MemoryError)
-_EXPECTED = (
-    "expected conditions on fields, joined by and, or, not and parentheses, such as "
-    "age >= 40 and sex == 'female', or rhythm in ['SR', 'AFIB']"
-)
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     **{ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge},
     **{ast.Eq: operator.eq, ast.NotEq: operator.ne},
@@ -55,7 +51,11 @@ def filtered(cohort: Cohort, where: str, group: str = "data") -> Cohort:
         verdict = _judge(tree, fields)
     except _UNREADABLE as error:
         why = "" if isinstance(error, SyntaxError | Warning) else f" ({error})"
-        raise InputError(f"{group}.where: {_EXPECTED}. Received: {excerpt(where)}{why}") from None
+        raise InputError(
+            f"{group}.where: expected conditions on fields, joined by and, or, not and "
+            "parentheses, such as age >= 40 and sex == 'female', or rhythm in ['SR', 'AFIB']. "
+            f"Received: {excerpt(where)}{why}"
+        ) from None
     text, unknown = ast.unparse(tree), np.asarray(verdict.isna())
     yes = verdict.to_numpy(bool, na_value=False)
     rows = np.flatnonzero(yes)
@@ -108,29 +108,24 @@ def _over_leads(
 
 
 def _values(cohort: Cohort, name: str) -> Field:
+    """Return the values of a field: what the source knows, a column, or a measure of fiducials."""
+    import pandas as pd
+
     sex = np.where(np.isnan(cohort.age), "", np.where(cohort.male, "male", "female"))
     own: dict[str, Any] = {"age": cohort.age, "sex": sex, "label": cohort.label, **cohort.known}
     columns = {} if cohort.columns is None else dict(cohort.columns.items())
     measured = _MEASURES if len(cohort.delineation.samples) else {}
-    places = [place for place in (own, columns, measured) if name in place]
-    if not places:
-        names = [*own, *measured, *columns]
+    names = [*own, *measured, *columns]
+    if names.count(name) != 1:
         hint = ", which needs fiducials: delineation=found" if name in _MEASURES else ""
         near = ", ".join((get_close_matches(name, names) or names)[:12])
-        raise ValueError(f"{name} is no field of {cohort.name}{hint}; it has {near}")
-    if len(places) > 1:
-        raise ValueError(f"{name} has two meanings: give the column another name")
-    import pandas as pd
-
-    value = measured[name](cohort) if name in measured else np.asarray(places[0][name])
+        many = "more than one" if name in names else "no"
+        raise ValueError(f"{name} is {many} field of {cohort.name}{hint}; it has {near}")
+    value = measured[name](cohort) if name in measured else np.asarray((own | columns)[name])
     if value.dtype.kind in "biuf":
         return pd.array(value.astype(np.float64), dtype="Float64")
     texts = [None if one is None or str(one).lower() in MISSING else str(one) for one in value]
     return pd.array(texts, dtype=pd.StringDtype("python"))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) or getattr(value, "dtype", None) == "string"
 
 
 def _judge(node: ast.expr, fields: Mapping[str, Field]) -> Field:
@@ -153,9 +148,7 @@ def _judge(node: ast.expr, fields: Mapping[str, Field]) -> Field:
             parts = [_compared(left, ast.Eq(), member, fields) for member in members]
             is_in = reduce(operator.or_, parts)
             return is_in if isinstance(op, ast.In) else ~is_in
-        case ast.Compare(left=left, ops=ops, comparators=right) if {
-            *map(type, ops)
-        } <= _COMPARISONS.keys():
+        case ast.Compare(left=left, ops=ops, comparators=right):
             pairs = zip([left, *right], ops, right, strict=False)
             return reduce(operator.and_, [_compared(*pair, fields) for pair in pairs])
     raise ValueError(f"{ast.unparse(node)} is no condition")
@@ -173,6 +166,8 @@ def _compared(left: ast.expr, op: ast.cmpop, right: ast.expr, fields: Mapping[st
     for field, constant in ((one, two), (two, one)):
         if isinstance(constant, str) and constant not in (occur := {*field.dropna()}):
             raise ValueError(f"no record has {constant!r}, but {excerpt(sorted(occur))}")
+    if type(op) not in _COMPARISONS:
+        raise ValueError(f"expected one of < <= == != >= > in. Received: {type(op).__name__}")
     return _COMPARISONS[type(op)](one, two)
 
 
@@ -180,8 +175,12 @@ def _operand(node: ast.expr, fields: Mapping[str, Field]) -> Field:
     if isinstance(node, ast.Name):
         return fields[node.id]
     value = ast.literal_eval(node)
-    if isinstance(value, str):
-        return value
     if isinstance(value, int | float) and math.isfinite(value):
         return float(value)
+    if isinstance(value, str):
+        return value
     raise ValueError(f"{ast.unparse(node)} is no field, finite number or text in quotes")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) or getattr(value, "dtype", None) == "string"

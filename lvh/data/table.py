@@ -7,14 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BeforeValidator, Field, Strict
 
-from lvh.data import table_file
-from lvh.data.array_checks import check_spellings, checked_faults
+from lvh.data.array_checks import check_names, check_spellings, checked_faults, refusal
 from lvh.data.cache import folder_state
-from lvh.data.cohort import Cohort, SourceMetadata, fingerprint
+from lvh.data.cohort import MAX_AGE, Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
-from lvh.data.readers.leads import ReadOptions, lead_key
+from lvh.data.readers import ReadOptions, lead_key, parse_age, parse_sex
+from lvh.data.table_file import (
+    MISSING,
+    TableSignals,
+    Texts,
+    is_missing,
+    numbers,
+    read_array,
+    read_files,
+    read_table,
+)
 from lvh.errors import InputError, LvhError, excerpt
 
 if TYPE_CHECKING:
@@ -25,18 +35,16 @@ METADATA = SourceMetadata(
     licence="that of the records",
     labels="As a column of the user's table says.",
 )
-
-_OPTION = re.compile(r"--(?=(?:unit|fs|leads|start|seconds)\b)")
 LIKELY_SUBJECT = re.compile(
     r"mrn|pid|(?:patient|subject|person|participant|pat)s?(?:[ _-]?(?:id|no|nr|number|code|name))?",
     re.I,
 )
 """Names of columns that look like those of subjects."""
 
+_YES, _NO = {"1", "1.0", "true", "yes", "y"}, {"0", "0.0", "false", "no", "n"}
+_UNKNOWN_SEX = (*MISSING, "u", "unknown", "x", "o", "other")
+_OPTION = re.compile(r"--(?=(?:unit|fs|leads|start|seconds)\b)")
 _as_list = BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
-Leads = Annotated[tuple[str, ...], _as_list]
-Value = Annotated[str, BeforeValidator(str)]
-Seconds = Annotated[float, Strict(), Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +81,13 @@ class TableSettings:
     path: str
     label: str
     name: Literal["table"] = "table"
-    positive: Value | None = None
+    positive: Annotated[str, BeforeValidator(str)] | None = None
     signals: str | None = None
     fs: Annotated[float, Strict(), Field(gt=0, le=100_000, allow_inf_nan=False)] | None = None
-    leads: Leads = ()
+    leads: Annotated[tuple[str, ...], _as_list] = ()
     unit: Literal["mV", "uV", "V", "other"] | None = None
     start: Annotated[float, Strict(), Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
-    seconds: Seconds | None = None
+    seconds: Annotated[float, Strict(), Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
     record: str | None = "record"
     subject: str | None = "subject"
     age: str | None = "age"
@@ -91,9 +99,7 @@ class TableSettings:
 
 
 _USUAL = {field.name: field.default for field in fields(TableSettings)}
-_NO_SUBJECTS = "no column of subjects: each record counts as another subject"
 _OF_SIGNALS = ("fs", "leads", "unit", "start", "seconds", "delineation")
-_ROLES = ("label", "record", "subject", "age", "sex", "path_column")
 
 
 def load(settings: TableSettings) -> Cohort:
@@ -103,46 +109,36 @@ def load(settings: TableSettings) -> Cohort:
         InputError: A file is missing or malformed, a column missing, a value not of its column's
             kind, the label not one of two, or a record flawed where that fails the run.
     """
-    path, table = _table(settings)
-    columns = {role: _column(path, table, settings, role) for role in _ROLES}
-    table_file.check_roles(columns)
-    names = table_file.names_of(path, columns, len(table))
-    label, faults = table_file.labels_of(path, columns["label"], settings.positive)
-    if (subjects := columns["subject"]) is not None:
-        missing = table_file.is_missing(subjects)
-        check_spellings(f"{path}: column {subjects.name}", subjects[~missing].tolist())
-        faults = np.where((faults == "") & missing, "no subject", faults)
-    elif settings.subject is not None and (likely := [*filter(LIKELY_SUBJECT.fullmatch, table)]):
-        raise InputError(
-            f"data.subject: expected the column of subjects in {path}, all of whose records are in "
-            f"one fold. Is it {likely[0]}? data.subject=null says that there is none"
-        )
-    signals = _signals(path, columns["path_column"], names, settings)
+    table = _Table(settings)
+    names, (label, faults), subjects = table.names(), table.labels(), table.subjects()
+    if subjects is not None:
+        faults = np.where((faults == "") & is_missing(subjects), "no subject", faults)
+    age, male = table.ages_and_men()
+    signals = table.signals(names)
     faults = np.where(faults == "", signals.faults, faults)
-    dropped, note = checked_faults(path, names, faults, settings.flawed)
+    dropped, note = checked_faults(table.path, names, faults, settings.flawed)
     used = np.flatnonzero(faults == "")
-    age, male = (part[used] for part in table_file.ages_and_men(path, columns, len(table)))
     cohort = Cohort.from_arrays(
         signals.values[used],
         label[used],
         groups=None if subjects is None else subjects.to_numpy()[used],
         fs=signals.fs,
         leads=signals.leads,
-        age=age,
-        male=male,
+        age=age[used],
+        male=male[used],
         label_name=settings.label,
         records=[names[at] for at in used.tolist()],
-        name=path.name,
+        name=table.path.name,
         unit="other" if settings.unit == "other" else "mV",
     )
-    others = table_file.other_columns(table, columns).iloc[used].reset_index(drop=True)
+    others = table.others().iloc[used].reset_index(drop=True)
     content = (*others, *(others[name].to_numpy() for name in others))
-    notes = (note, _NO_SUBJECTS if subjects is None else "", cohort.note)
+    alone = "no column of subjects: each record counts as another subject"
     cohort = replace(
         cohort,
         columns=others,
         dropped=dropped,
-        note="; ".join(filter(None, notes)),
+        note="; ".join(filter(None, (note, alone if subjects is None else "", cohort.note))),
         fingerprint=fingerprint(cohort.fingerprint, settings.unit == "other", *content),
     )
     return with_fiducials(cohort) if settings.delineation == "found" else cohort
@@ -150,76 +146,146 @@ def load(settings: TableSettings) -> Cohort:
 
 def state(settings: TableSettings) -> object:
     """Return names, sizes and times of change of the files that `load` would read."""
-    path, table = _table(settings)
-    paths = {path}
+    table = _Table(settings)
+    files, folders = [table.path], set[Path]()
     if settings.signals is not None:
-        paths.add(Path(os.path.expanduser(settings.signals)))
-    elif (files := _column(path, table, settings, "path_column")) is not None:
-        paths |= {(path.parent / os.path.expanduser(file)).parent for file in files}
-    folders = [folder_state(one) for one in sorted(paths) if one.is_dir()]
-    stats = [one.stat() for one in sorted(paths) if one.is_file()]
-    return repr((folders, [(stat.st_mtime_ns, stat.st_size) for stat in stats]))
+        files.append(Path(os.path.expanduser(settings.signals)))
+    else:
+        folders = {file.parent for file in table.files() if file is not None}
+    stats = [one.stat() for one in files if one.is_file()]
+    states = [folder_state(folder) for folder in sorted(folders) if folder.is_dir()]
+    return repr((states, [(stat.st_mtime_ns, stat.st_size) for stat in stats]))
 
 
 def file_of(settings: TableSettings, record: str) -> Path:
     """Return the file with the signals of a record."""
-    path, table = _table(settings)
-    columns = {role: _column(path, table, settings, role) for role in ("record", "path_column")}
-    files = columns["path_column"]
-    assert files is not None
-    file: str = files[table_file.names_of(path, columns, len(table)).index(record)]
-    return path.parent / os.path.expanduser(file)
+    table = _Table(settings)
+    file = table.files()[table.names().index(record)]
+    assert file is not None
+    return file
 
 
-def _signals(
-    path: Path, files: "pd.Series[str] | None", names: list[str], settings: TableSettings
-) -> table_file.TableSignals:
-    """Return the signals of the records: of one array, of a file each, or none."""
-    options = ReadOptions(
-        unit=settings.unit,
-        default_unit="mV",
-        fs=settings.fs,
-        leads=tuple(map(lead_key, settings.leads)),
-        start=settings.start,
-        seconds=settings.seconds,
-    )
-    if settings.signals is None and files is None:
-        if unused := [name for name in _OF_SIGNALS if getattr(settings, name) != _USUAL[name]]:
+class _Table:
+    """The rows of a table, as text, and what its columns say by their role."""
+
+    def __init__(self, settings: TableSettings) -> None:
+        self.settings = settings
+        self.path = Path(os.path.expanduser(settings.path)).resolve()
+        self.cells = read_table(self.path)
+        roles = ("label", "record", "subject", "age", "sex", "path_column")
+        self.columns = {role: self._column(role) for role in roles}
+        for role, column in self.columns.items():  # features and a baseline would say the label
+            if role != "label" and column is not None and column.name == settings.label:
+                expected = f"another column than data.label, or data.{role}=null for none"
+                raise refusal(f"data.{role}", expected, settings.label)
+
+    def _column(self, role: str) -> "pd.Series[str] | None":
+        """Return the column of a role; None where there is none and none is asked for by name."""
+        name = getattr(self.settings, role)
+        if name is None or (name not in self.cells and name == _USUAL[role]):
+            return None
+        if name not in self.cells:
+            names = ", ".join(self.cells.columns[:30])
+            raise refusal(f"data.{role}", f"a column of {self.path}: {names}", name)
+        return self.cells[name]
+
+    def names(self) -> list[str]:
+        """Return the names of the records: their column, their files, or numbers from 1."""
+        own, files = self.columns["record"], self.columns["path_column"]
+        named = files if own is None else own
+        numbered = map(str, range(1, len(self.cells) + 1))
+        names = [*numbered] if named is None else named.tolist()
+        try:
+            check_names(names, len(names))
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from None
+        return names
+
+    def labels(self) -> tuple[npt.NDArray[np.int64], Texts]:
+        """Return the label of each row, and `no label` where it is missing, else an empty text."""
+        column, positive = self.cells[self.settings.label], self.settings.positive
+        missing, texts = is_missing(column), column.str.casefold()
+        values = {*texts[~missing]}
+        yes, no = _YES, _NO
+        if positive is not None:
+            yes = {positive.strip().casefold()}
+            no = values - yes if len(values) == 2 else set()
+        if not (values <= yes | no and values & yes and values & no):
+            counts = excerpt(column[~missing].value_counts().to_dict())
             raise InputError(
-                f"data.{unused[0]}: expected signals: data.signals=FILE.npy, or data.path_column= "
-                f"the column of files in {path}. Received: a table of numbers alone"
+                f"data.label: expected 0 and 1, false and true, or no and yes in {self.path}: "
+                f"column {column.name}. Received: {counts}; data.positive=VALUE says which of two "
+                f"values is the label, and is {positive}"
             )
+        return np.asarray(texts.isin(yes), dtype=np.int64), np.where(missing, "no label", "")
+
+    def subjects(self) -> "pd.Series[str] | None":
+        """Return the subject of each row; None where the user says that there is none."""
+        subjects = self.columns["subject"]
+        likely = [*filter(LIKELY_SUBJECT.fullmatch, self.cells)]
+        if subjects is not None:
+            known = subjects[~is_missing(subjects)].tolist()
+            check_spellings(f"{self.path}: column {subjects.name}", known)
+        elif self.settings.subject is not None and likely:
+            raise InputError(
+                f"data.subject: expected the column of subjects in {self.path}. Is it {likely[0]}? "
+                "data.subject=null says that there is none"
+            )
+        return subjects
+
+    def ages_and_men(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """Return ages in years, NaN where age or sex is missing, and who is a man."""
+        ages, sexes = self.columns["age"], self.columns["sex"]
+        years, men = (np.full(len(self.cells), np.nan) for _ in range(2))
+        if ages is not None:
+            years = np.array([parse_age(text) for text in ages])
+            odd = ~is_missing(ages) & ~((years >= 0) & (years <= MAX_AGE))
+            self._refuse(ages, odd, f"0 to {MAX_AGE:g} years")
+        if sexes is not None:
+            men = np.array([parse_sex(text) for text in sexes], dtype=float)  # None is NaN
+            odd = np.isnan(men) & ~np.asarray(sexes.str.lower().isin(_UNKNOWN_SEX))
+            self._refuse(sexes, odd, "female or male, or F or M")
+        return np.where(np.isnan(men), np.nan, years), men == 1
+
+    def _refuse(self, column: "pd.Series[str]", odd: npt.NDArray[np.bool_], expected: str) -> None:
+        for at in np.flatnonzero(odd).tolist():
+            where = f"{self.path}: row {at + 1}, column {column.name}"
+            raise refusal(where, expected, column[at])
+
+    def others(self) -> "pd.DataFrame":
+        """Return the columns without a role: numbers where all that is there is one, or text."""
+        taken = {column.name for column in self.columns.values() if column is not None}
+        others = self.cells[[name for name in self.cells if name not in taken]]
+        return others.apply(lambda text: text if (values := numbers(text)) is None else values)
+
+    def files(self) -> list[Path | None]:
+        """Return the file of each row; None where it says none."""
+        files = self.columns["path_column"]
+        if files is None:
+            return []
+        pairs = zip(files, is_missing(files), strict=True)
+        return [None if no else self.path.parent / os.path.expanduser(one) for one, no in pairs]
+
+    def signals(self, names: list[str]) -> TableSignals:
+        """Return the signals of the records: of one array, of a file each, or none."""
+        settings, files = self.settings, self.files()
+        options = ReadOptions(
+            unit=settings.unit,
+            default_unit="mV",
+            fs=settings.fs,
+            leads=tuple(map(lead_key, settings.leads)),
+            start=settings.start,
+            seconds=settings.seconds,
+        )
+        try:
+            if settings.signals is not None:
+                return read_array(Path(os.path.expanduser(settings.signals)), names, options)
+            if files:
+                return read_files(files, options)
+        except LvhError as error:  # readers name options of `lvh predict`
+            raise type(error)(_OPTION.sub("data.", str(error))) from None
+        if unused := [name for name in _OF_SIGNALS if getattr(settings, name) != _USUAL[name]]:
+            expected = "signals: data.signals=FILE.npy, or data.path_column= the column of files"
+            raise refusal(f"data.{unused[0]}", expected, f"numbers alone in {self.path}")
         n = len(names)
-        return table_file.TableSignals(np.zeros((n, 0, 0), np.float32), (), 0.0, np.full(n, ""))
-    try:
-        if files is None or settings.signals is not None:
-            return table_file.read_array(
-                Path(os.path.expanduser(str(settings.signals))), names, options
-            )
-        is_there = ~table_file.is_missing(files)
-        paths = [path.parent / os.path.expanduser(file) for file in files]
-        return table_file.read_files(
-            [one if is_there[at] else None for at, one in enumerate(paths)], options
-        )
-    except LvhError as error:  # readers name options of `lvh predict`
-        raise type(error)(_OPTION.sub("data.", str(error))) from None
-
-
-def _table(settings: TableSettings) -> "tuple[Path, pd.DataFrame]":
-    path = Path(os.path.expanduser(settings.path)).resolve()
-    return path, table_file.read_table(path)
-
-
-def _column(
-    path: Path, table: "pd.DataFrame", settings: TableSettings, role: str
-) -> "pd.Series[str] | None":
-    """Return the column of a role; None where there is none and none is asked for by name."""
-    name = getattr(settings, role)
-    if name is None or (name not in table and name == _USUAL[role]):
-        return None
-    if name not in table:
-        raise InputError(
-            f"data.{role}: expected a column of {path}: {', '.join(table.columns[:30])}. "
-            f"Received: {excerpt(name)}"
-        )
-    return table[name]
+        return TableSignals(np.zeros((n, 0, 0), np.float32), (), 0.0, np.full(n, ""))

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lvh.config.run_settings import RunSettings
-from lvh.data import SOURCES
+from lvh.data import SOURCES, join
 from lvh.data.array_checks import EXTERNAL
 from lvh.data.cohort import Cohort
 from lvh.data.cohort_summary import summarize_cohort
-from lvh.data.joining import join
 from lvh.evaluation.cv_result import Summary, baseline_summaries
 from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Estimator, forms_of

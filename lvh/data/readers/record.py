@@ -1,7 +1,6 @@
 """One record of a user, without a label: the input of a final model."""
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -10,21 +9,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.array_checks import signal_fault
+from lvh.data.array_checks import refusal, signal_fault
 from lvh.data.cohort import LEADS, MAX_AGE, Cohort, Delineation, fingerprint
-from lvh.data.readers import device_record, table_record, wfdb
-from lvh.data.readers.leads import (
-    DERIVED,
+from lvh.data.readers import (
     MAX_BYTES,
     ReadOptions,
     Recording,
-    find_leads,
+    device_record,
     lead_key,
     lead_name,
     millivolts_per_unit,
+    refusing,
     sampling_frequency,
+    table_record,
+    wfdb,
 )
-from lvh.errors import EnvironmentFault, InputError, LvhError, excerpt
+from lvh.errors import InputError, excerpt
 from lvh.files import read_bytes
 
 _READERS: dict[str, Callable[[Path, bytes, ReadOptions], Recording]] = {
@@ -39,9 +39,9 @@ _READERS: dict[str, Callable[[Path, bytes, ReadOptions], Recording]] = {
     ".dcm": device_record.read_dicom,
     ".xml": device_record.read_xml,
 }
+_DERIVED = LEADS[2:6]  # limb leads that follow from i and ii
 _NO_OPTIONS = ReadOptions()
 _MAX_RATIO = 1000
-_MAX_SAMPLES = 1_000_000  # of what is resampled: half an hour at 500 Hz
 
 
 def read(
@@ -63,22 +63,19 @@ def read(
         leads: Of any names; four of the twelve standard ones may follow from i and ii.
         options: What the file does not say, and the part to read.
     """
-    recording, signals, _, own_fs = read_leads(path, leads, options, as_any=leads != LEADS)
+    recording, signals, _, own_fs = read_leads(path, leads, options)
     if fault := signal_fault(signals, leads):
         raise InputError(f"{path}: {fault}")
     known_age = recording.age if age is None else age
-    if known_age > MAX_AGE or known_age < 0:
-        raise InputError(
-            f"{path}: expected an age of 0 to {MAX_AGE:g}; --age gives it. Received: {known_age:g}"
-        )
     known_male = recording.male if male is None else male
-    if known_male is None:
-        known_age = math.nan  # half of what a model needs is not enough for it
+    if known_age > MAX_AGE or known_age < 0:
+        raise refusal(path, f"an age of 0 to {MAX_AGE:g}; --age gives it", known_age)
     cohort = unlabelled_cohort(
         str(path.with_name(record_name(path))),
         signals[None],
         fs=own_fs,
-        age=[known_age],
+        # half of what a model needs is not enough for it
+        age=[math.nan if known_male is None else known_age],
         male=[bool(known_male)],
         leads=leads,
     )
@@ -94,16 +91,6 @@ def read(
         delineation=own_waves or cohort.delineation,
     )
     return cohort if fs in (None, own_fs) else _resample(cohort, fs)
-
-
-def _notes(recording: Recording) -> list[str]:
-    """Name leads that follow from others, and signals that are no lead."""
-    notes, names = [], [signal.name for signal in recording.signals]
-    if DERIVED[0] not in map(lead_name, names):
-        notes.append(f"{' '.join(DERIVED)} follow from i and ii")
-    if others := ", ".join(excerpt(name) for name in names if lead_name(name) is None):
-        notes.append(f"left out, for they are none of the twelve leads: {others}")
-    return notes
 
 
 def record_name(path: Path) -> str:
@@ -138,70 +125,38 @@ def unlabelled_cohort(
     )
 
 
-def _recording(path: Path, options: ReadOptions) -> Recording:
-    """Read a file; any error of its library becomes one line."""
-    suffix = path.suffix.lower()
-    reader = _READERS.get(suffix)
-    if suffix == ".scp":
-        raise InputError(
-            f"{path}: expected another format than SCP-ECG. BioSig converts it to EDF: "
-            "save2gdf -f=EDF FILE.scp FILE.edf"
-        )
-    if reader and path.is_file() and (size := path.stat().st_size) > MAX_BYTES:
-        raise InputError(
-            f"{path}: expected at most {MAX_BYTES} bytes. Received: {size}. Convert it to WFDB "
-            "(edf2mit, wfdb.io.convert), of which --start and --seconds read a part"
-        )
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            if reader is None:
-                return wfdb.read(path, options)
-            return reader(path, read_bytes(path, path.parent, MAX_BYTES), options)
-    except LvhError:
-        raise
-    except ImportError as error:
-        package = error.name or "pyarrow"  # pandas does not name it
-        extra = "pyarrow" if package == "pyarrow" else "'lvh[ecg]'"
-        raise EnvironmentFault(
-            f"{path}: expected the package {package}, which reads it. Received: none. "
-            f"pip install {extra}"
-        ) from None
-    except Exception as error:  # the libraries raise a dozen kinds for a malformed file
-        reason = excerpt((str(error) or type(error).__name__).splitlines()[0])
-        kind = f"a whole {suffix[1:].upper()} file" if reader else "a WFDB record"
-        raise InputError(f"{path}: expected {kind}. Received: {reason}") from error
-
-
 def read_leads(
-    path: Path, leads: Sequence[str], options: ReadOptions, *, as_any: bool = True
+    path: Path, leads: Sequence[str], options: ReadOptions
 ) -> tuple[Recording, npt.NDArray[np.float32], tuple[str, ...], float]:
-    """Read some leads of a file, or all of its signals, or the twelve leads of an ECG.
+    """Read some leads of a file, or all of its signals if `leads` is empty.
 
-    Return the recording; signals in mV, shape (n_samples, n_leads); names of the leads, in lower
-    case; and the sampling frequency in Hz.
+    Of the twelve leads of an ECG, four may follow from others. Return the recording; signals in mV,
+    shape (n_samples, n_leads); names of the leads, in lower case; and the sampling frequency, Hz.
     """
-    leads = tuple(lead_key(lead) for lead in leads)
-    if as_any:
-        options = replace(options, any_name=True, leads=options.leads or leads)
-    recording = _recording(path, options)
+    wanted = tuple(lead_key(lead) for lead in leads)
+    recording = _recording(path, replace(options, wanted=wanted))
     names = [signal.name for signal in recording.signals]
-    places = find_leads(path, names, leads, some_follow=not as_any)
-    chosen = {lead: recording.signals[at] for lead, at in places.items()}
+    keys = [lead_key(name) for name in names]
+    if wanted == LEADS and not {*_DERIVED} & {*keys}:
+        wanted = tuple(lead for lead in LEADS if lead not in _DERIVED)
+    for lead in wanted or keys:
+        if (n := keys.count(lead)) != 1:
+            expected = f"the leads {' '.join(leads) or 'by different names'}"
+            raise refusal(path, expected, f"{n or 'no'} {lead} in {', '.join(names)}")
+    chosen = {lead: recording.signals[keys.index(lead)] for lead in wanted or keys}
     kinds = {(signal.fs, len(signal.values)) for signal in chosen.values()}
     if len(kinds) > 1:
-        raise InputError(
-            f"{path}: expected leads of one sampling frequency and length. Received, in Hz and "
-            f"samples: {sorted(kinds, key=str)}"
-        )
+        expected = "leads of one sampling frequency and length, in Hz and samples"
+        raise refusal(path, expected, sorted(kinds, key=str))
     fs = sampling_frequency(path, kinds.pop()[0], options)
     columns = {
         lead: signal.values * millivolts_per_unit(path, lead, signal.unit, options)
         for lead, signal in chosen.items()
     }
-    if not as_any:
+    if len(wanted) < len(leads):
         i, ii = columns["i"], columns["ii"]
-        follow = {"iii": ii - i, "avr": -(i + ii) / 2, "avl": i - ii / 2, "avf": ii - i / 2}
-        columns = {lead: (follow | columns)[lead] for lead in LEADS}
+        columns |= {"iii": ii - i, "avr": -(i + ii) / 2, "avl": i - ii / 2, "avf": ii - i / 2}
+        columns = {lead: columns[lead] for lead in LEADS}
     mv = np.stack(list(columns.values()), axis=1)
     if options.is_part and not recording.is_part:
         stop = None if options.seconds is None else round((options.start + options.seconds) * fs)
@@ -210,22 +165,40 @@ def read_leads(
         return recording, mv.astype(np.float32), tuple(columns), fs
 
 
+def _recording(path: Path, options: ReadOptions) -> Recording:
+    suffix = path.suffix.lower()
+    reader = _READERS.get(suffix)
+    if reader is None and path.is_file() and suffix not in ("", ".hea"):
+        raise InputError(
+            f"{path}: expected the header of a WFDB record, .hea, or a file whose suffix is one of "
+            f"{' '.join(_READERS)}. BioSig converts SCP-ECG: save2gdf -f=EDF FILE.scp FILE.edf"
+        )
+    with refusing(path, f"a whole {suffix[1:].upper()} file" if reader else "a WFDB record"):
+        if reader is None:
+            return wfdb.read(path, options)
+        return reader(path, read_bytes(path, path.parent, MAX_BYTES), options)
+
+
+def _notes(recording: Recording) -> list[str]:
+    """Name leads that follow from others, and signals that are no lead."""
+    notes, names = [], [signal.name for signal in recording.signals]
+    if _DERIVED[0] not in map(lead_name, names):
+        notes.append(f"{' '.join(_DERIVED)} follow from i and ii")
+    if others := ", ".join(excerpt(name) for name in names if lead_name(name) is None):
+        notes.append(f"left out, for they are none of the twelve leads: {others}")
+    return notes
+
+
 def _resample(cohort: Cohort, fs: float) -> Cohort:
     from scipy.signal import resample_poly  # type: ignore[import-untyped]
 
     ratio = Fraction(fs / cohort.fs).limit_denominator(_MAX_RATIO)
-    n_samples = cohort.signals.shape[1]
-    is_exact = math.isclose(float(ratio) * cohort.fs, fs, rel_tol=1e-6)
-    if not is_exact or ratio.numerator > _MAX_RATIO or n_samples * ratio > _MAX_SAMPLES:
-        raise InputError(
-            f"{cohort.name}: expected at most {_MAX_SAMPLES} samples at {fs:g} Hz, a fraction of "
-            f"its own; --start and --seconds choose a part. Received: {n_samples} at "
-            f"{cohort.fs:g} Hz"
-        )
+    up, down = ratio.numerator, ratio.denominator
+    if up > _MAX_RATIO or not math.isclose(float(ratio) * cohort.fs, fs, rel_tol=1e-6):
+        expected = f"{fs:g} Hz to be a fraction of its own frequency, of numbers up to {_MAX_RATIO}"
+        raise refusal(cohort.name, expected, cohort.fs)
     # its ends would be filtered against zero: a baseline far from there would ring
-    signals = resample_poly(
-        cohort.signals, ratio.numerator, ratio.denominator, axis=1, padtype="line"
-    )
+    signals = resample_poly(cohort.signals, up, down, axis=1, padtype="line")
     waves = cohort.delineation
     samples = np.rint(waves.samples * float(ratio)).astype(np.int32)
     return replace(

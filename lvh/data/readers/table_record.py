@@ -5,16 +5,15 @@ import csv
 import io
 import math
 import re
-import zipfile
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.readers.leads import MAX_BYTES, ReadOptions, Recording, Signal, is_read, lead_name
-from lvh.errors import InputError, excerpt
+from lvh.data.array_checks import refusal
+from lvh.data.readers import ReadOptions, Recording, Signal, is_read, lead_key, refusing
+from lvh.errors import excerpt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,17 +36,29 @@ def read_table(path: Path, data: bytes, options: ReadOptions) -> Recording:
     A name may have its unit, `V1 (mV)` or `V1_mV`; a column `time` is in s, or as `time (ms)`
     says. Decimal commas are read where something else divides the columns, or in quotes.
     """
+    import pandas as pd
+
     lines = _decode(data).splitlines() or [""]
     row, separator = _header(path, lines, options)
     names = options.leads if row < 0 else _cells(lines[row], separator)
     columns = [_name_and_unit(name) for name in names]
     units = _cells(lines[row + 1], separator) if row + 1 < len(lines) else []
     if len(units) == len(columns) and not re.search(r"\d", "".join(units)):
-        columns = [
-            (name, unit.strip("()[]")) for (name, _), unit in zip(columns, units, strict=True)
-        ]
+        columns = [(one, unit.strip("()[]")) for (one, _), unit in zip(columns, units, strict=True)]
         row += 1
-    frame = _frame(path, "\n".join(lines[row + 1 :]), separator, len(columns))
+    body = "\n".join(lines[row + 1 :])
+    has_commas = "," in body and "." not in body and (separator != "," or '"' in body)
+    frame = pd.read_csv(
+        io.StringIO(body),
+        sep=r"\s+" if separator == " " else separator,
+        header=None,
+        decimal="," if has_commas else ".",
+        skipinitialspace=True,
+    )
+    missing = frame[frame.columns[-1]].isna()
+    if frame.shape[1] != len(columns) or (missing.any() and not missing.all()):
+        received = f"rows of up to {frame.shape[1]}, {missing.sum()} of them without the last"
+        raise refusal(path, f"{len(columns)} values in each row, as there are names", received)
     return _of_columns(path, columns, frame, options)
 
 
@@ -93,27 +104,20 @@ def _header(path: Path, lines: list[str], options: ReadOptions) -> tuple[int, st
 
     The row is -1 where there are no names, and the user gives one for each column.
     """
-    if options.any_name:
-        n_leads, row = _FEWEST_LEADS, 0
-        separator = next((mark for mark in _SEPARATORS[:4] if mark in lines[0]), ",")
-    else:
-        rows = [
-            (sum(lead_name(_name_and_unit(cell)[0]) is not None for cell in cells), at, mark)
-            for at, line in enumerate(lines[:_HEADER_LINES])
-            for mark in _SEPARATORS
-            for cells in [_cells(line[:_HEADER_LENGTH], mark)]
-        ]
-        n_leads, row, separator = max(rows, key=lambda entry: entry[0])  # the first of these
+    row, separator = 0, next((mark for mark in _SEPARATORS[:4] if mark in lines[0]), ",")
+    n_leads = 0
+    for at, line in enumerate(lines[:_HEADER_LINES] if options.wanted else []):
+        for mark in _SEPARATORS:
+            names = [_name_and_unit(cell)[0] for cell in _cells(line[:_HEADER_LENGTH], mark)]
+            if (n := sum(lead_key(name) in options.wanted for name in names)) > n_leads:
+                n_leads, row, separator = n, at, mark
     cells = _cells(lines[row], separator)
     is_unnamed = all(map(_NUMBER.fullmatch, cells))
     if is_unnamed and len(cells) == len(options.leads):
         return -1, separator
-    if n_leads < _FEWEST_LEADS or is_unnamed:
-        raise InputError(
-            f"{path}: expected a row of names, such as i to v6, with commas, semicolons, tabs, "
-            f"spaces, | or : between them; or one of --leads for each of {len(cells)} columns. "
-            f"Received: {excerpt(lines[0][:200])}"
-        )
+    if is_unnamed or n_leads < min(len(options.wanted), _FEWEST_LEADS):
+        expected = f"a row of names, such as i to v6, or --leads for each of {len(cells)} columns"
+        raise refusal(path, expected, lines[0][:200])
     return row, separator
 
 
@@ -129,36 +133,14 @@ def _name_and_unit(cell: str) -> tuple[str, str]:
     return (match[1].strip(), match[2].strip()) if match else (cell, "")
 
 
-def _frame(path: Path, body: str, separator: str, n_columns: int) -> "pd.DataFrame":
-    import pandas as pd
-
-    has_commas = "," in body and (separator != "," or '"' in body)
-    frame = pd.read_csv(
-        io.StringIO(body),
-        sep=r"\s+" if separator == " " else separator,
-        header=None,
-        decimal="," if has_commas and "." not in body else ".",
-        skipinitialspace=True,
-    )
-    missing = frame[frame.columns[-1]].isna()
-    if frame.shape[1] != n_columns or (missing.any() and not missing.all()):
-        raise InputError(
-            f"{path}: expected {n_columns} values in each row, as the header has names. Received: "
-            f"rows of up to {frame.shape[1]}, {missing.sum()} of them without the last"
-        )
-    return frame
-
-
 def _numbers(path: Path, name: str, column: "pd.Series[Any]") -> npt.NDArray[np.float64]:
     import pandas as pd
 
     numbers = pd.to_numeric(column, errors="coerce")
     bad = np.flatnonzero((numbers.isna() & column.notna()) | (column.dtype == bool))
     if len(bad):
-        raise InputError(
-            f"{path}: row {bad[0] + 1}, column {excerpt(name)}: expected a number. "
-            f"Received: {excerpt(column.iloc[bad[0]])}"
-        )
+        where = f"{path}: row {bad[0] + 1}, column {excerpt(name)}"
+        raise refusal(where, "a number", column.iloc[bad[0]])
     return np.asarray(numbers, dtype=np.float64)
 
 
@@ -166,84 +148,69 @@ def _fs(path: Path, times: npt.NDArray[np.float64], unit: str, options: ReadOpti
     """Return the sampling frequency in Hz of evenly spaced times."""
     step = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0
     jitter = np.abs(np.diff(times) - step)
-    if not (step > 0 and jitter.max() <= _MAX_JITTER * step):
-        worst = f"a step that differs at row {jitter.argmax() + 2}" if len(jitter) else "one time"
-        raise InputError(f"{path}: expected evenly spaced times that rise. Received: {worst}")
-    scales = [_SECONDS[unit]] if unit in _SECONDS else []
+    scale = _SECONDS.get(unit)
     if not unit and options.fs:  # s, ms, or numbers of samples
         known = (1.0, 1e-3, 1 / options.fs)
-        fits = [one for one in known if math.isclose(one * step * options.fs, 1, rel_tol=1e-3)]
-        scales = [*fits, 1.0]
+        fits = (one for one in known if math.isclose(one * step * options.fs, 1, rel_tol=1e-3))
+        scale = next(fits, 1.0)
     elif not unit and step <= _MAX_STEP_S:
-        scales = [1.0]
-    if not scales:
-        raise InputError(
-            f"{path}: expected the time in s, or in the unit of its name, as in `time (ms)`; --fs "
-            f"says the sampling frequency in Hz. Received: steps of {step:g} {excerpt(unit)}"
-        )
-    fs = 1 / (step * scales[0])
+        scale = 1.0
+    if scale is None or not (step > 0 and jitter.max() <= _MAX_JITTER * step):
+        expected = "evenly spaced times that rise, in s or as in `time (ms)`; --fs says the Hz"
+        is_uneven = len(jitter) > 0 and jitter.max() > _MAX_JITTER * step
+        worst = f", another one at row {jitter.argmax() + 2}" if is_uneven else ""
+        raise refusal(path, expected, f"steps of {step:g} {unit}{worst}")
+    fs = 1 / (step * scale)
     whole = max(1, round(fs))  # times that were rounded fit a range of frequencies
-    off = np.abs((times - times[0]) * scales[0] - np.arange(len(times)) / whole)
+    off = np.abs((times - times[0]) * scale - np.arange(len(times)) / whole)
     return float(whole if off.max() <= _MAX_JITTER / whole else fs)
 
 
 class StoredSignals(NamedTuple):
     """An array of signals, of a `.npy` file mapped; what else is empty the file does not say."""
 
-    signals: npt.NDArray[Any]
-    leads: tuple[str, ...]
-    fs: float | None
-    unit: str
-    records: tuple[str, ...]
+    signals: npt.NDArray[Any]  # shape (n_samples, n_leads), or (n_records, n_samples, n_leads)
+    leads: tuple[str, ...] = ()
+    fs: float | None = None
+    unit: str = ""
+    records: tuple[str, ...] = ()
 
 
-def open_signals(path: Path) -> StoredSignals:
-    """Open a `.npy` file, or a `.npz` file with `signals`, and maybe `leads`, `fs`, `unit`."""
-    try:
+def open_signals(path: Path, leads: tuple[str, ...], n_axes: int) -> StoredSignals:
+    """Open a `.npy` file, or a `.npz` file with `signals`, and maybe `leads`, `fs`, `unit`.
+
+    The last two axes may be turned; of one lead, the last may be missing. A file may not name its
+    leads, so the user's names are taken.
+    """
+    expected = "a .npy file, or a .npz file with the array `signals`, maybe `leads`, `fs`, `unit`"
+    with refusing(path, expected):
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            stored = {"signals": loaded}
-        else:
+        stored = StoredSignals(loaded)
+        if not isinstance(loaded, np.ndarray):
             with loaded:
-                stored = dict(loaded)
-        leads, records = (
-            tuple(np.atleast_1d(stored.get(name, ())).astype(str).tolist())
-            for name in ("leads", "records")
-        )
-        fs = float(stored["fs"].item()) if "fs" in stored else None
-        return StoredSignals(stored["signals"], leads, fs, str(stored.get("unit", "")), records)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or excerpt(str(error))
-        raise InputError(
-            f"{path}: expected a .npy file, or a .npz file with the array `signals`, and maybe "
-            f"`leads`, one number `fs`, `unit`. Received: {reason}"
-        ) from None
+                arrays = dict(loaded)
+            own, records = (
+                tuple(np.atleast_1d(arrays.get(name, ())).astype(str).tolist())
+                for name in ("leads", "records")
+            )
+            fs = float(arrays["fs"].item()) if "fs" in arrays else None
+            unit = str(arrays.get("unit", ""))
+            stored = StoredSignals(arrays["signals"], own, fs, unit, records)
+    array, n_leads = stored.signals, len(stored.leads or leads)
+    if n_leads == 1 and array.ndim == n_axes - 1:
+        array = array[..., None]
+    if array.ndim == n_axes and array.shape[-1] != n_leads == array.shape[-2]:
+        array = np.swapaxes(array, -1, -2)
+    is_array = array.ndim == n_axes and array.dtype.kind in "iuf"
+    if not (n_leads and is_array and array.shape[-1] == n_leads):
+        axes = ("n_records, " * (n_axes - 2)) + f"n_samples, {n_leads}"
+        expected = f"numbers of shape ({axes}), and names of the leads: --leads says them in order"
+        raise refusal(path, expected, (str(array.dtype), array.shape))
+    return stored._replace(signals=array, leads=stored.leads or leads)
 
 
 def read_array(path: Path, data: bytes, options: ReadOptions) -> Recording:
     """Read one record, shape (n_samples, n_leads) or its transpose; the user may name the leads."""
-    if path.suffix.lower() == ".npz":
-        with zipfile.ZipFile(path) as members:
-            size = sum(member.file_size for member in members.infolist())
-        if size > MAX_BYTES:
-            raise InputError(f"{path}: expected at most {MAX_BYTES} bytes. Received: {size}")
-    stored = open_signals(path)
-    leads, array = stored.leads or options.leads, stored.signals
-    if not leads:
-        raise InputError(f"{path}: expected names of its columns. --leads says them in order")
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim == 2 and array.shape[1] != len(leads) == array.shape[0]:
-        array = array.T
-    if array.ndim != 2 or array.shape[1] != len(leads) or array.dtype.kind not in "iuf":
-        raise InputError(
-            f"{path}: expected numbers of shape (n_samples, {len(leads)}). "
-            f"Received: {array.dtype} of shape {array.shape}"
-        )
-    columns = array.astype(np.float64).T
-    return Recording(
-        [
-            Signal(lead, column, stored.unit, stored.fs)
-            for lead, column in zip(leads, columns, strict=True)
-        ]
-    )
+    stored = open_signals(path, options.leads, 2)
+    columns = zip(stored.leads, stored.signals.astype(np.float64).T, strict=True)
+    return Recording([Signal(lead, column, stored.unit, stored.fs) for lead, column in columns])

@@ -13,17 +13,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.array_checks import signal_fault
-from lvh.data.cohort import LEADS, Delineation
+from lvh.data.array_checks import refusal, signal_fault
+from lvh.data.cohort import LEADS, Delineation, LeadWaves
 from lvh.data.lazy_array import Floats
-from lvh.data.readers.leads import ReadOptions, Recording, Signal, lead_name, parse_age, parse_sex
-from lvh.errors import InputError, excerpt
+from lvh.data.readers import (
+    MAX_BYTES,
+    MAX_FS,
+    ReadOptions,
+    Recording,
+    Signal,
+    lead_name,
+    parse_age,
+    parse_sex,
+)
+from lvh.errors import excerpt
 from lvh.files import read_bytes
 
-_MAX_TEXT_BYTES = 256 * 1024  # a real header has about 700 bytes
-_MAX_ANNOTATION_BYTES = 16 * 1024  # a real lead has about 100 bytes
-_MAX_SIGNAL_BYTES = 4 * 1024 * 1024  # a real record has 120 kB; a sparse file costs no disk
-_MAX_FS = 100_000  # Hz
 # of bounded length, so that no line takes long to refuse; float would take 5_00 and nan
 _NUMBER = r"(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:e[+-]?[0-9]{1,2})?"
 _RECORD_LINE = re.compile(
@@ -81,7 +86,7 @@ class Header:
 
 def read_header(path: Path, root: Path) -> Header:
     """Parse a header; neither it nor its signal files may lie outside `root`."""
-    data = read_bytes(path, root, _MAX_TEXT_BYTES)
+    data = read_bytes(path, root, MAX_BYTES)
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -89,24 +94,20 @@ def read_header(path: Path, root: Path) -> Header:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     first, *others = [" ".join(line.split()) for line in lines if line[0] != "#"] or [""]
     match = _matched(path, _RECORD_LINE, first)
-    n_samples, rows, signals = int(match["samples"] or 0), [], []
-    if match["segments"]:
-        rows = [_matched(path, _SEGMENT_LINE, line) for line in others]
-    else:
-        signals = [_signal(_matched(path, _SIGNAL_LINE, line)) for line in others]
-    segments = tuple((row[1], int(row[2])) for row in rows)
+    pattern = _SEGMENT_LINE if match["segments"] else _SIGNAL_LINE
+    rows = [_matched(path, pattern, line) for line in others]
+    segments = tuple((row[1], int(row[2])) for row in rows) if match["segments"] else ()
+    n_samples, n_rows = int(match["samples"] or 0), int(match["segments"] or match["signals"])
     has_all = sum(length for _, length in segments) == n_samples or not segments
-    if not (0 < int(match["segments"] or match["signals"]) == len(others) and has_all):
-        raise InputError(
-            f"{path}: expected a line for each signal, or for each segment with its part of all "
-            f"samples, {excerpt(first)}. Received: {len(others)} lines, {excerpt(segments)}"
-        )
+    if not (0 < n_rows == len(rows) and has_all):
+        expected = f"a line for each signal, or for each segment with its samples, {excerpt(first)}"
+        raise refusal(path, expected, (f"{len(others)} lines", segments))
     return Header(
         path=path,
         name=match["name"],
         fs=float(match["fs"]) if match["fs"] else math.nan,
         n_samples=n_samples,
-        signals=tuple(signals),
+        signals=() if segments else tuple(map(_signal_line, rows)),
         comments=tuple(line[1:].strip() for line in lines if line[0] == "#"),
         segments=segments,
     )
@@ -115,16 +116,15 @@ def read_header(path: Path, root: Path) -> Header:
 def _matched(path: Path, pattern: re.Pattern[str], line: str) -> re.Match[str]:
     match = pattern.fullmatch(line)
     if match is None:
-        raise InputError(
-            f"{path}: expected `name signals fs samples`, then a line for each signal, `file "
-            "format gain(baseline)/unit resolution zero first checksum block lead`: a file in the "
-            "same folder, a gain above 0; or `name/segments ...`, then lines `name samples`. "
-            f"Received: {excerpt(line)}"
+        expected = (
+            "`name signals fs samples`, then a line for each signal, `file format gain(baseline)/"
+            "unit bits zero first checksum block lead`: a file in the same folder, a gain above 0"
         )
+        raise refusal(path, expected, line)
     return match
 
 
-def _signal(match: re.Match[str]) -> SignalLine:
+def _signal_line(match: re.Match[str]) -> SignalLine:
     return SignalLine(
         file=match["file"],
         storage=match["storage"],
@@ -144,10 +144,8 @@ def check_sums(header: Header, columns: list[npt.NDArray[np.integer]]) -> None:
         total = int(values.sum(dtype=np.int64))
         # some writers leave out the sign
         if signal.checksum is not None and (signal.checksum - total) % 2**16:
-            raise InputError(
-                f"{header.path}: lead {excerpt(signal.name)}: expected checksum "
-                f"{signal.checksum}. Received: {total % 2**16}"
-            )
+            where = f"{header.path}: lead {excerpt(signal.name)}"
+            raise refusal(where, f"checksum {signal.checksum}", total % 2**16)
 
 
 def read_record(path: Path, root: Path) -> tuple[Header, npt.NDArray[np.int16]]:
@@ -159,19 +157,25 @@ def read_record(path: Path, root: Path) -> tuple[Header, npt.NDArray[np.int16]]:
     names = [signal.name.lower() for signal in header.signals]
     storage = {(signal.file, signal.storage, signal.unit) for signal in header.signals}
     n_bytes = 2 * header.n_samples * len(LEADS)
-    has_size = 0 < header.fs <= _MAX_FS and 0 < n_bytes <= _MAX_SIGNAL_BYTES
+    has_size = 0 < header.fs <= MAX_FS and 0 < n_bytes <= MAX_BYTES
     is_usual = sorted(names) == sorted(LEADS) and [one[1:] for one in storage] == [("16", "mV")]
     if not (has_size and is_usual and header.name == path.stem):  # a copy is a subject twice
-        raise InputError(
-            f"{path}: expected record {path.stem}, the leads {' '.join(LEADS)} in mV, in one file "
-            f"in format 16 of at most {_MAX_SIGNAL_BYTES} bytes, at 1 to {_MAX_FS} Hz. Received: "
-            f"{excerpt((header.name, names, sorted(storage), n_bytes, header.fs))}"
+        expected = (
+            f"record {path.stem}, twelve leads in mV, one file in format 16, up to {MAX_FS} Hz"
         )
+        raise refusal(path, expected, (header.name, names, sorted(storage), n_bytes, header.fs))
     data = read_bytes(path.parent / storage.pop()[0], root, n_bytes, exact=True)
     digital = np.frombuffer(data, dtype="<i2").reshape(-1, len(LEADS))
     check_sums(header, list(digital.T))
     order = [names.index(lead) for lead in LEADS]
     return replace(header, signals=tuple(header.signals[at] for at in order)), digital[:, order]
+
+
+def check_kind(header: Header, fs: float, n_samples: int) -> None:
+    """Refuse a record of another length or sampling frequency than others of its data set."""
+    if (header.fs, header.n_samples) != (fs, n_samples):
+        expected = f"{n_samples} samples at {fs} Hz, as others have"
+        raise refusal(header.path, expected, (header.n_samples, header.fs))
 
 
 def millivolts(
@@ -191,11 +195,9 @@ def digital_fault(digital: npt.NDArray[np.int16], baselines: Floats, gains: Floa
     return signal_fault(mv)
 
 
-def read_annotations(
-    path: Path, root: Path, n_samples: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+def read_annotations(path: Path, root: Path, n_samples: int) -> LeadWaves:
     """Return symbols, `( ) N p t` in ASCII, and samples of one lead (MIT annotation format)."""
-    data = read_bytes(path, root, _MAX_ANNOTATION_BYTES)
+    data = read_bytes(path, root, MAX_BYTES)
     is_whole = len(data) % 2 == 0 and data[-2:] == b"\0\0"
     words = iter(np.frombuffer(data, dtype="<u2")[:-1].tolist() if is_whole else [0])
     symbols, samples, now = "", [], 0
@@ -206,10 +208,8 @@ def read_annotations(
             continue
         now += step
         if code not in _SYMBOLS or now >= n_samples:
-            raise InputError(
-                f"{path}: expected annotations ( ) N p t of {n_samples} samples, in 16 bits, and a "
-                f"zero. Received: code {code} at {now}, in {len(data)} bytes"
-            )
+            expected = f"annotations ( ) N p t of {n_samples} samples, in 16 bits, and a zero"
+            raise refusal(path, expected, f"code {code} at {now}, in {len(data)} bytes")
         symbols += _SYMBOLS[code]
         samples.append(now)
     return np.frombuffer(symbols.encode(), dtype=np.uint8), np.array(samples, dtype=np.int32)
@@ -223,97 +223,69 @@ def read(path: Path, options: ReadOptions) -> Recording:
     from annotation files, one a lead, as LUDB has them; without all twelve there are none.
     """
     base = path.with_name(path.name.removesuffix(".hea"))
-    header_path = base.with_name(f"{base.name}.hea")
-    if base == path and path.is_file() and not header_path.is_file():
-        raise InputError(
-            f"{path}: expected a WFDB record with its header {header_path.name}, or a file whose "
-            "suffix is .csv, .parquet, .npy, .npz, .edf, .bdf, .dcm or .xml. Received: no header"
-        )
-    header = read_header(header_path, path.parent)
-    start, stop, n_values = _part(header, options)
-    if not 0 < n_values <= _MAX_VALUES:
-        raise InputError(
-            f"{header.path}: expected 1 to {_MAX_VALUES} samples of all signals. --start and "
-            f"--seconds choose a part. Received: {n_values}"
-        )
-    read_part = _joined if header.segments else _signals
-    signals = read_part(header, start, stop)
+    header = read_header(base.with_name(f"{base.name}.hea"), path.parent)
+    start, stop = 0, None  # all of an unknown length: the package takes no part of it
+    if header.n_samples:
+        start = round(options.start * header.fs)
+        # the last samples of a signal that is late are not there
+        stop = header.n_samples - max((signal.skew for signal in header.signals), default=0)
+        if options.seconds is not None:
+            stop = min(start + round(options.seconds * header.fs), stop)
+        n_values = (stop - start) * (sum(signal.rate for signal in header.signals) or len(LEADS))
+        if not 0 < n_values <= _MAX_VALUES:
+            expected = f"1 to {_MAX_VALUES} samples in all; --start and --seconds choose a part"
+            raise refusal(header.path, expected, n_values)
+    signals = (_joined if header.segments else _signals)(header, start, stop)
     age, male = _age_and_sex(header.comments)
     files, waves = [base.with_name(f"{base.name}.{lead}") for lead in LEADS], None
     if not options.is_part and all(file.is_file() for file in files):
-        length = len(signals[0].values)
-        leads = [read_annotations(file, base.parent, length) for file in files]
+        n_samples = len(signals[0].values)
+        leads = [read_annotations(file, base.parent, n_samples) for file in files]
         waves = Delineation.from_leads(leads)
-    return Recording(signals, age, male, waves, is_part=header.n_samples > 0)
+    return Recording(signals, age, male, waves, is_part=stop is not None)
 
 
-def _part(header: Header, options: ReadOptions) -> tuple[int, int, int]:
-    """Return first and last sample to read, and the number of values; -1 is an unknown end."""
-    if not header.n_samples:  # all is read, since the package takes no part of an unknown length
-        files = {header.path.with_name(signal.file) for signal in header.signals}
-        return 0, -1, sum(file.stat().st_size for file in files if file.is_file())
-    start, stop = round(options.start * header.fs), header.n_samples
-    stop -= max((signal.skew for signal in header.signals), default=0)  # by which the last is late
-    if options.seconds is not None:
-        stop = min(start + round(options.seconds * header.fs), stop)
-    n_signals = sum(signal.rate for signal in header.signals) or len(LEADS)
-    return start, stop, (stop - start) * n_signals
-
-
-def _joined(header: Header, start: int, stop: int) -> list[Signal]:
+def _joined(header: Header, start: int, stop: int | None) -> list[Signal]:
     """Read a part of a record of several segments, which must have the same signals."""
-    parts, begin = [], 0
+    expected = f"the same signals at {header.fs} Hz, no gap; --start, --seconds choose a part"
+    parts, kinds, begin = [], set[object](), 0
     for name, n_samples in header.segments:
-        first, last = max(start - begin, 0), min(stop - begin, n_samples)
+        first, last = max(start - begin, 0), min((stop or 0) - begin, n_samples)
         begin += n_samples
         if first >= last:  # outside of the part, or a layout, which has no samples
             continue
         path = header.path.with_name(f"{name}.hea")
-        segment = None if name == "~" else read_header(path, path.parent)
-        kind = segment and (segment.fs, segment.n_samples, segment.segments)
-        if segment is None or kind != (header.fs, n_samples, ()):
-            raise InputError(
-                f"{header.path}: expected {n_samples} samples at {header.fs} Hz in each segment; "
-                "--start and --seconds choose another part. "
-                f"Received: segment {name}, {kind or 'a gap'}"
-            )
+        segment = header if name == "~" else read_header(path, path.parent)  # a gap
+        if (segment.fs, segment.n_samples, segment.segments) != (header.fs, n_samples, ()):
+            raise refusal(header.path, expected, f"segment {name}")
+        kinds.add(tuple((one.name, one.unit, one.rate) for one in segment.signals))
         parts.append(_signals(segment, first, last))
-    kinds = {tuple((one.name, one.unit, one.fs) for one in part) for part in parts}
     if len(kinds) != 1:
-        raise InputError(
-            f"{header.path}: expected segments with the same signals; --start and --seconds choose "
-            f"one of them. Received: {len(kinds)} kinds of segments"
-        )
+        raise refusal(header.path, expected, f"{len(kinds)} kinds of segments")
     return [
         replace(of_one[0], values=np.concatenate([one.values for one in of_one]))
         for of_one in zip(*parts, strict=True)
     ]
 
 
-def _signals(header: Header, start: int, stop: int) -> list[Signal]:
+def _signals(header: Header, start: int, stop: int | None) -> list[Signal]:
     """Read the samples from `start` to `stop` of each signal."""
     from wfdb import rdrecord  # takes a second
 
     for file in {header.path.with_name(signal.file) for signal in header.signals}:
         if not (file.is_file() and file.resolve().is_relative_to(file.parent.resolve())):
-            raise InputError(f"{file}: expected a file in the same folder. Received: no such file")
-    record = rdrecord(
-        str(header.path.with_suffix("")),
-        sampfrom=start,
-        sampto=None if stop == -1 else stop,
-        physical=False,
-        smooth_frames=False,
-    )
-    if start == 0 and stop in (header.n_samples, -1):
+            raise refusal(file, "a file in the same folder", "no such file")
+    name = str(header.path.with_suffix(""))
+    record = rdrecord(name, start, stop, physical=False, smooth_frames=False)
+    if start == 0 and stop in (header.n_samples, None):
         check_sums(header, record.e_d_signal)
-    lines, physical, signals = header.signals, record.dac(expanded=True), []
-    if _is_ludb(header):
-        lines = tuple(replace(line, baseline=0, gain=_LUDB_GAIN, unit="mV") for line in lines)
-    for line, digital, own in zip(lines, record.e_d_signal, physical, strict=True):
-        values = (digital - line.baseline) / line.gain
-        values[np.isnan(own)] = np.nan  # invalid samples
+    is_ludb, signals = _is_ludb(header), []
+    physical = record.dac(expanded=True)  # where it is NaN, a sample is invalid
+    for line, digital, own in zip(header.signals, record.e_d_signal, physical, strict=True):
+        baseline, gain = (0, _LUDB_GAIN) if is_ludb else (line.baseline, line.gain)
+        values = np.where(np.isnan(own), np.nan, (digital - baseline) / gain)
         fs = None if math.isnan(header.fs) else header.fs * line.rate
-        signals.append(Signal(line.name, values, line.unit, fs))
+        signals.append(Signal(line.name, values, "mV" if is_ludb else line.unit, fs))
     return signals
 
 
