@@ -32,7 +32,7 @@ from lvh.models.classifiers import (
     build_voting,
     parse_candidates,
 )
-from lvh.models.training import EstimatorTrainer
+from lvh.models.trainers import EstimatorTrainer
 from lvh.validation.metrics import THRESHOLD
 from lvh.validation.splits import CvSettings, splits
 

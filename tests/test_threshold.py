@@ -17,7 +17,7 @@ from lvh.evaluation.cv_result import CVResult
 from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
 from lvh.models.classifiers import LogisticSettings, build
-from lvh.models.training import EstimatorTrainer
+from lvh.models.trainers import EstimatorTrainer
 from lvh.validation.splits import CvSettings, splits
 from lvh.validation.thresholds import held_out
 

@@ -16,7 +16,8 @@ from lvh.evaluation.cv_result import Summary, baseline_summaries
 from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Estimator, forms_of
 from lvh.models.backends import check_installed, threads_of
-from lvh.models.training import Trainer, automatic_threads, make_trainer
+from lvh.models.trainers import automatic_threads, make_trainer
+from lvh.models.training import Trainer
 from lvh.validation.inner_splits import InnerFolds
 from lvh.validation.splits import CvSettings, Split, Threshold, external_split, splits
 from lvh.validation.thresholds import held_out

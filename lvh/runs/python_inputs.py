@@ -27,7 +27,8 @@ from lvh.evaluation.cv_result import CVResult
 from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Architecture, Estimator, current_name
 from lvh.models.backends import NO_BACKEND, check_installed
-from lvh.models.training import Trainer, TrainSettings, check_train, make_trainer
+from lvh.models.trainers import make_trainer
+from lvh.models.training import Trainer, TrainSettings, check_train
 from lvh.runs.experiment_data import ExperimentData, folds_of
 from lvh.validation.given_splits import given_splits
 from lvh.validation.metrics import SCALES

@@ -19,7 +19,7 @@ from lvh.evaluation.results import Plain
 from lvh.files import write_text
 from lvh.models import MODELS
 from lvh.models.backends import cores
-from lvh.models.training import automatic_threads
+from lvh.models.trainers import automatic_threads
 from lvh.reports import leaderboard
 from lvh.reports.study_report import run_folders, show_sweep
 from lvh.reports.terminal import near, say, show_facts
