@@ -14,7 +14,8 @@ from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.joining import join
 from lvh.data.lazy_array import LazyArray, concatenate, read
 from lvh.errors import InputError
-from lvh.features.raw import RawSettings, extract
+from lvh.features.waveforms import RawSettings
+from lvh.features.waveforms import extract_raw as extract
 
 X = np.random.default_rng(0).normal(size=(4, 30, 2)).astype(np.float32)
 Y = [0, 1, 1, 0]

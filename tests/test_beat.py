@@ -13,15 +13,15 @@ from lvh.data.delineation import with_fiducials
 from lvh.data.synthetic import SyntheticSettings, load
 from lvh.errors import InputError
 from lvh.features import voltage
-from lvh.features.beat import (
+from lvh.features.voltage import VoltageSettings
+from lvh.features.waveforms import (
     SUSPICIOUS,
     BeatSettings,
     FusionSettings,
     closest_pairs,
-    extract,
     extract_fusion,
 )
-from lvh.features.voltage import VoltageSettings
+from lvh.features.waveforms import extract_beat as extract
 
 DEFAULT = BeatSettings("beat", LEADS, 0.25, 0.45, "median", "none", "drop")
 SHORT = replace(DEFAULT, leads=("v1",), before=0.004, after=0.006)  # 2 samples and 3

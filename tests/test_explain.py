@@ -23,8 +23,8 @@ from lvh.explanations.input_groups import groups_of, replaced
 from lvh.explanations.occlusion import beats_of, occluded, windows
 from lvh.explanations.run_explanation import losses, summarize
 from lvh.features import FORMS
-from lvh.features.beat import BeatSettings
 from lvh.features.voltage import VoltageSettings, measure
+from lvh.features.waveforms import BeatSettings
 from lvh.inference import FinalModel, load
 from lvh.inference.training_records import training_records
 from lvh.validation.calibration import logit

@@ -18,7 +18,8 @@ from lvh.data.joining import join
 from lvh.data.lazy_array import LazyArray
 from lvh.data.ptbxl import PtbxlSettings, load
 from lvh.errors import EnvironmentFault, InputError
-from lvh.features.raw import RawSettings, extract
+from lvh.features.waveforms import RawSettings
+from lvh.features.waveforms import extract_raw as extract
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from lvh.data import ptbxl
 from lvh.data.lazy_array import prefetch
-from lvh.features.raw import RawSettings, extract
+from lvh.features.waveforms import RawSettings
+from lvh.features.waveforms import extract_raw as extract
 from lvh.models.backends import start
 from lvh.models.cnn import CnnSettings, build
 from lvh.models.keras_trainer import KerasTrainer, new_program

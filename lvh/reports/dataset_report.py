@@ -15,8 +15,8 @@ from lvh.data.labels import LVH
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
 from lvh.features.base import feature_set
-from lvh.features.beat import SUSPICIOUS, closest_pairs
 from lvh.features.criteria import CRITERIA, Measurements
+from lvh.features.waveforms import SUSPICIOUS, closest_pairs
 from lvh.reports import ecg_plot
 from lvh.reports.page import BLUE, ORANGE, write_page, write_table
 from lvh.reports.survey import Survey
