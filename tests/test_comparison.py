@@ -12,9 +12,15 @@ from sklearn.metrics import average_precision_score, brier_score_loss
 from studies import make_study, make_trial
 
 from lvh.reports.leaderboard import compare_with_best
-from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes, holm
+from lvh.validation.comparison import (
+    Predictions,
+    bias_corrected,
+    corrected_interval,
+    corrected_t,
+    correlated_bayes,
+    holm,
+)
 from lvh.validation.metrics import Interval
-from lvh.validation.selection_bias import Predictions, bias_corrected
 
 floats = st.floats(-1, 1, allow_subnormal=False)
 several = st.lists(floats, min_size=2, max_size=20)

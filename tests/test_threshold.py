@@ -12,14 +12,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from trainers import Fake
 
-from lvh.evaluation.cross_validation import cross_validate
+from lvh.evaluation.cross_validation import cross_validate, train_folds
 from lvh.evaluation.cv_result import CVResult
-from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
 from lvh.models.classifiers import LogisticSettings, build
 from lvh.models.trainers import EstimatorTrainer
+from lvh.validation.inner_splits import held_out
 from lvh.validation.splits import CvSettings, splits
-from lvh.validation.thresholds import held_out
 
 
 class Memory(Fake):

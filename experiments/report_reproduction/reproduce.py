@@ -24,7 +24,7 @@ from _common import append
 
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
-from lvh.evaluation.fold_training import train_folds
+from lvh.evaluation.cross_validation import train_folds
 from lvh.runs.experiment_data import load_data, new_trainer
 
 COHORTS = {

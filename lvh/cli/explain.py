@@ -11,9 +11,9 @@ from rich.table import Table
 from lvh.cli.command import EXPERIMENT, add_run, between, check_folder, command, tracking_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
-from lvh.explanations.explanation_report import KINDS, by_kind, changed_rows, facts, write_report
+from lvh.explanations import Explanation, explain_run
+from lvh.explanations.report import KINDS, by_kind, changed_rows, facts, write_report
 from lvh.explanations.robustness import Change, changes_of
-from lvh.explanations.run_explanation import Explanation, explain_run
 from lvh.reports.terminal import progress, say, show_facts, show_table
 from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import ExperimentData, load_data

@@ -1,16 +1,31 @@
-"""Cross-validation: the loop over folds, and the callbacks that follow it."""
+"""Cross-validation: the loop over folds, what a model may see of each, and who follows it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+import io
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
-from operator import itemgetter
+from pathlib import Path
 
-from lvh.evaluation.checkpoints import FoldCheckpoints
+import numpy as np
+from pydantic import TypeAdapter
+
+from lvh.data.lazy_array import Inputs
+from lvh.errors import LvhError
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary, baseline_summaries, summarize
-from lvh.evaluation.fold_training import train_folds
-from lvh.features import FeatureSet
-from lvh.models.training import Trainer
+from lvh.features import FeatureSet, fill_missing
+from lvh.files import written_whole
+from lvh.models.training import Checkpoint, FitJob, History, Trainer
+from lvh.validation.inner_splits import choose_threshold, held_out
+from lvh.validation.metrics import THRESHOLD, Floats, score
 from lvh.validation.splits import HONEST, Protocol, Split, Threshold
+
+OnEpoch = Callable[[Split, int], None]
+"""Takes a fold and how many epochs of it are done."""
+_HISTORY = TypeAdapter(History)
+_log = logging.getLogger(__name__)
 
 
 class StopCrossValidation(Exception):
@@ -34,6 +49,60 @@ class Callback:
 
     def on_end(self, result: CVResult) -> None:
         """Called once, when all folds are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldCheckpoints:
+    """Where the trainings of the folds of one configuration stand, so that more epochs continue.
+
+    A checkpoint lies next to its fold of fewer epochs in the fold store; without it, the fold is
+    trained from its first epoch.
+
+    Attributes:
+        root: Folder of the fold store.
+        starts: Keys of the folds of fewer epochs, by repeat and fold; may be empty.
+        ends: Keys of the folds that are trained; empty where nothing continues from them.
+    """
+
+    root: Path
+    starts: Mapping[tuple[int, int], str]
+    ends: Mapping[tuple[int, int], str]
+
+    def load(self, split: Split) -> Checkpoint | None:
+        """Return where the training of a fold stands; None where that is not known."""
+        path = self._path(self.starts.get(split.number, ""))
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+                facts = json.loads(str(stored["about"]))
+                arrays = [stored[f"arr_{number}"] for number in range(len(stored.files) - 1)]
+            n, history = facts["n_variables"], _HISTORY.validate_python(facts["history"])
+            return Checkpoint(arrays[:n], arrays[n:], facts["random"], history, facts["seconds"])
+        except FileNotFoundError:
+            return None
+        except Exception:  # a zip archive may be damaged in many ways
+            _log.warning("%s: a checkpoint is damaged; its fold is trained from the start", path)
+            return None
+
+    def save(self, split: Split, checkpoint: Checkpoint) -> None:
+        """Write where the training of a fold stands."""
+        facts = {
+            "random": checkpoint.random,
+            "history": asdict(checkpoint.history),
+            "seconds": checkpoint.seconds,
+            "n_variables": len(checkpoint.variables),
+        }
+        arrays = [*checkpoint.variables, *checkpoint.optimizer]
+        path = self._path(self.ends[split.number])
+        with written_whole(path) as partial, partial.open("wb") as file:
+            np.savez(file, *arrays, allow_pickle=False, about=np.array(json.dumps(facts)))
+
+    def discard(self, keys: Mapping[tuple[int, int], str]) -> None:
+        """Delete the files of some folds, from which nothing continues any more."""
+        for key in keys.values():
+            self._path(key).unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        return self.root / key[:2] / f"{key}.npz"
 
 
 def cross_validate(
@@ -64,25 +133,22 @@ def cross_validate(
         LvhError: A training failed.
     """
     known, done = known or {}, list[FoldResult]()
-    does_nothing = Callback.on_epoch
-    on_epoch = [one.on_epoch for one in callbacks if type(one).on_epoch is not does_nothing]
-    are_known = [split.number in known for split in splits]
+    n_known = sum(split.number in known for split in splits)
     for callback in callbacks:
-        callback.on_start(splits, sum(are_known))
-    for is_known, group in groupby(zip(are_known, splits, strict=True), key=itemgetter(0)):
+        callback.on_start(splits, n_known)
+    for is_known, group in groupby(splits, key=lambda split: split.number in known):
         folds: Iterable[FoldResult]
-        _, own = zip(*group, strict=True)
         if is_known:
-            folds = [known[split.number] for split in own]
+            folds = [known[split.number] for split in group]
         else:
             folds = train_folds(
                 features,
-                own,
+                list(group),
                 trainer(),
                 seed=seed,
                 protocol=protocol,
                 threshold=threshold,
-                on_epoch=on_epoch,
+                on_epoch=[callback.on_epoch for callback in callbacks],
                 first_group=None if check_after is None else max(check_after - len(done), 1),
                 checkpoints=checkpoints,
             )
@@ -92,8 +158,164 @@ def cross_validate(
                 callback.on_fold(fold, is_known)
     if baselines is None:
         ordered = sorted(splits, key=lambda split: split.number)
-        baselines = partial(baseline_summaries, features, ordered, threshold)
-    result = summarize(features, done, baselines())
+        result = summarize(features, done, baseline_summaries(features, ordered, threshold))
+    else:
+        result = summarize(features, done, baselines())
     for callback in callbacks:
         callback.on_end(result)
     return result
+
+
+def train_folds(
+    features: FeatureSet,
+    splits: Sequence[Split],
+    trainer: Trainer,
+    *,
+    seed: int,
+    protocol: Protocol = HONEST,
+    threshold: Threshold = "fixed",
+    on_epoch: Sequence[OnEpoch] = (),
+    first_group: int | None = None,
+    checkpoints: FoldCheckpoints | None = None,
+) -> Iterator[FoldResult]:
+    """Train and score folds in their order, side by side as far as the trainer can.
+
+    The test records of a fold decide nothing in it, unless `protocol` says so: missing values are
+    filled, the model is trained and, where asked, stopped without them. Each fold starts from a
+    seed that is made of `seed`, repeat and fold. `on_epoch` is called with 0 for models that only
+    choose a threshold. `first_group` folds may be trained before the caller has seen the first;
+    after these, folds are trained one by one. What is not named here is as in `cross_validate`.
+    """
+    is_carried = protocol.weights == "carried"
+    for before, split in zip([None, *splits], splits, strict=False):
+        expected = (split.repeat, split.fold - 1)
+        if is_carried and split.fold and (before is None or before.number != expected):
+            raise ValueError(f"expected the fold before {split.number} to be trained first")
+    group = _Group(features, trainer, seed, protocol, threshold, tuple(on_epoch), checkpoints)
+    start = 0
+    while start < len(splits):
+        limit = None if first_group is None else max(first_group - start, 1)
+        sizes = [len(split.train) for split in splits[start:][: 1 if is_carried else limit]]
+        end = start + trainer.max_parallel(sizes)
+        yield from group.train(splits[start:end])
+        start = end
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """How folds are trained side by side; the fields are the arguments of `train_folds`."""
+
+    features: FeatureSet
+    trainer: Trainer
+    seed: int
+    protocol: Protocol
+    threshold: Threshold
+    on_epoch: tuple[OnEpoch, ...]
+    checkpoints: FoldCheckpoints | None
+
+    def train(self, splits: Sequence[Split]) -> Iterator[FoldResult]:
+        """Train and score a group of folds."""
+        trainer, y = self.trainer, self.features.y
+        started, setup_before = time.perf_counter(), trainer.setup_seconds
+        pairs = [
+            fit_job(self.features, split, fold_seed(self.seed, split), self.protocol)
+            for split in splits
+        ]
+        jobs, spent = self._with_starts([job for job, _ in pairs], splits)
+        thresholds, validates = [THRESHOLD] * len(splits), len(splits[0].validation) > 0
+        if self.threshold != "fixed" and not validates:
+            # before the folds' own trainings: after these the trainer scores with their models
+            thresholds = [self._inner_threshold(split) for split in splits]
+        histories = trainer.fit(jobs, lambda at, epoch: self._report(splits[at], epoch))
+        y_scores = self._predict([test for _, test in pairs])
+        if self.threshold != "fixed" and validates:
+            of_validation = trainer.predict([job.X_validation for job in jobs])
+            thresholds = [
+                choose_threshold(held_out(split, y, self.features.subjects), y, [own])
+                for split, own in zip(splits, of_validation, strict=True)
+            ]
+        setup = trainer.setup_seconds - setup_before
+        seconds = (time.perf_counter() - started - setup + spent) / len(splits)
+        if self.checkpoints is not None and self.checkpoints.ends:
+            for split, end in zip(splits, trainer.checkpoints(), strict=True):
+                self.checkpoints.save(split, replace(end, seconds=seconds))
+        parts = zip(splits, y_scores, thresholds, histories, strict=True)
+        for split, y_score, threshold, history in parts:
+            yield FoldResult(
+                split=split,
+                y_score=y_score,
+                metrics=score(y[split.test], y_score, threshold),
+                history=history,
+                seconds=seconds,
+                threshold=threshold,
+                setup_seconds=setup / len(splits),
+            )
+
+    def _predict(self, inputs: Sequence[Inputs]) -> list[Floats]:
+        y_scores = self.trainer.predict(inputs)
+        if not np.isfinite(np.concatenate(y_scores)).all():
+            raise LvhError(
+                "expected finite scores. Received: others. A lower train.learning_rate may help"
+            )
+        return y_scores
+
+    def _report(self, split: Split, epoch: int) -> None:
+        for call in self.on_epoch:
+            call(split, epoch)
+
+    def _with_starts(
+        self, jobs: list[FitJob], splits: Sequence[Split]
+    ) -> tuple[list[FitJob], float]:
+        """Let jobs continue where all of them can; return also the seconds of before."""
+        if self.checkpoints is None:
+            return jobs, 0.0
+        jobs = [replace(job, keep_checkpoint=bool(self.checkpoints.ends)) for job in jobs]
+        starts = [start for split in splits if (start := self.checkpoints.load(split))]
+        if len(starts) < len(jobs):  # networks side by side have the same number of epochs
+            return jobs, 0.0
+        jobs = [replace(job, start=start) for job, start in zip(jobs, starts, strict=True)]
+        return jobs, sum(start.seconds for start in starts)
+
+    def _inner_threshold(self, split: Split) -> float:
+        """Choose a threshold by folds inside the training part of a fold."""
+        y, trainer = self.features.y, self.trainer
+        parts = held_out(split, y, self.features.subjects)
+        pairs = [
+            fit_job(self.features, part, fold_seed(self.seed, split, number))
+            for number, part in enumerate(parts, start=1)
+        ]
+        y_scores: list[Floats] = []
+        while len(y_scores) < len(pairs):
+            rest = pairs[len(y_scores) :]
+            group = rest[: trainer.max_parallel([len(job.y) for job, _ in rest])]
+            trainer.fit([job for job, _ in group], lambda at, epoch: self._report(split, 0))
+            y_scores += self._predict([test for _, test in group])
+        return choose_threshold(parts, y, y_scores)
+
+
+def fit_job(
+    features: FeatureSet, split: Split, seed: np.random.SeedSequence, protocol: Protocol = HONEST
+) -> tuple[FitJob, Inputs]:
+    """Return what a fold is trained with, and the inputs of the records that it scores."""
+    X, y = features.X, features.y
+    parts: tuple[Inputs, ...] = (X[split.train], X[split.validation], X[split.test])
+    if features.kind != "signal":  # a signal lacks no value
+        parts = fill_missing(features.fill, *parts)
+    train, validation, test = parts
+    chooses_epoch = protocol.epoch == "best_on_scored"
+    job = FitJob(
+        X=train,
+        y=y[split.train],
+        subjects=features.subjects[split.train],
+        X_validation=test if chooses_epoch else validation,
+        y_validation=y[split.test if chooses_epoch else split.validation],
+        seed=seed,
+        warm_start=protocol.weights == "carried" and split.fold > 0,
+        keep_most_accurate=chooses_epoch,
+    )
+    return job, test
+
+
+def fold_seed(seed: int, split: Split, *inner: int) -> np.random.SeedSequence:
+    """Return the seed of a fold's model, or of one inside its training part, from 1."""
+    return np.random.SeedSequence([seed, split.repeat, split.fold, *inner])

@@ -2,25 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.features import FeatureSet
 from lvh.models.training import History
+from lvh.validation.inner_splits import choose_threshold, held_out
 from lvh.validation.metrics import (
+    NO_SKILL,
     THRESHOLD,
     Floats,
     Interval,
     Labels,
     Metrics,
     bootstrap_intervals,
+    expected_at_random,
+    intervals_at_random,
     mean_and_std,
     score,
 )
-from lvh.validation.random_ranking import NO_SKILL, expected_at_random, intervals_at_random
 from lvh.validation.splits import Indices, Split, Threshold
-from lvh.validation.thresholds import choose, held_out
 
 AGE_AND_SEX = "age + sex"
 """Name of the baseline that needs them."""
@@ -71,7 +74,7 @@ class Summary:
         return asdict(self.mean) | ends
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class CVResult:
     """A cross-validation.
 
@@ -85,7 +88,6 @@ class CVResult:
         null: Mean scores under shuffled labels, one mapping for each shuffle; empty without a
             permutation test.
         p_values: Of the scores in it, by name.
-        test: Positions of the test records, fold after fold; `y_score` and `y_pred` are of these.
     """
 
     folds: tuple[FoldResult, ...]
@@ -96,16 +98,21 @@ class CVResult:
     y_true: Labels
     null: tuple[Mapping[str, float], ...] = ()
     p_values: Mapping[str, float] = field(default_factory=dict)
-    test: Indices = field(init=False, repr=False)
-    y_score: Floats = field(init=False, repr=False)
-    y_pred: npt.NDArray[np.bool_] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        """Put the folds one behind the other."""
-        object.__setattr__(self, "test", np.concatenate([fold.split.test for fold in self.folds]))
-        for name in ("y_score", "y_pred"):
-            values = np.concatenate([getattr(fold, name) for fold in self.folds])
-            object.__setattr__(self, name, values)
+    @cached_property
+    def test(self) -> Indices:
+        """Positions of the test records, fold after fold; `y_score` and `y_pred` are of these."""
+        return np.concatenate([fold.split.test for fold in self.folds])
+
+    @cached_property
+    def y_score(self) -> Floats:
+        """Scores of the test records."""
+        return np.concatenate([fold.y_score for fold in self.folds])
+
+    @cached_property
+    def y_pred(self) -> npt.NDArray[np.bool_]:
+        """Predictions of the test records."""
+        return np.concatenate([fold.y_pred for fold in self.folds])
 
 
 def summarize(
@@ -113,18 +120,15 @@ def summarize(
 ) -> CVResult:
     """Summarize all folds; the order of their training does not matter."""
     ordered = sorted(folds, key=lambda fold: fold.split.number)
+    splits, y_scores = [fold.split for fold in ordered], [fold.y_score for fold in ordered]
+    thresholds = [fold.threshold for fold in ordered]
     return CVResult(
         folds=tuple(ordered),
-        scores=_summary(
-            features,
-            [fold.split for fold in ordered],
-            [fold.y_score for fold in ordered],
-            [fold.threshold for fold in ordered],
-        ),
+        scores=_summary(features, splits, y_scores, thresholds),
         baselines=baselines,
         records=features.records,
         subjects=features.subjects,
-        y_true=np.concatenate([features.y[fold.split.test] for fold in ordered]),
+        y_true=np.concatenate([features.y[split.test] for split in splits]),
     )
 
 
@@ -138,32 +142,38 @@ def baseline_summaries(
     `ap`, `roc_auc` and `recall_at_90` are the expectations over random orders of the test records,
     and their pooled intervals hold the middle 95 % of these.
     """
-    X, y = features.age_and_sex, features.y
+    baselines = {NO_SKILL: _by_prevalence}
+    if np.isfinite(features.age_and_sex).all():
+        baselines[AGE_AND_SEX] = _by_age_and_sex
     summaries = {}
-    for name in (NO_SKILL, AGE_AND_SEX) if np.isfinite(X).all() else (NO_SKILL,):
-
-        def scores(parts: Sequence[Split], name: str = name) -> list[Floats]:
-            if name == NO_SKILL:
-                return [np.full(len(part.test), np.mean(y[part.train])) for part in parts]
-            from sklearn.linear_model import LogisticRegression
-            from sklearn.pipeline import make_pipeline
-            from sklearn.preprocessing import StandardScaler
-
-            model = make_pipeline(StandardScaler(), LogisticRegression())
-            return [
-                model.fit(X[part.train], y[part.train]).predict_proba(X[part.test])[:, 1]
-                for part in parts
-            ]
-
+    for name, predict in baselines.items():
         thresholds = [THRESHOLD] * len(splits)
         if threshold != "fixed":
-            parts_of_folds = [held_out(split, y, features.subjects) for split in splits]
-            thresholds = [choose(parts, y, scores(parts)) for parts in parts_of_folds]
-        is_random = name == NO_SKILL
+            cut = [held_out(split, features.y, features.subjects) for split in splits]
+            thresholds = [
+                choose_threshold(parts, features.y, [predict(features, part) for part in parts])
+                for parts in cut
+            ]
+        y_scores = [predict(features, split) for split in splits]
         summaries[name] = _summary(
-            features, splits, scores(splits), thresholds, at_random=is_random
+            features, splits, y_scores, thresholds, at_random=name == NO_SKILL
         )
     return summaries
+
+
+def _by_prevalence(features: FeatureSet, split: Split) -> Floats:
+    return np.full(len(split.test), np.mean(features.y[split.train]))
+
+
+def _by_age_and_sex(features: FeatureSet, split: Split) -> Floats:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = features.age_and_sex, features.y
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    model.fit(X[split.train], y[split.train])
+    return np.asarray(model.predict_proba(X[split.test])[:, 1])
 
 
 def _summary(
@@ -174,18 +184,20 @@ def _summary(
     *,
     at_random: bool = False,
 ) -> Summary:
+    """Score folds, and all of them together; `at_random` as in a random order of the records."""
     labels = [features.y[split.test] for split in splits]
     y_true, y_score = np.concatenate(labels), np.concatenate(y_scores)
     test = np.concatenate([split.test for split in splits])
     subjects = features.subjects[test]
-    of_records = np.repeat(thresholds, list(map(len, labels)))
+    of_records = np.repeat(thresholds, [len(own) for own in labels])
     of_folds = list(map(score, labels, y_scores, thresholds))
     pooled = bootstrap_intervals(y_true, y_score, subjects, of_records)
     if at_random:
-        expected = list(map(expected_at_random, labels))
         pooled |= intervals_at_random(y_true, test)
-        for number, own in enumerate(expected):
-            of_folds[number] = replace(of_folds[number], **own)
+        of_folds = [
+            replace(fold, **expected_at_random(own))
+            for fold, own in zip(of_folds, labels, strict=True)
+        ]
     elif max(map(np.ptp, y_scores)) == 0:
         # A constant score in each fold ranks nothing. Pooled, the constants of different folds
         # would rank, and wrongly: a fold with more positives leaves fewer to train on.

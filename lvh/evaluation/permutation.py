@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from lvh.data.array_checks import EXTERNAL
 from lvh.errors import InputError
-from lvh.evaluation.fold_training import train_folds
+from lvh.evaluation.cross_validation import train_folds
 from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.models.training import Trainer

@@ -19,9 +19,9 @@ from lvh.features import FeatureSet
 from lvh.reports.terminal import near, progress, say, show_facts, show_table
 from lvh.tracking import resolved_uri
 from lvh.tracking.run_record import interval_text
+from lvh.validation.inner_splits import INNER_FOLDS
 from lvh.validation.metrics import SPECIFICITY, mean_and_std
 from lvh.validation.splits import Split
-from lvh.validation.thresholds import INNER_FOLDS
 
 if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings

@@ -12,8 +12,8 @@ from lvh.reports.leaderboard import Row, configuration_names, has_folds, ranked_
 from lvh.reports.page import clipped
 from lvh.search.results import StudyResult
 from lvh.tracking.run_record import interval_text
+from lvh.validation.comparison import BiasCorrected, Predictions, bias_corrected
 from lvh.validation.metrics import NAMES, bootstrap_intervals
-from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
 _LISTED = 6  # configurations that a sentence names
 

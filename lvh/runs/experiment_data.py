@@ -20,9 +20,8 @@ from lvh.models.backends import check_installed
 from lvh.models.trainers import make_trainer
 from lvh.models.trainers import threads as threads_of_model
 from lvh.models.training import Trainer
-from lvh.validation.inner_splits import InnerFolds
+from lvh.validation.inner_splits import InnerFolds, held_out
 from lvh.validation.splits import CvSettings, Split, Threshold, external_split, splits
-from lvh.validation.thresholds import held_out
 
 _LOADED = 4  # combinations of data, features and splits that stay in memory
 

@@ -16,8 +16,12 @@ from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.errors import InputError, as_lvh_error
-from lvh.evaluation.checkpoints import FoldCheckpoints
-from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
+from lvh.evaluation.cross_validation import (
+    Callback,
+    FoldCheckpoints,
+    StopCrossValidation,
+    cross_validate,
+)
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.evaluation.permutation import WAY, load_null, null_scores, p_values, save_null
 from lvh.evaluation.results import Plain

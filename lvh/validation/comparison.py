@@ -1,18 +1,23 @@
 """What scores of folds can and cannot show: intervals and tests for dependent folds.
 
 Folds share most of their training records, so their scores are not independent and a plain t-test
-finds differences that are not there. Every function here widens the variance of a mean over folds
+finds differences that are not there. Intervals and tests widen the variance of a mean over folds
 from s^2 / n to (1 / n + n_test / n_train) s^2: Nadeau and Bengio, Inference for the generalization
 error, Machine Learning 52 (2003).
+
+`bias_corrected` says what the best of several configurations would score on new subjects.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
 
-from lvh.validation.metrics import Floats, Interval
+from lvh.validation.metrics import NAMES, Floats, Interval, resampled, weighted_scores
 
 ROPE = 0.01
 """Half-width of the region in which two scores are equal for every practical purpose."""
@@ -96,6 +101,71 @@ def holm(p_values: Sequence[float]) -> list[float]:
     factors = np.arange(len(order), 0, -1)
     corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
     return [float(value) for value in corrected]
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Out-of-fold predictions of several configurations for the same rows.
+
+    Labels and subjects have the shape (n_rows,), scores and thresholds (n_configurations, n_rows).
+    """
+
+    y_true: npt.NDArray[np.int64]
+    y_score: Floats
+    threshold: Floats
+    subject: npt.NDArray[np.str_]
+
+
+class BiasCorrected(NamedTuple):
+    """The score of the best configuration, with and without (`naive`) the correction.
+
+    The estimate is the mean out of the bag of what was chosen in the bag, with the 2.5 and 97.5 %
+    quantiles over resamples; NaN if it was never defined.
+    """
+
+    estimate: Interval
+    naive: float
+
+
+def bias_corrected(
+    predictions: Predictions,
+    metric: str,
+    *,
+    maximize: bool,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> BiasCorrected:
+    """Estimate a score in `NAMES` of the best configuration, of at least two subjects.
+
+    Bootstrap bias corrected cross-validation: a configuration is chosen by the predictions of
+    resampled subjects, and scored by those of the others. Source: Tsamardinos, Greasidou and
+    Borboudakis, Bootstrapping the out-of-sample predictions ..., Machine Learning 107 (2018).
+    """
+    y_true, positions = predictions.y_true, range(len(predictions.y_score))
+
+    def score(position: int, weights: Floats) -> Floats:
+        y_score, threshold = predictions.y_score[position], predictions.threshold[position]
+        return weighted_scores(y_true, y_score, weights, threshold)[NAMES.index(metric)]
+
+    def ranking(weights: Floats) -> Floats:
+        """Score all, shape (n_configurations, n_weightings), so that more is better."""
+        scores = np.array([score(position, weights) for position in positions])
+        return np.where(np.isnan(scores), -np.inf, scores if maximize else -scores)
+
+    out_of_bag = []
+    for counts in resampled(predictions.subject, resamples, seed):
+        in_bag, scores = ranking(counts), np.full(len(counts), np.nan)
+        chosen = np.where(np.isfinite(in_bag).any(axis=0), in_bag.argmax(axis=0), -1)
+        for position in np.unique(chosen[chosen >= 0]):
+            bags = chosen == position
+            scores[bags] = score(position, (counts[bags] == 0).astype(np.float64))
+        out_of_bag.append(scores)
+    defined = _defined(np.concatenate(out_of_bag))
+    estimate = Interval(np.nan, np.nan, np.nan)
+    if defined.size:
+        estimate = Interval(float(defined.mean()), *np.quantile(defined, [0.025, 0.975]).tolist())
+    once = np.ones((1, len(y_true)))
+    return BiasCorrected(estimate, float(score(int(ranking(once)[:, 0].argmax()), once)[0]))
 
 
 def _defined(values: Sequence[float] | Floats) -> Floats:

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, Strict
 
-from lvh.errors import InputError
+from lvh.errors import InputError, excerpt
 from lvh.validation.bounds import Share
 
 Indices = npt.NDArray[np.int64]
@@ -73,7 +73,7 @@ class CvSettings:
         allow_leakage: Train under a protocol that leaks; its result never has a rank.
         permutations: Shuffles of the labels that a result is tested against; 0 for no test.
         threshold: Above which a score is predicted positive: `fixed`, .5; or `specificity_90`,
-            chosen in each fold by `lvh.validation.thresholds`.
+            chosen in each fold by `lvh.validation.inner_splits`.
         recalibrate: Of `external`: `large` judges also scores recalibrated in the large.
         refits: Of `external`: resamples of the training subjects, each with a new model; 0
             resamples only the test subjects.
@@ -180,6 +180,64 @@ def external_split(
     return Split(0, 0, train, validation, scored)
 
 
+def given_splits(
+    cv: Any, y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], groups: Any
+) -> tuple[Split, ...]:
+    """Return the splits of a splitter, such as `StratifiedGroupKFold(5)`, or of pairs of positions.
+
+    A record that is tested a second time begins the next repeat. `groups` are the subjects as a
+    user gave them, whose order a splitter may use; None for none.
+
+    InputError where there are no folds, a subject is in both parts of a fold, or the training part
+    of a fold has one class only.
+    """
+    try:
+        is_splitter = hasattr(cv, "split") and not isinstance(cv, str)
+        parts = cv.split(np.zeros((len(y), 1)), y, groups) if is_splitter else cv
+        pairs = [(np.asarray(train), np.asarray(test)) for train, test in parts]
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"cv: expected pairs of train and test positions. Received: {excerpt(cv)} ({error})"
+        ) from error
+    if not pairs:
+        raise InputError("cv: expected one fold or more. Received: none")
+    folds = list[Split]()
+    repeat, fold, tested = 0, 0, set[int]()
+    for number, (train, test) in enumerate(pairs, start=1):
+        _check_given(number, train, test, y, subjects)
+        if tested.intersection(test.tolist()):
+            repeat, fold, tested = repeat + 1, 0, set()
+        tested.update(test.tolist())
+        train, test = train.astype(np.int64), test.astype(np.int64)
+        folds.append(Split(repeat, fold, train, train[:0], test))
+        fold += 1
+    return tuple(folds)
+
+
+def _check_given(
+    number: int,
+    train: npt.NDArray[Any],
+    test: npt.NDArray[Any],
+    y: npt.NDArray[np.int64],
+    subjects: npt.NDArray[np.str_],
+) -> None:
+    for part in (train, test):
+        is_flat = part.ndim == 1 and len(part) > 0 and part.dtype.kind in "iu"
+        if not (is_flat and len(part) == len({*part} & {*range(len(y))})):
+            raise InputError(
+                f"cv: expected different positions from 0 to {len(y) - 1} in both parts of "
+                f"fold {number}. Received: {excerpt(part)}"
+            )
+    shared = np.intersect1d(subjects[train], subjects[test])
+    if len(shared):
+        raise InputError(
+            f"cv: expected every subject in one part of fold {number}. Received: subject "
+            f"{shared[0]} in both; a splitter that knows groups keeps subjects whole"
+        )
+    classes = f"cv: expected both classes in the training part of fold {number}"
+    check_both_classes(classes, y[train], ". A stratified splitter spreads them")
+
+
 def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tuple[Indices, Indices]:
     """Number subjects by their first record: return that of each record, and who is positive."""
     _, first, member = np.unique(subjects, return_index=True, return_inverse=True)
@@ -203,21 +261,17 @@ def check_protocol(settings: CvSettings) -> None:
             f"cv.{field}: expected {getattr(HONEST, field)}, or cv.allow_leakage=true for a run "
             f"that is never ranked. Received: {getattr(protocol, field)}, which leaks: {why}"
         )
-    if settings.threshold != "fixed":
-        raise InputError(
-            "cv.threshold: expected fixed under a protocol that leaks. "
-            f"Received: {settings.threshold}, {protocol.leakage}"
-        )
-    if protocol.weights == "carried" and settings.scheme in ("holdout", "external"):
-        raise InputError(
-            f"cv.weights: expected fresh with cv.scheme={settings.scheme}, which has one fold. "
-            "Received: carried"
-        )
-    if protocol.epoch == "best_on_scored" and settings.validation > 0:
-        raise InputError(
-            "cv.validation: expected 0 with cv.epoch=best_on_scored. "
-            f"Received: {settings.validation:g}"
-        )
+    has_one_fold = settings.scheme in ("holdout", "external")
+    for name, expected, is_wrong in (
+        ("threshold", "fixed", settings.threshold != "fixed"),
+        ("weights", "fresh with one fold", protocol.weights == "carried" and has_one_fold),
+        ("validation", "0", protocol.epoch == "best_on_scored" and settings.validation > 0),
+    ):
+        if is_wrong:
+            raise InputError(
+                f"cv.{name}: expected {expected} under a protocol that leaks. "
+                f"Received: {getattr(settings, name)}, {protocol.leakage}"
+            )
 
 
 def _subject_splits(

@@ -25,8 +25,7 @@ from lvh.models import MODELS, Estimator
 from lvh.models.training import check_train
 from lvh.runs.api.learners import Learner
 from lvh.runs.experiment_data import ExperimentData, folds_of
-from lvh.validation.given_splits import given_splits
-from lvh.validation.splits import CvSettings, Split, check_protocol
+from lvh.validation.splits import CvSettings, Split, check_protocol, given_splits
 
 
 @dataclass(frozen=True, slots=True, eq=False)

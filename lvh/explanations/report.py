@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from lvh.evaluation.cv_result import AGE_AND_SEX
+from lvh.explanations import Explanation
 from lvh.explanations.robustness import TITLES, voltage_curve
-from lvh.explanations.run_explanation import Explanation
 from lvh.files import written_whole
 from lvh.inference.model_description import voltage_sentence
 from lvh.reports.page import write_table
