@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from final_models import describe, save_model, settings
-from lvh.explanations.input_groups import groups_of, replaced
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 
@@ -18,7 +17,9 @@ from lvh.explanations import losses, summarize
 from lvh.explanations.importance import (
     Context,
     fold_importance,
+    groups_of,
     record_importance,
+    replaced,
 )
 from lvh.explanations.occlusion import beats_of, occluded, windows
 from lvh.features import FORMS
