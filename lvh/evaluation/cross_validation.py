@@ -47,9 +47,6 @@ class Callback:
         It raises StopCrossValidation where no further fold is to be trained.
         """
 
-    def on_end(self, result: CVResult) -> None:
-        """Called once, when all folds are done."""
-
 
 @dataclass(frozen=True, slots=True)
 class FoldCheckpoints:
@@ -158,12 +155,8 @@ def cross_validate(
                 callback.on_fold(fold, is_known)
     if baselines is None:
         ordered = sorted(splits, key=lambda split: split.number)
-        result = summarize(features, done, baseline_summaries(features, ordered, threshold))
-    else:
-        result = summarize(features, done, baselines())
-    for callback in callbacks:
-        callback.on_end(result)
-    return result
+        return summarize(features, done, baseline_summaries(features, ordered, threshold))
+    return summarize(features, done, baselines())
 
 
 def train_folds(

@@ -9,20 +9,9 @@ import numpy.typing as npt
 
 from lvh.features import FeatureSet
 from lvh.models.training import History
+from lvh.validation import metrics as scoring
 from lvh.validation.inner_splits import choose_threshold, held_out
-from lvh.validation.metrics import (
-    NO_SKILL,
-    THRESHOLD,
-    Floats,
-    Interval,
-    Labels,
-    Metrics,
-    bootstrap_intervals,
-    expected_at_random,
-    intervals_at_random,
-    mean_and_std,
-    score,
-)
+from lvh.validation.metrics import NO_SKILL, THRESHOLD, Floats, Interval, Labels, Metrics
 from lvh.validation.splits import Indices, Split, Threshold
 
 AGE_AND_SEX = "age + sex"
@@ -190,18 +179,18 @@ def _summary(
     test = np.concatenate([split.test for split in splits])
     subjects = features.subjects[test]
     of_records = np.repeat(thresholds, [len(own) for own in labels])
-    of_folds = list(map(score, labels, y_scores, thresholds))
-    pooled = bootstrap_intervals(y_true, y_score, subjects, of_records)
+    of_folds = list(map(scoring.score, labels, y_scores, thresholds))
+    pooled = scoring.bootstrap_intervals(y_true, y_score, subjects, of_records)
     if at_random:
-        pooled |= intervals_at_random(y_true, test)
+        pooled |= scoring.intervals_at_random(y_true, test)
         of_folds = [
-            replace(fold, **expected_at_random(own))
+            replace(fold, **scoring.expected_at_random(own))
             for fold, own in zip(of_folds, labels, strict=True)
         ]
     elif max(map(np.ptp, y_scores)) == 0:
         # A constant score in each fold ranks nothing. Pooled, the constants of different folds
         # would rank, and wrongly: a fold with more positives leaves fewer to train on.
-        constant = bootstrap_intervals(y_true, np.zeros(len(y_true)), subjects)
+        constant = scoring.bootstrap_intervals(y_true, np.zeros(len(y_true)), subjects)
         pooled |= {name: constant[name] for name in ("ap", "roc_auc", "recall_at_90")}
-    mean, std = mean_and_std(of_folds)
+    mean, std = scoring.mean_and_std(of_folds)
     return Summary(mean, std, pooled)

@@ -13,17 +13,8 @@ import numpy.typing as npt
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
-from lvh.explanations.occlusion import (
-    WAVES,
-    Floats,
-    Progress,
-    Score,
-    SignalLayout,
-    Signals,
-    beats_of,
-    bridged,
-    occluded,
-)
+from lvh.explanations import occlusion
+from lvh.explanations.occlusion import WAVES, Floats, Score, SignalLayout, Signals, beats_of
 from lvh.features import FeatureSet
 from lvh.features.criteria import CRITERIA, Measurements
 from lvh.features.voltage import measure
@@ -197,7 +188,7 @@ def fold_importance(
     context: Context,
     *,
     seed: Sequence[int] = (0,),
-    progress: Progress = lambda done, total: None,
+    progress: occlusion.Progress = lambda done, total: None,
 ) -> FoldImportance:
     """Ask a model about the records `at` of the features, each time with something changed."""
     rows, signals = context.split(X)
@@ -217,18 +208,18 @@ def fold_importance(
         return score(context.join(rows, changed))
 
     for column, lead in enumerate(layout.leads):
-        without = bridged(signals, [(column, 0, layout.n_samples)])
+        without = occlusion.bridged(signals, [(column, 0, layout.n_samples)])
         found.changed["lead", lead] = ask(without)[None]
     if not context.has_waves:  # it is unknown where a beat is
         return found
     parts = [layout.wave_parts(context.cohort, record) for record in records]
     for key, places in _wave_groups(layout.leads).items():
         bridges = [
-            bridged(signal, [part for place in places for part in own[place]])
+            occlusion.bridged(signal, [part for place in places for part in own[place]])
             for signal, own in zip(signals, parts, strict=True)
         ]
         found.changed[key] = ask(np.stack(bridges))[None]
-    over_time = layout.windows.spread(occluded(ask, signals, layout.windows, progress))
+    over_time = layout.windows.spread(occlusion.occluded(ask, signals, layout.windows, progress))
     pairs = zip([*records, *records], [*over_time, *signals], strict=True)
     beats = np.stack([layout.around_beats(context.cohort, record, own) for record, own in pairs])
     found.curves = beats.reshape(2, len(records), *beats.shape[1:])
@@ -259,29 +250,23 @@ def record_importance(model: "FinalModel", cohort: Cohort) -> Floats:
         return np.asarray(model.member_scores(context.join(rows, signals)).mean(axis=1))
 
     painted = np.full(cohort.signals.shape[1:], np.nan)
-    if layout is not None:
-        windowed = occluded(lambda changed: score(rows, changed), signals, layout.windows)
-        _paint_signal(painted, cohort, layout, layout.windows.spread(windowed)[0])
+    if layout is None:
+        original, values = logit(score(rows, signals)), dict[Pair, Floats]()
+        for place, columns in groups_of(context.names, _segment_of).items():
+            changed = replaced(context.names, rows, columns, model.training.means, context.waves)
+            values[place] = original - logit(score(changed, signals))
+        for column, lead in enumerate(cohort.leads):
+            for _, waves in beats_of(cohort, 0, lead):
+                for wave, samples in waves.items():
+                    painted[samples, column] = values.get((lead, wave), np.nan)
         return painted
-    original, values = logit(score(rows, signals)), dict[Pair, Floats]()
-    for place, columns in groups_of(context.names, _segment_of).items():
-        changed = replaced(context.names, rows, columns, model.training.means, context.waves)
-        values[place] = original - logit(score(changed, signals))
-    for column, lead in enumerate(cohort.leads):
-        for _, waves in beats_of(cohort, 0, lead):
-            for wave, samples in waves.items():
-                painted[samples, column] = values.get((lead, wave), np.nan)
-    return painted
-
-
-def _paint_signal(
-    painted: Floats, cohort: Cohort, layout: SignalLayout, importance: Floats
-) -> None:
-    samples = np.arange(len(painted))
+    windowed = occlusion.occluded(lambda other: score(rows, other), signals, layout.windows)
+    (importance,) = layout.windows.spread(windowed)
+    places = samples = np.arange(len(painted))
     for column, lead in enumerate(layout.leads):
-        places = samples
-        if layout.before is not None:
+        if layout.before is not None:  # from the nearest QRS peak
             distances = samples[:, None] - [peak for peak, _ in beats_of(cohort, 0, lead)]
             places = distances[samples, np.abs(distances).argmin(axis=1)] + layout.before
         inside = (places >= 0) & (places < layout.n_samples)
         painted[inside, cohort.leads.index(lead)] = importance[places[inside], column]
+    return painted

@@ -1,8 +1,8 @@
 """Occlusion: how a score changes when a part of a signal, such as a wave, says nothing any more.
 
-A window is bridged by a straight line from the sample before it to the sample after it, which
-follows a wandering baseline and makes no step. A whole lead becomes its median. Source of the
-method: Zeiler and Fergus, ECCV 2014.
+A part is bridged by a straight line from the sample before it to the sample after it, which follows
+a wandering baseline and makes no step. A whole lead becomes its median. Source of the method:
+Zeiler and Fergus, ECCV 2014.
 """
 
 from collections.abc import Callable, Iterable
@@ -46,6 +46,12 @@ class Windows(NamedTuple):
         return np.asarray(np.einsum("sw,rwl->rsl", covers, values, optimize=True))
 
 
+def windows(n_samples: int, length: int, stride: int) -> Windows:
+    """Cover a signal; the first and the last window reach over its ends and are cut there."""
+    starts = np.arange(stride - length, n_samples, stride)
+    return Windows(np.maximum(starts, 0), np.minimum(starts + length, n_samples), n_samples)
+
+
 class SignalLayout(NamedTuple):
     """A signal as a form lays it out; `before` is that of an average beat's QRS peak, or None."""
 
@@ -73,20 +79,21 @@ class SignalLayout(NamedTuple):
         for column, lead in enumerate(self.leads):
             beats = beats_of(cohort, record, lead)
             for name in WAVES:
-                spans = np.array([[of[name].start, of[name].stop] for _, of in beats if name in of])
-                if self.before is not None and len(spans):
-                    peaks = np.array([peak for peak, of in beats if name in of])
-                    spans = np.median(spans + self.before - peaks[:, None], axis=0, keepdims=True)
+                own = [(peak, waves[name]) for peak, waves in beats if name in waves]
+                spans = np.array([[wave.start, wave.stop] for _, wave in own])
+                if self.before is not None and own:
+                    spans += self.before - np.array([peak for peak, _ in own])[:, None]
+                    spans = np.median(spans, axis=0, keepdims=True)
                 spans = spans.round().astype(int).clip(0, self.n_samples).tolist()
-                parts[lead, name] = [(column, *span) for span in spans if span[1] > span[0]]
+                parts[lead, name] = [(column, start, stop) for start, stop in spans if stop > start]
         return parts
 
     def around_beats(self, cohort: Cohort, record: int, values: npt.NDArray[np.floating]) -> Floats:
         """Average a record's values, shape (n_samples, n_leads), over its beats, peak on peak.
 
-        An average beat is aligned already. A lead without a beat wholly inside has NaN.
+        A lead without a beat wholly inside the recording has NaN.
         """
-        if self.before is not None:
+        if self.before is not None:  # an average beat is aligned already
             return np.asarray(values, dtype=np.float64)
         beat = self.beat
         means = np.full((len(beat), len(self.leads)), np.nan)
@@ -96,12 +103,6 @@ class SignalLayout(NamedTuple):
             if len(inside):
                 means[:, column] = values[inside[:, None] + beat, column].mean(axis=0)
         return means
-
-
-def windows(n_samples: int, length: int, stride: int) -> Windows:
-    """Cover a signal; the first and the last window reach over its ends and are cut there."""
-    starts = np.arange(stride - length, n_samples, stride)
-    return Windows(np.maximum(starts, 0), np.minimum(starts + length, n_samples), n_samples)
 
 
 def bridged(signals: Signals, parts: Iterable[Part]) -> Signals:
@@ -129,8 +130,8 @@ def occluded(
     From signals of shape (n_records, n_samples, n_leads) to log-odds of shape (n_records,
     n_windows, n_leads): those of the records as they are, less those with the window bridged.
     """
-    n_records, _, n_leads = signals.shape
-    original, spans = logit(score(signals)), np.transpose(cover[:2]).tolist()
+    original, n_leads = logit(score(signals)), signals.shape[2]
+    spans = list(zip(cover.starts.tolist(), cover.stops.tolist(), strict=True))
     parts = [(column, start, stop) for column in range(n_leads) for start, stop in spans]
     importance: list[Floats] = []  # of a part, shape (n_records,)
     batch_size = max(1, _BATCH_BYTES // signals.nbytes)
@@ -139,7 +140,7 @@ def occluded(
         changed = np.concatenate([bridged(signals, [part]) for part in batch])
         importance.extend(original - logit(score(changed)).reshape(len(batch), -1))
         progress(len(importance), len(parts))
-    by_lead = np.reshape(importance, (n_leads, len(spans), n_records))
+    by_lead = np.reshape(importance, (n_leads, len(spans), len(signals)))
     return np.ascontiguousarray(by_lead.transpose(2, 1, 0))
 
 

@@ -1,21 +1,7 @@
-"""The clinical criteria of left ventricular hypertrophy in the ECG: `CRITERIA`.
+"""The clinical criteria of left ventricular hypertrophy in the ECG, each with its source.
 
 A criterion is a number and a threshold: a voltage, a voltage times the duration of QRS, or
 points. 1 mV is 10 mm on paper.
-
-| criterion | its value | source |
-|---|---|---|
-| Sokolow-Lyon | S_V1 + the larger of R_V5 and R_V6 | Sokolow and Lyon, Am Heart J 37, 1949 |
-| Sokolow-Lyon product | the same x QRS | Molloy et al., J Am Coll Cardiol 20, 1992 |
-| Cornell | R_aVL + S_V3 | Casale et al., J Am Coll Cardiol 6, 1985; Circulation 75, 1987 |
-| Cornell product | (the same, in women + 0.6 mV) x QRS | Molloy; Okin et al., JAMA 292, 2004 |
-| Gubner-Ungerleider | R_I + S_III | Gubner and Ungerleider, Arch Intern Med 72, 1943 |
-| R in aVL | R_aVL | Sokolow and Lyon, Am Heart J 37, 1949 |
-| Peguero-Lo Presti | deepest S of any lead + S_V4 | Peguero et al., J Am Coll Cardiol 69, 2017 |
-| Romhilt-Estes | `romhilt_estes_points`: 5 are definite | Romhilt and Estes, Am Heart J 75, 1968 |
-
-Others add 0.8 mV to the Cornell product of women, the difference of the Cornell thresholds. Four
-points of Romhilt and Estes are probable hypertrophy.
 """
 
 from collections.abc import Callable
@@ -153,49 +139,59 @@ def _sum(waves: Measurements, r: str, s: str) -> Floats:
     return np.asarray((waves.columns(waves.r, r) + waves.columns(waves.s, s))[:, 0])
 
 
-def _sokolow_lyon(waves: Measurements) -> Floats:
+def sokolow_lyon(waves: Measurements) -> Floats:
+    """S_V1 + the larger of R_V5 and R_V6: Sokolow and Lyon, Am Heart J 37, 1949."""
     return np.maximum(_sum(waves, "v5", "v1"), _sum(waves, "v6", "v1"))
 
 
-def _sokolow_lyon_product(waves: Measurements) -> Floats:
-    return _sokolow_lyon(waves) * waves.qrs_duration
+def sokolow_lyon_product(waves: Measurements) -> Floats:
+    """Sokolow-Lyon x QRS: Molloy et al., J Am Coll Cardiol 20, 1992."""
+    return sokolow_lyon(waves) * waves.qrs_duration
 
 
-def _cornell(waves: Measurements) -> Floats:
+def cornell(waves: Measurements) -> Floats:
+    """R_aVL + S_V3: Casale et al., J Am Coll Cardiol 6, 1985, and Circulation 75, 1987."""
     return _sum(waves, "avl", "v3")
 
 
-def _cornell_product(waves: Measurements) -> Floats:
-    return (_cornell(waves) + np.where(waves.male, 0, 0.6)) * waves.qrs_duration
+def cornell_product(waves: Measurements) -> Floats:
+    """(Cornell, in women + 0.6 mV) x QRS: Molloy et al.; in women Okin et al., JAMA 292, 2004.
+
+    Others add 0.8 mV, the difference of the Cornell thresholds.
+    """
+    return (cornell(waves) + np.where(waves.male, 0, 0.6)) * waves.qrs_duration
 
 
-def _gubner_ungerleider(waves: Measurements) -> Floats:
+def gubner_ungerleider(waves: Measurements) -> Floats:
+    """R_I + S_III: Gubner and Ungerleider, Arch Intern Med 72, 1943."""
     return _sum(waves, "i", "iii")
 
 
-def _r_in_avl(waves: Measurements) -> Floats:
+def r_in_avl(waves: Measurements) -> Floats:
+    """R_aVL: Sokolow and Lyon, Am Heart J 37, 1949."""
     return waves.columns(waves.r, "avl")[:, 0]
 
 
-def _peguero_lo_presti(waves: Measurements) -> Floats:
+def peguero_lo_presti(waves: Measurements) -> Floats:
+    """Deepest S of any lead + S_V4: Peguero et al., J Am Coll Cardiol 69, 2017."""
     return np.asarray(waves.s.max(axis=1) + waves.columns(waves.s, "v4")[:, 0])
 
 
-def _romhilt_estes(waves: Measurements) -> Floats:
+def romhilt_estes(waves: Measurements) -> Floats:
+    """Sum of the points: Romhilt and Estes, Am Heart J 75, 1968; 4 are probable, 5 definite LVH."""
     return np.asarray(romhilt_estes_points(waves).sum(axis=1))
 
 
 _ALL = (
-    Criterion("sokolow_lyon", "Sokolow-Lyon", 3.5, 3.5, _sokolow_lyon),
+    Criterion("sokolow_lyon", "Sokolow-Lyon", 3.5, 3.5, sokolow_lyon),
     Criterion(
-        "sokolow_lyon_product", "Sokolow-Lyon product", 0.371, 0.371, _sokolow_lyon_product, "mV s"
+        "sokolow_lyon_product", "Sokolow-Lyon product", 0.371, 0.371, sokolow_lyon_product, "mV s"
     ),
-    Criterion("cornell", "Cornell", 2.8, 2.0, _cornell, reached=False),
-    Criterion("cornell_product", "Cornell product", 0.244, 0.244, _cornell_product, "mV s"),
-    Criterion("gubner_ungerleider", "Gubner-Ungerleider", 2.5, 2.5, _gubner_ungerleider),
-    Criterion("r_in_avl", "R in aVL", 1.1, 1.1, _r_in_avl, reached=False),
-    Criterion("peguero_lo_presti", "Peguero-Lo Presti", 2.8, 2.3, _peguero_lo_presti),
-    Criterion("romhilt_estes", "Romhilt-Estes", 5, 5, _romhilt_estes, "points"),
+    Criterion("cornell", "Cornell", 2.8, 2.0, cornell, reached=False),
+    Criterion("cornell_product", "Cornell product", 0.244, 0.244, cornell_product, "mV s"),
+    Criterion("gubner_ungerleider", "Gubner-Ungerleider", 2.5, 2.5, gubner_ungerleider),
+    Criterion("r_in_avl", "R in aVL", 1.1, 1.1, r_in_avl, reached=False),
+    Criterion("peguero_lo_presti", "Peguero-Lo Presti", 2.8, 2.3, peguero_lo_presti),
+    Criterion("romhilt_estes", "Romhilt-Estes", 5, 5, romhilt_estes, "points"),
 )
-
 CRITERIA = {criterion.name: criterion for criterion in _ALL}

@@ -1,7 +1,7 @@
 """`voltage`: amplitudes, durations and clinical criteria; `morphology`: ST, times, areas too."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
@@ -91,21 +91,22 @@ def extract_morphology(cohort: Cohort, settings: MorphologySettings) -> FeatureS
     QRS; the areas of QRS and of T in space, in mV s, and the angle between them as a share of 180
     degrees. A value that needs a missing wave is NaN.
     """
-    waves = measure(cohort)
-    st, times, areas = _st_times_and_areas(cohort)
+    waves, of_leads = measure(cohort), _medians(cohort, _OF_MORPHOLOGY)
     axis = np.radians(qrs_axis(waves))
     order = [cohort.leads.index(lead) for lead in _KORS_LEADS]
-    qrs, t = (areas[:, order, wave] @ _KORS.T for wave in (0, 1))
+    qrs, t = (of_leads[f"{wave}_area"][:, order] @ _KORS.T for wave in ("qrs", "t"))
     qrs_area, t_area = (np.linalg.norm(vector, axis=1) for vector in (qrs, t))
     with np.errstate(invalid="ignore", divide="ignore"):  # no area has no direction
         cosine = (qrs * t).sum(axis=1) / (qrs_area * t_area)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # all are NaN
+        times = {name: np.nanmedian(of_leads[name], axis=1) for name in _TIMES}
     more = {
         f"{lead}_{name}": values[:, at]
         for at, lead in enumerate(cohort.leads)
-        for name, values in (("ST", st), ("R_time", waves.r_time))
+        for name, values in (("ST", of_leads["st"]), ("R_time", waves.r_time))
     }
     more |= {
-        **dict(zip(_TIMES, times.T, strict=True)),
+        **times,
         "v1_p_terminal_force": waves.p_depth * waves.p_time,
         "qrs_axis_sin": np.sin(axis),
         "qrs_axis_cos": np.cos(axis),
@@ -145,9 +146,23 @@ def _measured_inputs(
     return feature_set(cohort, "tabular", X, names, fill=settings.missing, dropped=dropped)
 
 
+def measure(cohort: Cohort) -> Measurements:
+    """Measure the waves of every record: medians over the beats of each lead, NaN without any.
+
+    Q, R, S and the duration of QRS are of every complete `(N)`, T of `(N)(t)`, P in v1 of `(p)`.
+    The baseline of QRS and T is the level at the onset of QRS, as the CSE Working Party
+    recommends (Eur Heart J 6, 1985): the mean of the 0.02 s that end there.
+    """
+    waves = _medians(cohort, _OF_WAVES)
+    v1 = cohort.leads.index("v1") if "v1" in cohort.leads else 0  # all are NaN where it is none
+    p_end = {name: waves.pop(name)[:, v1] for name in ("p_depth", "p_time")}
+    return Measurements(leads=cohort.leads, **waves, **p_end, male=cohort.male)
+
+
 class _Lead(NamedTuple):
     """One lead of a record: its signal in mV, and the symbols and samples of its waves."""
 
+    name: str
     signal: Floats
     symbols: str
     samples: Samples
@@ -172,52 +187,66 @@ class _Lead(NamedTuple):
             q, r, s, r_at = qrs_waves(self.wave(onset, offset, onset), self.fs)
             yield q, r, s, (offset - onset) / self.fs, r_at / self.fs
 
+    def t_waves(self) -> Iterator[float]:
+        """Yield the voltage of each T, in mV."""
+        for onset, _, _, _, peak, _ in self.find("(N)(t)"):
+            yield self.signal[peak] - self.level(onset)
+
     def ends_of_p(self) -> Iterator[tuple[float, float]]:
-        """Yield depth in mV and duration in s below the baseline of each P after its peak."""
-        for onset, _, offset in self.find("(p)"):
+        """Yield depth in mV and s below the baseline, after its peak, of each P in v1."""
+        for onset, _, offset in self.find("(p)") if self.name == "v1" else ():
             p = self.wave(onset, offset, onset)
             end = p[p.argmax() :]
             yield _depth(end), np.count_nonzero(end < 0) / self.fs
 
+    def st_levels(self) -> Iterator[float]:
+        """Yield the level 0.06 s after the end of each QRS, in mV."""
+        for onset, _, offset in self.find("(N)"):
+            if (end := offset + round(_AFTER_J_S * self.fs)) < len(self.signal):
+                yield self.signal[end] - self.level(onset)
 
-def _each_lead(cohort: Cohort) -> Iterator[tuple[int, int, _Lead]]:
-    """Yield the positions of record and lead, and the lead."""
+    def areas(self, pattern: str) -> Iterator[float]:
+        """Yield the area of the last wave of each match of a pattern, in mV s."""
+        for beat in self.find(pattern):
+            yield np.sum(self.wave(beat[-3], beat[-1], beat[0])) / self.fs
+
+    def spans(self, pattern: str, end: int) -> Floats:
+        """Return the s from the first to another fiducial of each match of a pattern."""
+        beats = self.find(pattern)
+        return (beats[:, end] - beats[:, 0]) / self.fs
+
+
+_Measures = Mapping[tuple[str, ...], Callable[[_Lead], Iterable[float | tuple[float, ...]]]]
+_OF_WAVES: _Measures = {
+    ("q", "r", "s", "qrs", "r_time"): _Lead.complexes,
+    ("t",): _Lead.t_waves,
+    ("p_depth", "p_time"): _Lead.ends_of_p,
+}
+_OF_MORPHOLOGY: _Measures = {
+    ("st",): _Lead.st_levels,
+    ("qrs_area",): lambda lead: lead.areas("(N)"),
+    ("t_area",): lambda lead: lead.areas("(N)(t)"),
+    ("rr",): lambda lead: np.diff(lead.find("(N)")[:, 1]) / lead.fs,
+    ("pr",): lambda lead: lead.spans("(p)(N)", 3),
+    ("p_duration",): lambda lead: lead.spans("(p)", 2),
+    ("qt",): lambda lead: lead.spans("(N)(t)", 5),
+}
+
+
+def _medians(cohort: Cohort, measures: _Measures) -> dict[str, Floats]:
+    """Return the medians over beats of what is measured, (n_records, n_leads), by name."""
+    shape = (len(cohort.records), len(cohort.leads))
+    medians = {name: np.full(shape, np.nan) for names in measures for name in names}
     for record in range(len(cohort.records)):
         signals = cohort.signals[record].astype(np.float64)
-        for lead in range(len(cohort.leads)):
-            waves = cohort.delineation.lead(record, lead)
-            yield record, lead, _Lead(signals[:, lead], *waves, cohort.fs)
-
-
-def _over_beats(values: Iterable[float | tuple[float, ...]], n: int = 1) -> Floats:
-    """Return the medians of `n` values over beats; NaN without beats."""
-    beats = [*values]
-    return np.median(np.reshape(beats, (-1, n)), axis=0) if beats else np.full(n, np.nan)
-
-
-def measure(cohort: Cohort) -> Measurements:
-    """Measure the waves of every record: medians over the beats of each lead, NaN without any.
-
-    Q, R, S and the duration of QRS are of every complete `(N)`, T of `(N)(t)`, P in v1 of `(p)`.
-    The baseline of QRS and T is the level at the onset of QRS, as the CSE Working Party
-    recommends (Eur Heart J 6, 1985): the mean of the 0.02 s that end there.
-    """
-    waves = np.full((len(cohort.records), len(cohort.leads), 6), np.nan)
-    p_end = np.full((len(cohort.records), 2), np.nan)
-    for record, lead, one in _each_lead(cohort):
-        waves[record, lead, :5] = _over_beats(one.complexes(), 5)
-        t = (one.signal[beat[4]] - one.level(beat[0]) for beat in one.find("(N)(t)"))
-        waves[record, lead, 5:] = _over_beats(t)
-        if cohort.leads[lead] == "v1":
-            p_end[record] = _over_beats(one.ends_of_p(), 2)
-    names = ("q", "r", "s", "qrs", "r_time", "t")
-    return Measurements(
-        leads=cohort.leads,
-        **dict(zip(names, np.moveaxis(waves, 2, 0), strict=True)),
-        p_depth=p_end[:, 0],
-        p_time=p_end[:, 1],
-        male=cohort.male,
-    )
+        for at, lead in enumerate(cohort.leads):
+            one = _Lead(lead, signals[:, at], *cohort.delineation.lead(record, at), cohort.fs)
+            for names, measured in measures.items():
+                if beats := [*measured(one)]:
+                    values = np.median(np.reshape(beats, (-1, len(names))), axis=0)
+                    for name, value in zip(names, values, strict=True):
+                        medians[name][record, at] = value
+    return medians
 
 
 def qrs_waves(qrs: Floats, fs: float) -> tuple[float, float, float, int]:
@@ -253,33 +282,3 @@ def qrs_waves(qrs: Floats, fs: float) -> tuple[float, float, float, int]:
 
 def _depth(part: Floats) -> float:
     return float(-part.min(initial=0.0))
-
-
-def _st_times_and_areas(cohort: Cohort) -> tuple[Floats, Floats, Floats]:
-    """Return ST in mV, (n_records, n_leads), `_TIMES` in s, (n_records, 4), and areas of QRS and T.
-
-    Each is a median over beats, `_TIMES` over leads too; areas are (n_records, n_leads, 2), mV s.
-    """
-    shape, fs = (len(cohort.records), len(cohort.leads)), cohort.fs
-    st, areas = np.full(shape, np.nan), np.full((*shape, 2), np.nan)
-    times = np.full((*shape, len(_TIMES)), np.nan)
-    for record, lead, one in _each_lead(cohort):
-        qrs, qrs_t, p, p_qrs = map(one.find, ("(N)", "(N)(t)", "(p)", "(p)(N)"))
-        (st[record, lead],) = _over_beats(
-            one.signal[end] - one.level(onset)
-            for onset, _, offset in qrs
-            if (end := offset + round(_AFTER_J_S * fs)) < len(one.signal)
-        )
-        spans = (
-            np.diff(qrs[:, 1]),
-            p_qrs[:, 3] - p_qrs[:, 0],
-            p[:, 2] - p[:, 0],
-            qrs_t[:, 5] - qrs_t[:, 0],
-        )
-        times[record, lead] = [float(_over_beats(span / fs)[0]) for span in spans]
-        for column, beats in enumerate((qrs, qrs_t)):  # the last wave of the pattern
-            (areas[record, lead, column],) = _over_beats(
-                np.sum(one.wave(beat[-3], beat[-1], beat[0])) / fs for beat in beats
-            )
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # all are NaN
-        return st, np.nanmedian(times, axis=1), areas

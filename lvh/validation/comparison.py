@@ -29,10 +29,8 @@ def corrected_interval(
 ) -> Interval:
     """Return the mean over folds with Student's interval for dependent folds.
 
-    Args:
-        values: One for each fold; NaN does not count. Fewer than two have NaN bounds.
-        test_share: Test records divided by training records, n_test / n_train.
-        level: Coverage.
+    `values` has one for each fold; NaN does not count, and fewer than two have NaN bounds.
+    `test_share` is test records divided by training records, n_test / n_train.
     """
     defined = _defined(values)
     mean = float(defined.mean()) if defined.size else math.nan
@@ -43,16 +41,10 @@ def corrected_interval(
 
 
 def corrected_t(differences: Sequence[float] | Floats, test_share: float) -> tuple[float, float]:
-    """Test whether paired differences have mean 0, for dependent folds.
+    """Test whether paired differences have mean 0: return the statistic and its two-sided p value.
 
-    If all differences are 0, p = 1. If all are the same and not 0, p is its limit, 0.
-
-    Args:
-        differences: One for each fold that both configurations have; NaN does not count.
-        test_share: Test records divided by training records.
-
-    Returns:
-        The statistic and its two-sided p value; NaN for fewer than two differences.
+    Arguments are as in `corrected_interval`; both are NaN for fewer than two differences. If all
+    differences are 0, p = 1. If all are the same and not 0, p is its limit, 0.
     """
     defined = _defined(differences)
     if defined.size < 2:
@@ -69,13 +61,9 @@ def correlated_bayes(
 ) -> tuple[float, float, float]:
     """Return the probabilities that a configuration is worse, equivalent and better.
 
-    Sources: Corani and Benavoli, Machine Learning 100 (2015); Benavoli, Corani, Demsar and
-    Zaffalon, Time for a change, JMLR 18 (2017).
-
-    Args:
-        gains: Paired differences, positive where the configuration is better; NaN does not count.
-        test_share: Test records divided by training records.
-        rope: Half-width of the region of practical equivalence, in units of the gains.
+    `gains` are paired differences, positive where the configuration is better; `rope` is the
+    half-width of the region of practical equivalence in their units. Sources: Corani and Benavoli,
+    Machine Learning 100 (2015); Benavoli, Corani, Demsar and Zaffalon, JMLR 18 (2017).
     """
     defined = _defined(gains)
     if defined.size < 2:
@@ -100,7 +88,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = np.argsort(p, kind="stable")[: np.count_nonzero(~np.isnan(p))]
     factors = np.arange(len(order), 0, -1)
     corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
-    return [float(value) for value in corrected]
+    return corrected.tolist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +116,7 @@ class BiasCorrected(NamedTuple):
 
 
 def bias_corrected(
-    predictions: Predictions,
-    metric: str,
-    *,
-    maximize: bool,
-    resamples: int = 1000,
-    seed: int = 0,
+    predictions: Predictions, metric: str, *, maximize: bool, resamples: int = 1000, seed: int = 0
 ) -> BiasCorrected:
     """Estimate a score in `NAMES` of the best configuration, of at least two subjects.
 

@@ -140,10 +140,6 @@ def splits(
     """
     subject_of, positive = by_subject(y, subjects)
     _check_enough(y, positive, settings)
-
-    def records(chosen: Indices) -> Indices:
-        return np.nonzero(np.isin(subject_of, chosen))[0]
-
     folds = []
     for repeat in range(settings.repeats):
         state = settings.random_state + repeat
@@ -152,14 +148,10 @@ def splits(
             if settings.scheme != "holdout":
                 # each fold its own: one draw would stop every training on the same few subjects
                 draw = int(np.random.SeedSequence([state, fold]).generate_state(1)[0])
-            train, validation = _set_aside(learned, settings, draw)
-            split = Split(repeat, fold, records(train), records(validation), records(scored))
-            check_both_classes(
-                f"cv: expected both classes in the training part of fold {fold + 1}",
-                y[split.train],
-                ". cv=stratified spreads them",
-            )
-            folds.append(split)
+            parts = (*_set_aside(learned, settings, draw), scored)
+            train, validation, test = (np.flatnonzero(np.isin(subject_of, one)) for one in parts)
+            _check_training_part(fold + 1, y[train], "cv=stratified")
+            folds.append(Split(repeat, fold, train, validation, test))
     return tuple(folds)
 
 
@@ -199,43 +191,32 @@ def given_splits(
         raise InputError(
             f"cv: expected pairs of train and test positions. Received: {excerpt(cv)} ({error})"
         ) from error
-    if not pairs:
-        raise InputError("cv: expected one fold or more. Received: none")
     folds = list[Split]()
     repeat, fold, tested = 0, 0, set[int]()
     for number, (train, test) in enumerate(pairs, start=1):
-        _check_given(number, train, test, y, subjects)
+        for part in (train, test):
+            is_flat = part.ndim == 1 and len(part) > 0 and part.dtype.kind in "iu"
+            if not (is_flat and len(part) == len({*part} & {*range(len(y))})):
+                raise InputError(
+                    f"cv: expected different positions from 0 to {len(y) - 1} in both parts of "
+                    f"fold {number}. Received: {excerpt(part)}"
+                )
+        shared = np.intersect1d(subjects[train], subjects[test])
+        if len(shared):
+            raise InputError(
+                f"cv: expected every subject in one part of fold {number}. Received: subject "
+                f"{shared[0]} in both; a splitter that knows groups keeps subjects whole"
+            )
+        _check_training_part(number, y[train], "A stratified splitter")
         if tested.intersection(test.tolist()):
             repeat, fold, tested = repeat + 1, 0, set()
         tested.update(test.tolist())
         train, test = train.astype(np.int64), test.astype(np.int64)
         folds.append(Split(repeat, fold, train, train[:0], test))
         fold += 1
+    if not folds:
+        raise InputError("cv: expected one fold or more. Received: none")
     return tuple(folds)
-
-
-def _check_given(
-    number: int,
-    train: npt.NDArray[Any],
-    test: npt.NDArray[Any],
-    y: npt.NDArray[np.int64],
-    subjects: npt.NDArray[np.str_],
-) -> None:
-    for part in (train, test):
-        is_flat = part.ndim == 1 and len(part) > 0 and part.dtype.kind in "iu"
-        if not (is_flat and len(part) == len({*part} & {*range(len(y))})):
-            raise InputError(
-                f"cv: expected different positions from 0 to {len(y) - 1} in both parts of "
-                f"fold {number}. Received: {excerpt(part)}"
-            )
-    shared = np.intersect1d(subjects[train], subjects[test])
-    if len(shared):
-        raise InputError(
-            f"cv: expected every subject in one part of fold {number}. Received: subject "
-            f"{shared[0]} in both; a splitter that knows groups keeps subjects whole"
-        )
-    classes = f"cv: expected both classes in the training part of fold {number}"
-    check_both_classes(classes, y[train], ". A stratified splitter spreads them")
 
 
 def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tuple[Indices, Indices]:
@@ -250,27 +231,26 @@ def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tupl
 
 def check_protocol(settings: CvSettings) -> None:
     """Raise InputError for a protocol that leaks and is not asked for, or that has no meaning."""
-    protocol = settings.protocol
-    if not protocol.leaks:
-        return
-    field, why = "epoch", "the test records choose the weights that score them"
-    if protocol.weights == "carried":
-        field, why = "weights", "folds after the first score records that trained their model"
-    if not settings.allow_leakage:
-        raise InputError(
-            f"cv.{field}: expected {getattr(HONEST, field)}, or cv.allow_leakage=true for a run "
-            f"that is never ranked. Received: {getattr(protocol, field)}, which leaks: {why}"
-        )
-    has_one_fold = settings.scheme in ("holdout", "external")
-    for name, expected, is_wrong in (
-        ("threshold", "fixed", settings.threshold != "fixed"),
+    for field, why in (
+        ("weights", "folds after the first score records that trained their model"),
+        ("epoch", "the test records choose the weights that score them"),
+    ):
+        honest, received = getattr(HONEST, field), getattr(settings, field)
+        if received != honest and not settings.allow_leakage:
+            raise InputError(
+                f"cv.{field}: expected {honest}, or cv.allow_leakage=true for a run that is never "
+                f"ranked. Received: {received}, which leaks: {why}"
+            )
+    protocol, has_one_fold = settings.protocol, settings.scheme in ("holdout", "external")
+    for field, expected, is_wrong in (
+        ("threshold", "fixed", settings.threshold != "fixed" and protocol.leaks),
         ("weights", "fresh with one fold", protocol.weights == "carried" and has_one_fold),
         ("validation", "0", protocol.epoch == "best_on_scored" and settings.validation > 0),
     ):
         if is_wrong:
             raise InputError(
-                f"cv.{name}: expected {expected} under a protocol that leaks. "
-                f"Received: {getattr(settings, name)}, {protocol.leakage}"
+                f"cv.{field}: expected {expected} under a protocol that leaks. "
+                f"Received: {getattr(settings, field)}, {protocol.leakage}"
             )
 
 
@@ -310,16 +290,18 @@ def _drawn(subjects: Indices, share: float, state: int, field: str) -> tuple[Ind
 
 def _check_enough(y: npt.NDArray[np.int64], positive: Indices, settings: CvSettings) -> None:
     check_both_classes("labels: expected both classes", y)
-    if settings.scheme == "holdout":
-        return
-    n_positive = int(positive.sum())
-    counts = {"positive": n_positive, "negative": len(positive) - n_positive}
-    what = min(counts, key=lambda name: counts[name])
-    if counts[what] < settings.folds:
+    counts = {"positive": positive.sum(), "negative": (1 - positive).sum()}
+    what, n = min(counts.items(), key=lambda item: item[1])
+    if settings.scheme != "holdout" and n < settings.folds:
         raise InputError(
             f"cv.folds: expected at most the number of {what} subjects. "
-            f"Received: {settings.folds} folds, {counts[what]} {what} subjects"
+            f"Received: {settings.folds} folds, {n} {what} subjects"
         )
+
+
+def _check_training_part(number: int, y: npt.NDArray[np.int64], remedy: str) -> None:
+    expected = f"cv: expected both classes in the training part of fold {number}"
+    check_both_classes(expected, y, f". {remedy} spreads them")
 
 
 def check_both_classes(expected: str, y: npt.NDArray[np.int64], remedy: str = "") -> None:
