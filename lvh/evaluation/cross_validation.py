@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -90,7 +91,7 @@ class FoldCheckpoints:
         }
         arrays = [*checkpoint.variables, *checkpoint.optimizer]
         path = self._path(self.ends[split.number])
-        with written_whole(path) as partial, partial.open("wb") as file:
+        with written_whole(path) as temporary, temporary.open("wb") as file:
             np.savez(file, *arrays, allow_pickle=False, about=np.array(json.dumps(facts)))
 
     def discard(self, keys: Mapping[tuple[int, int], str]) -> None:
@@ -155,7 +156,7 @@ def cross_validate(
                 callback.on_fold(fold, is_known)
     if baselines is None:
         ordered = sorted(splits, key=lambda split: split.number)
-        return summarize(features, done, baseline_summaries(features, ordered, threshold))
+        baselines = partial(baseline_summaries, features, ordered, threshold)
     return summarize(features, done, baselines())
 
 

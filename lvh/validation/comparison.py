@@ -144,11 +144,11 @@ def bias_corrected(
             scores[bags] = score(position, (counts[bags] == 0).astype(np.float64))
         out_of_bag.append(scores)
     defined = _defined(np.concatenate(out_of_bag))
-    estimate = Interval(np.nan, np.nan, np.nan)
-    if defined.size:
-        estimate = Interval(float(defined.mean()), *np.quantile(defined, [0.025, 0.975]).tolist())
+    values = defined if defined.size else np.array([np.nan])
+    low, high = np.quantile(values, [0.025, 0.975]).tolist()
     once = np.ones((1, len(y_true)))
-    return BiasCorrected(estimate, float(score(int(ranking(once)[:, 0].argmax()), once)[0]))
+    (naive,) = score(int(ranking(once)[:, 0].argmax()), once).tolist()
+    return BiasCorrected(Interval(float(values.mean()), low, high), naive)
 
 
 def _defined(values: Sequence[float] | Floats) -> Floats:
