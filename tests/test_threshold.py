@@ -59,7 +59,7 @@ def cv(**changes) -> CvSettings:
 
 def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVResult:
     folds = splits(data.y, data.subjects, settings)
-    return cross_validate(data, folds, lambda: learner, seed=seed, threshold=settings.threshold)
+    return cross_validate(data, folds, lambda: learner, seed=seed, cv=settings)
 
 
 def test_where_there_are_validation_records_they_choose():
@@ -112,7 +112,7 @@ def test_a_planted_leak_cannot_move_the_threshold(learner, validation):
     folds = [fold.split for fold in first.folds]  # they are drawn by label
 
     def thresholds(of: FeatureSet) -> list[float]:
-        found = train_folds(of, folds, learner(), seed=0, threshold="specificity_90")
+        found = train_folds(of, folds, learner(), seed=0, cv=cv())
         return [fold.threshold for fold in found]
 
     poisoned = thresholds(replace(data, X=X, y=y))

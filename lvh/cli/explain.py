@@ -35,9 +35,9 @@ def _run(args: argparse.Namespace) -> None:
     is_tracked = is_run_id(chosen.run)
     settings = settings_of(chosen.run, tracking)
     settings = replace(settings, store=str(store_of(chosen.study, settings.store)))
-    if settings.cv.protocol.leaks:
+    if settings.cv.leakage:
         raise InputError(
-            f"RUN: this run leaks ({settings.cv.protocol.leakage}): its models have learned from "
+            f"RUN: this run leaks ({settings.cv.leakage}): its models have learned from "
             "their test records, so they cannot be explained on them"
         )
     record = Path(chosen.run) / "run.json"

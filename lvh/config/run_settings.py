@@ -73,7 +73,7 @@ class RunSettings:
     @property
     def base_name(self) -> str:
         """Model and features, a protocol that leaks, and records that are only scored."""
-        protocol = self.cv.protocol.name if self.cv.protocol.leaks else ""
+        protocol = self.cv.protocol if self.cv.leakage else ""
         source = f"on-{self.external.name}" if self.external is not None else ""
         return "-".join(filter(None, (self.model.name, self.features.name, protocol, source)))
 
@@ -259,11 +259,11 @@ def run_rules(settings: RunSettings) -> Iterator[Rule]:
     yield from _external_rules(settings)
     cv, search, model = settings.cv, settings.search, f"model={settings.model.name}"
     may_stop, halves = search.may_stop, search.halves
-    protocol, leaks = cv.protocol, f"{cv.protocol.leakage}, {model}"
+    is_leaking, leaks = bool(cv.leakage), f"{cv.leakage}, {model}"
     expected = "cv.weights and cv.epoch: expected the defaults with a model that has no epochs"
-    yield protocol.leaks and not settings.is_network, expected, leaks
+    yield is_leaking and not settings.is_network, expected, leaks
     expected = "search.budget and search.pruner: expected neither under a protocol that leaks"
-    yield protocol.leaks and may_stop, expected, leaks
+    yield is_leaking and may_stop, expected, leaks
     expected = "search.budget: expected full or race with a model that has no epochs"
     yield halves and not settings.is_network, expected, f"{search.budget}, {model}"
     expected = "search.budget: halving decides the epochs, and expects no train.patience"

@@ -21,7 +21,7 @@ from lvh.files import written_whole
 from lvh.models.training import Checkpoint, FitJob, History, Trainer
 from lvh.validation.inner_splits import choose_threshold, held_out
 from lvh.validation.metrics import THRESHOLD, Floats, score
-from lvh.validation.splits import HONEST, Protocol, Split, Threshold
+from lvh.validation.splits import HONEST, CvSettings, Split
 
 OnEpoch = Callable[[Split, int], None]
 """Takes a fold and how many epochs of it are done."""
@@ -111,8 +111,7 @@ def cross_validate(
     seed: int,
     known: Mapping[tuple[int, int], FoldResult] | None = None,
     callbacks: Sequence[Callback] = (),
-    protocol: Protocol = HONEST,
-    threshold: Threshold = "fixed",
+    cv: CvSettings = HONEST,
     check_after: int | None = None,
     baselines: Callable[[], Mapping[str, Summary]] | None = None,
     checkpoints: FoldCheckpoints | None = None,
@@ -123,7 +122,8 @@ def cross_validate(
     are the folds that an earlier run has trained, by repeat and fold: where weights are carried,
     all of a repeat or none. `trainer` is called only if a fold has to be trained. A callback may
     stop the run after `check_after` folds, which are then trained one by one; None: no callback
-    does. `baselines` returns `baseline_summaries` on the same folds; None computes them. Trainings
+    does. `cv` says what test records may decide, and how a threshold is chosen; its scheme is not
+    used. `baselines` returns `baseline_summaries` on the same folds; None computes them. Trainings
     continue from `checkpoints`, and store their ends there.
 
     Raises:
@@ -144,8 +144,7 @@ def cross_validate(
                 list(group),
                 trainer(),
                 seed=seed,
-                protocol=protocol,
-                threshold=threshold,
+                cv=cv,
                 on_epoch=[callback.on_epoch for callback in callbacks],
                 first_group=None if check_after is None else max(check_after - len(done), 1),
                 checkpoints=checkpoints,
@@ -156,7 +155,7 @@ def cross_validate(
                 callback.on_fold(fold, is_known)
     if baselines is None:
         ordered = sorted(splits, key=lambda split: split.number)
-        baselines = partial(baseline_summaries, features, ordered, threshold)
+        baselines = partial(baseline_summaries, features, ordered, cv.threshold)
     return summarize(features, done, baselines())
 
 
@@ -166,26 +165,25 @@ def train_folds(
     trainer: Trainer,
     *,
     seed: int,
-    protocol: Protocol = HONEST,
-    threshold: Threshold = "fixed",
+    cv: CvSettings = HONEST,
     on_epoch: Sequence[OnEpoch] = (),
     first_group: int | None = None,
     checkpoints: FoldCheckpoints | None = None,
 ) -> Iterator[FoldResult]:
     """Train and score folds in their order, side by side as far as the trainer can.
 
-    The test records of a fold decide nothing in it, unless `protocol` says so: missing values are
+    The test records of a fold decide nothing in it, unless `cv` says so: missing values are
     filled, the model is trained and, where asked, stopped without them. Each fold starts from a
     seed that is made of `seed`, repeat and fold. `on_epoch` is called with 0 for models that only
     choose a threshold. `first_group` folds may be trained before the caller has seen the first;
     after these, folds are trained one by one. What is not named here is as in `cross_validate`.
     """
-    is_carried = protocol.weights == "carried"
+    is_carried = cv.weights == "carried"
     for before, split in zip([None, *splits], splits, strict=False):
         expected = (split.repeat, split.fold - 1)
         if is_carried and split.fold and (before is None or before.number != expected):
             raise ValueError(f"expected the fold before {split.number} to be trained first")
-    group = _Group(features, trainer, seed, protocol, threshold, tuple(on_epoch), checkpoints)
+    group = _Group(features, trainer, seed, cv, tuple(on_epoch), checkpoints)
     start = 0
     while start < len(splits):
         limit = None if first_group is None else max(first_group - start, 1)
@@ -202,8 +200,7 @@ class _Group:
     features: FeatureSet
     trainer: Trainer
     seed: int
-    protocol: Protocol
-    threshold: Threshold
+    cv: CvSettings
     on_epoch: tuple[OnEpoch, ...]
     checkpoints: FoldCheckpoints | None
 
@@ -212,17 +209,16 @@ class _Group:
         trainer, y = self.trainer, self.features.y
         started, setup_before = time.perf_counter(), trainer.setup_seconds
         pairs = [
-            fit_job(self.features, split, fold_seed(self.seed, split), self.protocol)
-            for split in splits
+            fit_job(self.features, split, fold_seed(self.seed, split), self.cv) for split in splits
         ]
         jobs, spent = self._with_starts([job for job, _ in pairs], splits)
         thresholds, validates = [THRESHOLD] * len(splits), len(splits[0].validation) > 0
-        if self.threshold != "fixed" and not validates:
+        if self.cv.threshold != "fixed" and not validates:
             # before the folds' own trainings: after these the trainer scores with their models
             thresholds = [self._inner_threshold(split) for split in splits]
         histories = trainer.fit(jobs, lambda at, epoch: self._report(splits[at], epoch))
         y_scores = self._predict([test for _, test in pairs])
-        if self.threshold != "fixed" and validates:
+        if self.cv.threshold != "fixed" and validates:
             of_validation = trainer.predict([job.X_validation for job in jobs])
             thresholds = [
                 choose_threshold(held_out(split, y, self.features.subjects), y, [own])
@@ -288,7 +284,7 @@ class _Group:
 
 
 def fit_job(
-    features: FeatureSet, split: Split, seed: np.random.SeedSequence, protocol: Protocol = HONEST
+    features: FeatureSet, split: Split, seed: np.random.SeedSequence, cv: CvSettings = HONEST
 ) -> tuple[FitJob, Inputs]:
     """Return what a fold is trained with, and the inputs of the records that it scores."""
     X, y = features.X, features.y
@@ -296,7 +292,7 @@ def fit_job(
     if features.kind != "signal":  # a signal lacks no value
         parts = fill_missing(features.fill, *parts)
     train, validation, test = parts
-    chooses_epoch = protocol.epoch == "best_on_scored"
+    chooses_epoch = cv.epoch == "best_on_scored"
     job = FitJob(
         X=train,
         y=y[split.train],
@@ -304,7 +300,7 @@ def fit_job(
         X_validation=test if chooses_epoch else validation,
         y_validation=y[split.test if chooses_epoch else split.validation],
         seed=seed,
-        warm_start=protocol.weights == "carried" and split.fold > 0,
+        warm_start=cv.weights == "carried" and split.fold > 0,
         keep_most_accurate=chooses_epoch,
     )
     return job, test

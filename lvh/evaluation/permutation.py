@@ -21,7 +21,7 @@ from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.models.training import Trainer
 from lvh.validation.metrics import Metrics, mean_and_std
-from lvh.validation.splits import HONEST, Protocol, Split, Threshold
+from lvh.validation.splits import HONEST, CvSettings, Split
 
 Scores = Mapping[str, float]
 MakeFolds = Callable[[npt.NDArray[np.int64]], Sequence[Split]]
@@ -57,8 +57,7 @@ def null_scores(
     *,
     seed: int,
     number: int,
-    protocol: Protocol = HONEST,
-    threshold: Threshold = "fixed",
+    cv: CvSettings = HONEST,
 ) -> Scores:
     """Cross-validate on the shuffled labels of a number; return the mean of each of `SCORES`.
 
@@ -74,8 +73,7 @@ def null_scores(
             break
     else:
         splits = make_folds(y)  # raises
-    shuffle = replace(features, y=y)
-    folds = train_folds(shuffle, splits, trainer, seed=seed, protocol=protocol, threshold=threshold)
+    folds = train_folds(replace(features, y=y), splits, trainer, seed=seed, cv=cv)
     mean, _ = mean_and_std([fold.metrics for fold in folds])
     return {name: getattr(mean, name) for name in SCORES}
 

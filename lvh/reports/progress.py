@@ -137,7 +137,7 @@ class ProgressReporter(Callback):
         if result is None:
             say(f"{self._name}: {reason}", on=screen)
             return
-        leakage = settings.cv.protocol.leakage
+        leakage = settings.cv.leakage
         warning = [f"NOT HONEST: {leakage}. Test records decided these scores, which have no rank"]
         warning *= bool(leakage)
         if self._verbosity == "full":

@@ -30,8 +30,8 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
     alone: dict[str, Any] = {"seed": settings.seed, "backend": settings.backend}
     if settings.cv.threshold != "fixed":
         alone["threshold"] = settings.cv.threshold
-    groups["protocol"] = settings.cv.protocol
     decisions = {name: asdict(group) for name, group in groups.items()}
+    decisions["protocol"] = {"weights": settings.cv.weights, "epoch": settings.cv.epoch}
     if isinstance(settings.features, MeasuredSettings):  # keys of before there was a choice
         own = decisions["features"]
         for name in [one for one in ("inputs", "columns") if own[one] in ("full", ())]:

@@ -133,8 +133,7 @@ class _Stage(Callback):
                 seed=self.settings.seed,
                 known=self.known,
                 callbacks=[self, *callbacks],
-                protocol=cv.protocol,
-                threshold=cv.threshold,
+                cv=cv,
                 check_after=check_after,
                 baselines=partial(baselines_of, data, cv.threshold),
                 checkpoints=checkpoints if checkpoints.starts or checkpoints.ends else None,
@@ -187,8 +186,8 @@ class _Run:
         self.record = self._begin(sweep)
 
     def _begin(self, sweep: SweepLink | None) -> RunRecord:
-        settings, cohort, protocol = self.settings, self._data.cohort, self.settings.cv.protocol
-        leakage = {"leakage": protocol.leakage} if protocol.leaks else {}
+        settings, cohort, cv = self.settings, self._data.cohort, self.settings.cv
+        leakage = {"leakage": cv.leakage} if cv.leakage else {}
         n, label = len(self._data.features.records), cohort.label_name
         record = RunRecord(
             key=run_key_of(self.last.keys.values(), settings.cv.permutations),
@@ -196,7 +195,7 @@ class _Run:
             params=_params(settings, self._data.features),
             data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, n, label),
             status="failed",
-            tags={"note": cohort.note, "label": label, "protocol": protocol.name, **leakage},
+            tags={"note": cohort.note, "label": label, "protocol": cv.protocol, **leakage},
             folder=str(self._folder),
             attempt=sweep.study if sweep is not None and sweep.separate else "",
             root=settings.store,
@@ -257,8 +256,7 @@ class _Run:
                 self.last.trainer(),
                 seed=settings.seed,
                 number=len(null),
-                protocol=settings.cv.protocol,
-                threshold=settings.cv.threshold,
+                cv=settings.cv,
             )
             null.append(scores)
             save_null(path, null)

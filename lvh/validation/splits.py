@@ -14,46 +14,8 @@ from lvh.errors import InputError, excerpt
 from lvh.validation.bounds import Share
 
 Indices = npt.NDArray[np.int64]
-Weights = Literal["fresh", "carried"]
-Epoch = Literal["last", "best_on_scored"]
 Threshold = Literal["fixed", "specificity_90"]
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """What a fold's model may know of records that it is scored on; by default nothing.
-
-    Attributes:
-        weights: `fresh`: every fold trains a new model. `carried`: one model, and its optimizer,
-            is trained on from fold to fold of a repeat, as by calling Keras's `fit` again.
-        epoch: `last`: the weights after the training, or those that `cv.validation` chose.
-            `best_on_scored`: the weights of the epoch with the highest accuracy on the test
-            records, the first of equals; with carried weights the next fold continues from there.
-    """
-
-    weights: Weights = "fresh"
-    epoch: Epoch = "last"
-
-    @cached_property
-    def leakage(self) -> str:
-        """How test records decide what they are scored by; empty where it is honest."""
-        carried = ["carried weights"] if self.weights == "carried" else []
-        best = ["best epoch on the test fold"] if self.epoch == "best_on_scored" else []
-        return ", ".join(carried + best)
-
-    @cached_property
-    def leaks(self) -> bool:
-        """Whether test records decide what they are scored by."""
-        return bool(self.leakage)
-
-    @property
-    def name(self) -> str:
-        """Its short name."""
-        words = [word for word in (self.weights, self.epoch) if word not in ("fresh", "last")]
-        return "-".join(words) or "honest"
-
-
-HONEST = Protocol()
+_ONE_FOLD = ("holdout", "external")
 
 
 @dataclass(frozen=True)
@@ -68,9 +30,13 @@ class CvSettings:
         random_state: Seed of the splits, apart from the seed of the models.
         test_size: Share of subjects that `holdout` scores.
         validation: Share of the training subjects that stop the training early; never scored.
-        weights: See `Protocol`.
-        epoch: As `weights`.
-        allow_leakage: Train under a protocol that leaks; its result never has a rank.
+        weights: `fresh`: every fold trains a new model. `carried`: one model, and its optimizer,
+            is trained on from fold to fold of a repeat, as by calling Keras's `fit` again.
+        epoch: `last`: the weights after the training, or those that `cv.validation` chose.
+            `best_on_scored`: the weights of the epoch with the highest accuracy on the test
+            records, the first of equals; with carried weights the next fold continues from there.
+        allow_leakage: Train so that test records decide something of the model that scores them;
+            the result never has a rank.
         permutations: Shuffles of the labels that a result is tested against; 0 for no test.
         threshold: Above which a score is predicted positive: `fixed`, .5; or `specificity_90`,
             chosen in each fold by `lvh.validation.inner_splits`.
@@ -85,8 +51,8 @@ class CvSettings:
     random_state: Annotated[int, Strict(), Field(ge=0, lt=2**31)] = 123
     test_size: Annotated[float, Strict(), Field(gt=0, lt=1)] = 0.2
     validation: Share = 0.0
-    weights: Weights = HONEST.weights
-    epoch: Epoch = HONEST.epoch
+    weights: Literal["fresh", "carried"] = "fresh"
+    epoch: Literal["last", "best_on_scored"] = "last"
     allow_leakage: Annotated[bool, Strict()] = False
     permutations: Annotated[int, Strict(), Field(ge=0, le=100_000)] = 0
     threshold: Threshold = "fixed"
@@ -94,9 +60,20 @@ class CvSettings:
     refits: Annotated[int, Strict(), Field(ge=0, le=100_000)] = 0
 
     @cached_property
-    def protocol(self) -> Protocol:
-        """What a fold's model may know of records that it is scored on."""
-        return Protocol(self.weights, self.epoch)
+    def leakage(self) -> str:
+        """How test records decide what they are scored by; empty where it is honest."""
+        carried = ["carried weights"] if self.weights == "carried" else []
+        best = ["best epoch on the test fold"] if self.epoch == "best_on_scored" else []
+        return ", ".join(carried + best)
+
+    @property
+    def protocol(self) -> str:
+        """A short name of what test records may decide."""
+        words = [word for word in (self.weights, self.epoch) if word not in ("fresh", "last")]
+        return "-".join(words) or "honest"
+
+
+HONEST = CvSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,26 +208,26 @@ def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tupl
 
 def check_protocol(settings: CvSettings) -> None:
     """Raise InputError for a protocol that leaks and is not asked for, or that has no meaning."""
-    for field, why in (
-        ("weights", "folds after the first score records that trained their model"),
-        ("epoch", "the test records choose the weights that score them"),
+    for field, honest, why in (
+        ("weights", "fresh", "folds after the first score records that trained their model"),
+        ("epoch", "last", "the test records choose the weights that score them"),
     ):
-        honest, received = getattr(HONEST, field), getattr(settings, field)
+        received = getattr(settings, field)
         if received != honest and not settings.allow_leakage:
             raise InputError(
                 f"cv.{field}: expected {honest}, or cv.allow_leakage=true for a run that is never "
                 f"ranked. Received: {received}, which leaks: {why}"
             )
-    protocol, has_one_fold = settings.protocol, settings.scheme in ("holdout", "external")
+    is_carried, has_one_fold = settings.weights == "carried", settings.scheme in _ONE_FOLD
     for field, expected, is_wrong in (
-        ("threshold", "fixed", settings.threshold != "fixed" and protocol.leaks),
-        ("weights", "fresh with one fold", protocol.weights == "carried" and has_one_fold),
-        ("validation", "0", protocol.epoch == "best_on_scored" and settings.validation > 0),
+        ("threshold", "fixed", settings.threshold != "fixed" and settings.leakage),
+        ("weights", "fresh with one fold", is_carried and has_one_fold),
+        ("validation", "0", settings.validation > 0 and settings.epoch == "best_on_scored"),
     ):
         if is_wrong:
             raise InputError(
                 f"cv.{field}: expected {expected} under a protocol that leaks. "
-                f"Received: {getattr(settings, field)}, {protocol.leakage}"
+                f"Received: {getattr(settings, field)}, {settings.leakage}"
             )
 
 

@@ -54,8 +54,7 @@ def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any
         more.pop("splits", data.splits),
         partial(learner.trainer, data.features, data.fs),
         seed=seed,
-        protocol=data.cv.protocol,
-        threshold=data.cv.threshold,
+        cv=data.cv,
         **more,
     )
 
@@ -127,7 +126,7 @@ def _splits(cv: Any, features: FeatureSet, groups: Any) -> tuple[tuple[Split, ..
     given = asdict(cv) if isinstance(cv, CvSettings) else dict(cv)
     settings: CvSettings = parsed("cv", {**asdict(CvSettings()), **given}, CvSettings)
     check_protocol(settings)
-    if settings.permutations or settings.scheme == "external" or settings.protocol.leaks:
+    if settings.permutations or settings.scheme == "external" or settings.leakage:
         raise InputError(
             "cv: expected no permutations, no external records and an honest protocol; "
             f"python -m lvh.run has the others. Received: {excerpt(cv)}"
