@@ -83,14 +83,9 @@ def explain_run(
     ):
         split = result.split
         _, test = fill_missing(features.fill, features.X[split.train], features.X[split.test])
-        of_fold = fold_importance(
-            score,
-            read(test),
-            split.test,
-            context,
-            seed=(0, split.repeat, split.fold),
-            progress=lambda done, of: progress(len(folds), "explaining", done / of),
-        )
+        progress(len(folds), "explaining", 0)
+        seed = (0, split.repeat, split.fold)
+        of_fold = fold_importance(score, read(test), split.test, context, seed=seed)
         if changes and split.repeat == splits[0].repeat:
             progress(len(folds), "changing signals", 0)
             at = context.positions[split.test[:: -(-n_once // MOST)]]

@@ -188,7 +188,6 @@ def fold_importance(
     context: Context,
     *,
     seed: Sequence[int] = (0,),
-    progress: occlusion.Progress = lambda done, total: None,
 ) -> FoldImportance:
     """Ask a model about the records `at` of the features, each time with something changed."""
     rows, signals = context.split(X)
@@ -219,7 +218,7 @@ def fold_importance(
             for signal, own in zip(signals, parts, strict=True)
         ]
         found.changed[key] = ask(np.stack(bridges))[None]
-    over_time = layout.windows.spread(occlusion.occluded(ask, signals, layout.windows, progress))
+    over_time = layout.windows.spread(occlusion.occluded(ask, signals, layout.windows))
     pairs = zip([*records, *records], [*over_time, *signals], strict=True)
     beats = np.stack([layout.around_beats(context.cohort, record, own) for record, own in pairs])
     found.curves = beats.reshape(2, len(records), *beats.shape[1:])

@@ -19,8 +19,6 @@ Floats = npt.NDArray[np.float64]
 Signals = npt.NDArray[np.float32]
 Score = Callable[[Signals], Floats]
 """From inputs, shape (n, ...), to P(label = 1), shape (n,)."""
-Progress = Callable[[int, int], None]
-"""Called with the number of windows done, and the number of all."""
 Part = tuple[int, int, int]
 """The column of a lead, the first sample, and the first sample after the part."""
 
@@ -122,9 +120,7 @@ def bridged(signals: Signals, parts: Iterable[Part]) -> Signals:
     return copies
 
 
-def occluded(
-    score: Score, signals: Signals, cover: Windows, progress: Progress = lambda done, total: None
-) -> Floats:
+def occluded(score: Score, signals: Signals, cover: Windows) -> Floats:
     """Return by how much every window of every lead raises the log-odds of the label.
 
     From signals of shape (n_records, n_samples, n_leads) to log-odds of shape (n_records,
@@ -139,7 +135,6 @@ def occluded(
         batch = parts[first : first + batch_size]
         changed = np.concatenate([bridged(signals, [part]) for part in batch])
         importance.extend(original - logit(score(changed)).reshape(len(batch), -1))
-        progress(len(importance), len(parts))
     by_lead = np.reshape(importance, (n_leads, len(spans), len(signals)))
     return np.ascontiguousarray(by_lead.transpose(2, 1, 0))
 

@@ -1,6 +1,6 @@
 """Feature forms: each turns a cohort into a feature set. A new form adds a line to `FORMS`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lvh.data.cohort import LEADS, Cohort
@@ -50,23 +50,13 @@ FORMS = {
 }
 
 
-def check_cohort(
-    name: str, cohort: Cohort, group: str = "data", *, ways: Mapping[str, str] | None = None
-) -> None:
-    """Refuse records of a group of settings that a feature form cannot use, and say which can.
-
-    `ways` are the forms that may be chosen instead, each with what has to be typed before it, such
-    as another model; by default all, with nothing.
-    """
+def check_cohort(name: str, cohort: Cohort, group: str = "data") -> None:
+    """Refuse records of a group of settings that a feature form cannot use, and say which can."""
     lacks = FORMS[name].lacks(cohort)
     if not lacks:
         return
-    able = [
-        f"{typed} features={form}".strip()
-        for form, typed in (ways or dict.fromkeys(FORMS, "")).items()
-        if not FORMS[form].lacks(cohort)
-    ]
-    hints = [f"{able[0]} can use them"] if able else []
+    able = [form for form, one in FORMS.items() if not one.lacks(cohort)]
+    hints = [f"features={' or '.join(able)} can use them"] if able else []
     if lacks == ["a delineation"]:
         hints.insert(0, f"{group}.delineation=found finds one")
     raise InputError(

@@ -15,7 +15,7 @@ from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.joining import join
 from lvh.evaluation.cv_result import Summary, baseline_summaries
 from lvh.features import FORMS, FeatureSet, check_cohort
-from lvh.models import MODELS, Estimator, forms_of
+from lvh.models import MODELS, Estimator
 from lvh.models.backends import check_installed
 from lvh.models.trainers import make_trainer
 from lvh.models.trainers import threads as threads_of_model
@@ -41,12 +41,7 @@ def load_data(settings: RunSettings) -> ExperimentData:
     check_installed(settings.backend)
     sources = (settings.data, settings.external)
     states = tuple(one and SOURCES[one.name].state(one) for one in sources)
-    # the forms of features that fit, with what chooses a model for the others
-    ways = dict.fromkeys(forms_of(MODELS[settings.model.name]), "")
-    for name, entry in MODELS.items():
-        for form in forms_of(entry):
-            ways.setdefault(form, f"model={name}")
-    data = _experiment_data(sources, states, settings.features, settings.cv, tuple(ways.items()))
+    data = _experiment_data(sources, states, settings.features, settings.cv)
     _check_model(settings, data)
     return data
 
@@ -76,15 +71,13 @@ def load_cohort(settings: RunSettings) -> Cohort:
 
 
 @lru_cache(maxsize=_LOADED)
-def _experiment_data(
-    sources: Any, states: Any, features: Any, cv: Any, ways: tuple[tuple[str, str], ...]
-) -> ExperimentData:
+def _experiment_data(sources: Any, states: Any, features: Any, cv: Any) -> ExperimentData:
     (data, external), (state, other_state) = sources, states
     cohorts = {"data": _cohort(data, state, "data")}
     if external is not None:
         cohorts["external"] = _cohort(external, other_state, "external")
     for group, cohort in cohorts.items():
-        check_cohort(features.name, cohort, group, ways=dict(ways))
+        check_cohort(features.name, cohort, group)
     whole = cohorts["data"] if external is None else join(*cohorts.values())
     summarize_cohort(whole)  # checks it
     extracted: FeatureSet = FORMS[features.name].extract(whole, features)
