@@ -11,7 +11,7 @@ from lvh.features import FeatureSet
 from lvh.models.training import History
 from lvh.validation import metrics as scoring
 from lvh.validation.inner_splits import choose_threshold, held_out
-from lvh.validation.metrics import NO_SKILL, THRESHOLD, Floats, Interval, Labels, Metrics
+from lvh.validation.metrics import NO_SKILL, THRESHOLD, Floats, Interval, Labels, Metrics, Subjects
 from lvh.validation.splits import Indices, Split, Threshold
 
 AGE_AND_SEX = "age + sex"
@@ -83,7 +83,7 @@ class CVResult:
     scores: Summary
     baselines: Mapping[str, Summary]
     records: tuple[str, ...]
-    subjects: npt.NDArray[np.str_]
+    subjects: Subjects
     y_true: Labels
     null: tuple[Mapping[str, float], ...] = ()
     p_values: Mapping[str, float] = field(default_factory=dict)

@@ -20,11 +20,11 @@ from lvh.evaluation.cross_validation import train_folds
 from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.models.training import Trainer
-from lvh.validation.metrics import Metrics, mean_and_std
+from lvh.validation.metrics import Labels, Metrics, Subjects, mean_and_std
 from lvh.validation.splits import HONEST, CvSettings, Split
 
 Scores = Mapping[str, float]
-MakeFolds = Callable[[npt.NDArray[np.int64]], Sequence[Split]]
+MakeFolds = Callable[[Labels], Sequence[Split]]
 """Returns the folds of labels; raises InputError where the settings allow none."""
 
 SCORES = ("accuracy", "ap", "roc_auc")
@@ -79,11 +79,8 @@ def null_scores(
 
 
 def shuffled(
-    y: npt.NDArray[np.int64],
-    subjects: npt.NDArray[np.str_],
-    seeds: Sequence[int],
-    sources: npt.NDArray[np.bool_],
-) -> npt.NDArray[np.int64]:
+    y: Labels, subjects: Subjects, seeds: Sequence[int], sources: npt.NDArray[np.bool_]
+) -> Labels:
     """Shuffle labels among subjects of a source with as many records; a subject's stay together."""
     _, member = np.unique(subjects, return_inverse=True)
     counts = np.bincount(member)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from lvh.data.cohort import Cohort, records_at
@@ -24,8 +23,9 @@ from lvh.features import FORMS, fill_missing
 from lvh.runs.cache_key import fold_key
 from lvh.runs.experiment_data import ExperimentData, new_trainer
 from lvh.tracking.fold_store import FoldStore
-from lvh.validation.metrics import NAMES, Interval, bootstrap_intervals, resampled, weighted_scores
-from lvh.validation.splits import Split
+from lvh.validation import metrics as scoring
+from lvh.validation.metrics import NAMES, Interval, Labels, Subjects
+from lvh.validation.splits import Indices, Split
 
 if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings
@@ -101,7 +101,7 @@ def explain_run(
 
 def _responses(
     score: Score,
-    at: npt.NDArray[np.int64],
+    at: Indices,
     split: Split,
     changes: Sequence[Change],
     settings: "RunSettings",
@@ -134,7 +134,7 @@ def summarize(
     return Explanation(
         n_folds=len(splits),
         n_test=len(test),
-        ap=bootstrap_intervals(y, y_score, subjects)["ap"],
+        ap=scoring.bootstrap_intervals(y, y_score, subjects)["ap"],
         baseline_ap=baseline and baseline.pooled["ap"],
         importance=losses(y, y_score, subjects, changed),
         saliency=_saliency(context, folds, y),
@@ -143,20 +143,19 @@ def summarize(
 
 
 def losses(
-    y: npt.NDArray[np.int64],
-    y_score: Floats,
-    subjects: npt.NDArray[np.str_],
-    changed: Mapping[Pair, Floats],
+    y: Labels, y_score: Floats, subjects: Subjects, changed: Mapping[Pair, Floats]
 ) -> pd.DataFrame:
     """Return what average precision loses by scores without something, with 95 % intervals.
 
     Subjects are resampled, for all losses the same. `changed` scores have shape (n_repeats, n).
     """
     # each once: the estimate itself stands first
-    weights = np.concatenate([np.ones((1, len(y))), *resampled(subjects, _RESAMPLES, seed=0)])
+    weights = np.concatenate(
+        [np.ones((1, len(y))), *scoring.resampled(subjects, _RESAMPLES, seed=0)]
+    )
 
     def ap(scores: Floats) -> Floats:
-        return weighted_scores(y, scores, weights)[NAMES.index("ap")]
+        return scoring.weighted_scores(y, scores, weights)[NAMES.index("ap")]
 
     original, rows = ap(y_score), []
     for (kind, name), repeats in changed.items():
@@ -168,9 +167,7 @@ def losses(
     return importance.sort_values("ap_drop", ascending=False, kind="stable")
 
 
-def _saliency(
-    context: Context, folds: Sequence[FoldImportance], y: npt.NDArray[np.int64]
-) -> pd.DataFrame:
+def _saliency(context: Context, folds: Sequence[FoldImportance], y: Labels) -> pd.DataFrame:
     """Return the mean importance and the mean beat of each label and lead, over time."""
     layout, curves = context.layout, [fold.curves for fold in folds if fold.curves is not None]
     if layout is None or not curves:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
@@ -19,6 +18,7 @@ from lvh.features import FeatureSet
 from lvh.features.criteria import CRITERIA, Measurements
 from lvh.features.voltage import measure
 from lvh.validation.calibration import logit
+from lvh.validation.splits import Indices
 
 if TYPE_CHECKING:
     from lvh.inference import FinalModel
@@ -184,7 +184,7 @@ class FoldImportance:
 def fold_importance(
     score: Score,
     X: Signals,
-    at: npt.NDArray[np.int64],
+    at: Indices,
     context: Context,
     *,
     seed: Sequence[int] = (0,),

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
 
-from lvh.validation.metrics import NAMES, Floats, Interval, resampled, weighted_scores
+from lvh.validation import metrics as scoring
+from lvh.validation.metrics import Floats, Interval, Labels, Subjects
 
 ROPE = 0.01
 """Half-width of the region in which two scores are equal for every practical purpose."""
@@ -98,10 +98,10 @@ class Predictions:
     Labels and subjects have the shape (n_rows,), scores and thresholds (n_configurations, n_rows).
     """
 
-    y_true: npt.NDArray[np.int64]
+    y_true: Labels
     y_score: Floats
     threshold: Floats
-    subject: npt.NDArray[np.str_]
+    subject: Subjects
 
 
 class BiasCorrected(NamedTuple):
@@ -128,7 +128,8 @@ def bias_corrected(
 
     def score(position: int, weights: Floats) -> Floats:
         y_score, threshold = predictions.y_score[position], predictions.threshold[position]
-        return weighted_scores(y_true, y_score, weights, threshold)[NAMES.index(metric)]
+        scores = scoring.weighted_scores(y_true, y_score, weights, threshold)
+        return scores[scoring.NAMES.index(metric)]
 
     def ranking(weights: Floats) -> Floats:
         """Score all, shape (n_configurations, n_weightings), so that more is better."""
@@ -136,7 +137,7 @@ def bias_corrected(
         return np.where(np.isnan(scores), -np.inf, scores if maximize else -scores)
 
     out_of_bag = []
-    for counts in resampled(predictions.subject, resamples, seed):
+    for counts in scoring.resampled(predictions.subject, resamples, seed):
         in_bag, scores = ranking(counts), np.full(len(counts), np.nan)
         chosen = np.where(np.isfinite(in_bag).any(axis=0), in_bag.argmax(axis=0), -1)
         for position in np.unique(chosen[chosen >= 0]):

@@ -8,13 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from lvh.errors import InputError
-from lvh.validation.metrics import Floats, chosen_threshold
-from lvh.validation.splits import Indices, Split, by_subject
-
-Subjects = npt.NDArray[np.str_]
+from lvh.validation.metrics import Floats, Labels, chosen_threshold
+from lvh.validation.metrics import Subjects as Subjects
+from lvh.validation.splits import Parts, Split, by_subject
 
 INNER_FOLDS = 5
 """Folds that choose a threshold."""
@@ -34,9 +32,7 @@ class InnerFolds:
     field: str
     remedy: str
 
-    def split(
-        self, X: object, y: npt.NDArray[np.int64], groups: object = None
-    ) -> Iterator[tuple[Indices, Indices]]:
+    def split(self, X: object, y: Labels, groups: object = None) -> Iterator[Parts]:
         """Yield the positions of the records outside and inside of each fold; y alone is used."""
         from sklearn.model_selection import StratifiedKFold
 
@@ -58,7 +54,7 @@ class InnerFolds:
         return self.n_folds
 
 
-def held_out(split: Split, y: Indices, subjects: Subjects) -> tuple[Split, ...]:
+def held_out(split: Split, y: Labels, subjects: Subjects) -> tuple[Split, ...]:
     """Cut the training part of a fold into what is learned from and what chooses a threshold.
 
     Where validation records are set aside these are scored, by the fold's own model; else five
@@ -83,7 +79,7 @@ def held_out(split: Split, y: Indices, subjects: Subjects) -> tuple[Split, ...]:
     )
 
 
-def choose_threshold(parts: Sequence[Split], y: Indices, y_scores: Sequence[Floats]) -> float:
+def choose_threshold(parts: Sequence[Split], y: Labels, y_scores: Sequence[Floats]) -> float:
     """Return the threshold with a specificity of 90 % on what the parts of `held_out` score."""
     test = np.concatenate([part.test for part in parts])
     return chosen_threshold(y[test], np.concatenate(y_scores))

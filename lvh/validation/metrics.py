@@ -4,12 +4,14 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Subjects = npt.NDArray[np.str_]
 
 THRESHOLD = 0.5
 SPECIFICITY = 0.9
@@ -110,7 +112,7 @@ def mean_and_std(scores: list[Metrics]) -> tuple[Metrics, Metrics]:
 def bootstrap_intervals(
     y_true: Labels,
     y_score: Floats,
-    subjects: npt.NDArray[np.str_],
+    subjects: Subjects,
     threshold: float | Floats = THRESHOLD,
     *,
     level: float = 0.95,
@@ -147,7 +149,7 @@ def bootstrap_intervals(
     return dict(zip(NAMES, intervals, strict=True))
 
 
-def resampled(subjects: npt.NDArray[np.str_], resamples: int, seed: int) -> Iterator[Floats]:
+def resampled(subjects: Subjects, resamples: int, seed: int) -> Iterator[Floats]:
     """Yield how often each record counts in resamples of subjects, in blocks (n_resamples, n)."""
     distinct, member = np.unique(subjects, return_inverse=True)
     generator = np.random.default_rng(seed)
@@ -235,9 +237,7 @@ def expected_at_random(y_true: Labels) -> dict[str, float]:
     }
 
 
-def intervals_at_random(
-    y_true: Labels, records: npt.NDArray[np.generic], seed: int = 0
-) -> dict[str, Interval]:
+def intervals_at_random(y_true: Labels, records: npt.NDArray[Any]) -> dict[str, Interval]:
     """Return the same of predictions of several folds, with the middle 95 % of random orders.
 
     A record has one random score in all its predictions, since models of different repeats agree.
@@ -248,7 +248,7 @@ def intervals_at_random(
     exact = expected_at_random(y)
     if np.isnan(exact["ap"]):
         return {name: Interval(value, np.nan, np.nan) for name, value in exact.items()}
-    generator, parts = np.random.default_rng(seed), []
+    generator, parts = np.random.default_rng(0), []
     for n_rows in _blocks(_ORDERS, n):
         orders = generator.permuted(np.tile(np.arange(n), (n_rows, 1)), axis=1)
         weights: Floats = counts[orders].astype(np.float64)

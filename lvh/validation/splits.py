@@ -12,8 +12,11 @@ from pydantic import Field, Strict
 
 from lvh.errors import InputError, excerpt
 from lvh.validation.bounds import Share
+from lvh.validation.metrics import Labels, Subjects
 
 Indices = npt.NDArray[np.int64]
+Parts = tuple[Indices, Indices]
+"""Positions of what is learned from, and of the others."""
 Threshold = Literal["fixed", "specificity_90"]
 _ONE_FOLD = ("holdout", "external")
 
@@ -94,9 +97,7 @@ class Split:
     )
 
 
-def splits(
-    y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], settings: CvSettings
-) -> tuple[Split, ...]:
+def splits(y: Labels, subjects: Subjects, settings: CvSettings) -> tuple[Split, ...]:
     """Split records into folds by subject, with scikit-learn's splitters.
 
     A subject counts as positive if any of its records is.
@@ -132,9 +133,7 @@ def splits(
     return tuple(folds)
 
 
-def external_split(
-    y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], n_own: int, settings: CvSettings
-) -> Split:
+def external_split(y: Labels, subjects: Subjects, n_own: int, settings: CvSettings) -> Split:
     """Learn from the first `n_own` records, and score the others, of another source.
 
     InputError where either part has one class only.
@@ -149,9 +148,7 @@ def external_split(
     return Split(0, 0, train, validation, scored)
 
 
-def given_splits(
-    cv: Any, y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], groups: Any
-) -> tuple[Split, ...]:
+def given_splits(cv: Any, y: Labels, subjects: Subjects, groups: Any) -> tuple[Split, ...]:
     """Return the splits of a splitter, such as `StratifiedGroupKFold(5)`, or of pairs of positions.
 
     A record that is tested a second time begins the next repeat. `groups` are the subjects as a
@@ -196,7 +193,7 @@ def given_splits(
     return tuple(folds)
 
 
-def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tuple[Indices, Indices]:
+def by_subject(y: Labels, subjects: Subjects) -> tuple[Indices, Indices]:
     """Number subjects by their first record: return that of each record, and who is positive."""
     _, first, member = np.unique(subjects, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))  # of a subject, by its first record
@@ -231,9 +228,7 @@ def check_protocol(settings: CvSettings) -> None:
             )
 
 
-def _subject_splits(
-    positive: Indices, settings: CvSettings, state: int
-) -> Iterable[tuple[Indices, Indices]]:
+def _subject_splits(positive: Indices, settings: CvSettings, state: int) -> Iterable[Parts]:
     """Yield the subjects that train and those that are scored."""
     from sklearn.model_selection import KFold, StratifiedKFold
 
@@ -244,14 +239,14 @@ def _subject_splits(
     return folds.split(positive, positive)  # type: ignore[no-any-return]
 
 
-def _set_aside(learned: Indices, settings: CvSettings, state: int) -> tuple[Indices, Indices]:
+def _set_aside(learned: Indices, settings: CvSettings, state: int) -> Parts:
     if settings.validation == 0:
         return learned, learned[:0]
     train, validation = _drawn(learned, settings.validation, state, "validation")
     return learned[np.sort(train)], learned[np.sort(validation)]
 
 
-def _drawn(subjects: Indices, share: float, state: int, field: str) -> tuple[Indices, Indices]:
+def _drawn(subjects: Indices, share: float, state: int, field: str) -> Parts:
     """Draw a share of subjects; return the positions of the others, and of those drawn."""
     from sklearn.model_selection import ShuffleSplit
 
@@ -265,7 +260,7 @@ def _drawn(subjects: Indices, share: float, state: int, field: str) -> tuple[Ind
     return others, drawn
 
 
-def _check_enough(y: npt.NDArray[np.int64], positive: Indices, settings: CvSettings) -> None:
+def _check_enough(y: Labels, positive: Indices, settings: CvSettings) -> None:
     check_both_classes("labels: expected both classes", y)
     counts = {"positive": positive.sum(), "negative": (1 - positive).sum()}
     what, n = min(counts.items(), key=lambda item: item[1])
@@ -276,12 +271,12 @@ def _check_enough(y: npt.NDArray[np.int64], positive: Indices, settings: CvSetti
         )
 
 
-def _check_training_part(number: int, y: npt.NDArray[np.int64], remedy: str) -> None:
+def _check_training_part(number: int, y: Labels, remedy: str) -> None:
     expected = f"cv: expected both classes in the training part of fold {number}"
     check_both_classes(expected, y, f". {remedy} spreads them")
 
 
-def check_both_classes(expected: str, y: npt.NDArray[np.int64], remedy: str = "") -> None:
+def check_both_classes(expected: str, y: Labels, remedy: str = "") -> None:
     """Raise InputError, which begins with what is expected, where all labels are the same."""
     if y.sum() in (0, len(y)):
         raise InputError(
