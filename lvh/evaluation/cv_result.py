@@ -109,15 +109,13 @@ def summarize(
 ) -> CVResult:
     """Summarize all folds; the order of their training does not matter."""
     ordered = sorted(folds, key=lambda fold: fold.split.number)
-    splits, y_scores = [fold.split for fold in ordered], [fold.y_score for fold in ordered]
-    thresholds = [fold.threshold for fold in ordered]
     return CVResult(
         folds=tuple(ordered),
-        scores=_summary(features, splits, y_scores, thresholds),
+        scores=_summary(features, [(one.split, one.y_score, one.threshold) for one in ordered]),
         baselines=baselines,
         records=features.records,
         subjects=features.subjects,
-        y_true=np.concatenate([features.y[split.test] for split in splits]),
+        y_true=np.concatenate([features.y[fold.split.test] for fold in ordered]),
     )
 
 
@@ -136,17 +134,14 @@ def baseline_summaries(
         baselines[AGE_AND_SEX] = _by_age_and_sex
     summaries = {}
     for name, predict in baselines.items():
-        thresholds = [THRESHOLD] * len(splits)
-        if threshold != "fixed":
-            cut = [held_out(split, features.y, features.subjects) for split in splits]
-            thresholds = [
-                choose_threshold(parts, features.y, [predict(features, part) for part in parts])
-                for parts in cut
-            ]
-        y_scores = [predict(features, split) for split in splits]
-        summaries[name] = _summary(
-            features, splits, y_scores, thresholds, at_random=name == NO_SKILL
-        )
+        scored = []
+        for split in splits:
+            chosen, y = THRESHOLD, features.y
+            if threshold != "fixed":
+                parts = held_out(split, y, features.subjects)
+                chosen = choose_threshold(parts, y, [predict(features, part) for part in parts])
+            scored.append((split, predict(features, split), chosen))
+        summaries[name] = _summary(features, scored, at_random=name == NO_SKILL)
     return summaries
 
 
@@ -166,27 +161,20 @@ def _by_age_and_sex(features: FeatureSet, split: Split) -> Floats:
 
 
 def _summary(
-    features: FeatureSet,
-    splits: Sequence[Split],
-    y_scores: list[Floats],
-    thresholds: list[float],
-    *,
-    at_random: bool = False,
+    features: FeatureSet, scored: Sequence[tuple[Split, Floats, float]], *, at_random: bool = False
 ) -> Summary:
-    """Score folds, and all of them together; `at_random` as in a random order of the records."""
+    """Summarize folds by their scores and thresholds; `at_random` as in a random order."""
+    splits, y_scores, thresholds = zip(*scored, strict=True)
     labels = [features.y[split.test] for split in splits]
-    y_true, y_score = np.concatenate(labels), np.concatenate(y_scores)
     test = np.concatenate([split.test for split in splits])
-    subjects = features.subjects[test]
+    y_true, y_score, subjects = features.y[test], np.concatenate(y_scores), features.subjects[test]
     of_records = np.repeat(thresholds, [len(own) for own in labels])
     of_folds = list(map(scoring.score, labels, y_scores, thresholds))
     pooled = scoring.bootstrap_intervals(y_true, y_score, subjects, of_records)
     if at_random:
         pooled |= scoring.intervals_at_random(y_true, test)
-        of_folds = [
-            replace(fold, **scoring.expected_at_random(own))
-            for fold, own in zip(of_folds, labels, strict=True)
-        ]
+        expected = map(scoring.expected_at_random, labels)
+        of_folds = [replace(fold, **own) for fold, own in zip(of_folds, expected, strict=True)]
     elif max(map(np.ptp, y_scores)) == 0:
         # A constant score in each fold ranks nothing. Pooled, the constants of different folds
         # would rank, and wrongly: a fold with more positives leaves fewer to train on.

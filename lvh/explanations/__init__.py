@@ -150,9 +150,8 @@ def losses(
     Subjects are resampled, for all losses the same. `changed` scores have shape (n_repeats, n).
     """
     # each once: the estimate itself stands first
-    weights = np.concatenate(
-        [np.ones((1, len(y))), *scoring.resampled(subjects, _RESAMPLES, seed=0)]
-    )
+    resamples = scoring.resampled(subjects, _RESAMPLES, seed=0)
+    weights = np.concatenate([np.ones((1, len(y))), *resamples])
 
     def ap(scores: Floats) -> Floats:
         return scoring.weighted_scores(y, scores, weights)[NAMES.index("ap")]
