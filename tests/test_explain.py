@@ -155,7 +155,7 @@ def test_a_run_on_measured_inputs_is_explained_unless_it_was_stopped(trained, ca
     assert main([str(run), "--changes", "amplitude,arms"]) == 0
     shown = capsys.readouterr()
     assert "Trained again, 3 of 3 folds gave exactly the stored scores." in shown.out
-    assert "voltages times" in shown.out
+    assert "all voltages times 0.5, 1, 1.5, 2, 3" in " ".join(shown.out.split())
     assert not shown.err
     tables = {one.stem: pd.read_csv(one) for one in (run / "explanation").glob("*.csv")}
     assert {*tables} == {"importance", "scores", "robustness"}

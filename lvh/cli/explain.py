@@ -12,7 +12,7 @@ from lvh.cli.command import EXPERIMENT, add_run, between, check_folder, command,
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
 from lvh.explanations import Explanation, explain_run
-from lvh.explanations.report import KINDS, by_kind, changed_rows, facts, write_report
+from lvh.explanations.report import KINDS, by_kind, facts, write_report
 from lvh.explanations.robustness import Change, changes_of
 from lvh.reports.terminal import progress, say, show_facts, show_table
 from lvh.runs.cache_key import run_key
@@ -88,12 +88,6 @@ def _show(explanation: Explanation, note: str) -> None:
             table.add_row("" if at else KINDS[kind], str(row.name), loss)
         table.add_section()
     show_table(table)
-    header, *rows = changed_rows(explanation)
-    table = Table(*header)
-    for row in rows:
-        table.add_row(*row)
-    if rows:
-        show_table(table)
     show_facts({**facts(explanation), "note": note})
     say(
         "help: it shows what the scores depend on, no cause, and nothing about a patient: "

@@ -73,20 +73,6 @@ def facts(explanation: Explanation) -> dict[str, str]:
     }
 
 
-def changed_rows(explanation: Explanation) -> list[list[str]]:
-    """Return mean probabilities after each change, at the strength that moves them most."""
-    table, label = explanation.robustness, explanation.label_name
-    rows = [["signals changed", f"mean probability with {label}", f"without {label}", "moved"]]
-    for change in table["change"].unique() if len(table) else []:
-        own = table[table["change"] == change].pivot(index="strength", columns="label")
-        moved = own["moved"].mean(axis=1).fillna(np.inf)  # none of a label can be scored
-        worst = own.loc[moved.idxmax()]
-        means = [f"{p:.2f}" if np.isfinite(p) else "not scored" for p in worst["mean"][::-1]]
-        title = f"{TITLES.get(change, change)} {worst.name}".strip()
-        rows.append([title, *means, f"{moved.max():.2f}".replace("inf", "")])
-    return rows
-
-
 def by_kind(explanation: Explanation) -> list[tuple[str, pd.DataFrame]]:
     """Return the kinds that were explained and what each lost, the largest loss first."""
     table = explanation.importance
