@@ -102,8 +102,7 @@ def romhilt_estes_points(waves: Measurements) -> Floats:
     - 1, QRS at least 0.09 s long.
     - 1, intrinsicoid deflection: R of v5 or v6 peaks 0.05 s after the onset or later.
 
-    Returns:
-        Shape (n_records, 6), in this order; NaN where a wave other than P is missing.
+    The shape is (n_records, 6), in this order; NaN where a wave other than P is missing.
     """
     r, s = (waves.columns(height, *LEADS[:6]) for height in (waves.r, waves.s))
     limb = np.maximum(r, s).max(axis=1)

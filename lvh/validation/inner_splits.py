@@ -59,9 +59,7 @@ def held_out(split: Split, y: Labels, subjects: Subjects) -> tuple[Split, ...]:
 
     Where validation records are set aside these are scored, by the fold's own model; else five
     stratified folds by subject are, each by a model of the other four. `y` and `subjects` are of
-    all records, shape (n_records,).
-
-    InputError where there are too few records of either class to choose by.
+    all records. Raises InputError for too few records of either class to choose by.
     """
     if len(split.validation):
         if y[split.validation].all():

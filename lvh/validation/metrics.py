@@ -84,12 +84,9 @@ class Interval:
 
 
 def score(y_true: Labels, y_score: Floats, threshold: float | Floats = THRESHOLD) -> Metrics:
-    """Score predictions, each record counting once.
+    """Score predictions by labels 0 and 1 and probabilities of 1, shape (n,); each counts once.
 
-    Args:
-        y_true: Labels 0 and 1, shape (n,).
-        y_score: Probabilities of 1, shape (n,).
-        threshold: Scores above it are predicted positive; one for all, or of each, shape (n,).
+    Scores above `threshold` are predicted positive: one for all, or of each, shape (n,).
 
     >>> import numpy as np
     >>> metrics = lvh.score(np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9]))
@@ -121,16 +118,9 @@ def bootstrap_intervals(
 ) -> dict[str, Interval]:
     """Return percentile bootstrap intervals of every score in `NAMES`, resampling subjects.
 
-    Resamples in which a score is not defined do not count in it.
-
-    Args:
-        y_true: Labels, shape (n,).
-        y_score: Scores, shape (n,).
-        subjects: Subject of each prediction, shape (n,).
-        threshold: As in `score`; it is not chosen again in a resample.
-        level: Coverage.
-        resamples: Number of resamples.
-        seed: Of the resampling.
+    Labels, scores and the subject of each prediction have the shape (n,). `threshold` is as in
+    `score`; it is not chosen again in a resample. `level` is the coverage. Resamples in which a
+    score is not defined do not count in it.
 
     >>> import numpy as np
     >>> y_true, y_score = np.tile([0, 1], 50), np.linspace(0, 1, 100)
@@ -213,13 +203,8 @@ def cross_entropies(y_true: Labels, y_score: Floats) -> Floats:
 def expected_at_random(y_true: Labels) -> dict[str, float]:
     """Return the expectations of `ap`, `roc_auc` and `recall_at_90` over all orders of records.
 
-    With p positives among n, and H = 1 + 1/2 + ... + 1/n, `ap` is
-
-        (H + (n - H) (p - 1) / (n - 1)) / n
-
-    Bestgen, Exact Expected Average Precision of the Random Baseline for System Evaluation, Prague
-    Bulletin of Mathematical Linguistics 103, 2015. With k negatives allowed in front, recall_at_90
-    is (k + 1) / (negatives + 1). NaN with one class only.
+    `ap`: Bestgen, Exact Expected Average Precision of the Random Baseline for System Evaluation,
+    Prague Bulletin of Mathematical Linguistics 103, 2015. NaN with one class only.
 
     >>> import numpy as np
     >>> round(expected_at_random(np.array([1] * 15 + [0] * 13))["ap"], 3)
@@ -229,7 +214,7 @@ def expected_at_random(y_true: Labels) -> dict[str, float]:
     if p in (0, n):
         return dict.fromkeys(("ap", "roc_auc", "recall_at_90"), np.nan)
     harmonic = float((1 / np.arange(1, n + 1)).sum())
-    allowed = int((n - p) * (1 - SPECIFICITY) + 1e-6)
+    allowed = int((n - p) * (1 - SPECIFICITY) + 1e-6)  # negatives in front
     return {
         "ap": (harmonic + (n - harmonic) * (p - 1) / (n - 1)) / n,
         "roc_auc": 0.5,

@@ -100,15 +100,9 @@ class Split:
 def splits(y: Labels, subjects: Subjects, settings: CvSettings) -> tuple[Split, ...]:
     """Split records into folds by subject, with scikit-learn's splitters.
 
-    A subject counts as positive if any of its records is.
-
-    Args:
-        y: Labels, shape (n_records,).
-        subjects: Subject of each record, shape (n_records,).
-        settings: Scheme, folds and shares.
-
-    Raises:
-        InputError: Too few subjects or classes, or a share that leaves none to train on.
+    Labels and the subject of each record have the shape (n_records,). A subject counts as positive
+    if any of its records is. Raises InputError for too few subjects or classes, or a share that
+    leaves none to train on.
 
     >>> import numpy as np
     >>> y, subjects = np.tile([0, 1], 6), np.arange(12).astype(str)
@@ -152,10 +146,8 @@ def given_splits(cv: Any, y: Labels, subjects: Subjects, groups: Any) -> tuple[S
     """Return the splits of a splitter, such as `StratifiedGroupKFold(5)`, or of pairs of positions.
 
     A record that is tested a second time begins the next repeat. `groups` are the subjects as a
-    user gave them, whose order a splitter may use; None for none.
-
-    InputError where there are no folds, a subject is in both parts of a fold, or the training part
-    of a fold has one class only.
+    user gave them, whose order a splitter may use; None for none. Raises InputError for no folds, a
+    subject in both parts of a fold, or a training part of one class.
     """
     try:
         is_splitter = hasattr(cv, "split") and not isinstance(cv, str)
