@@ -1,7 +1,7 @@
 """The folder of an explanation: tables and pictures."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -96,20 +96,19 @@ def _draw_saliency(explanation: Explanation, title: str) -> "Figure":
     figure = _figure(3.3 * n_columns + 0.6, 2.5 * n_rows + 0.9, title)
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
     largest = np.nanmax(np.abs(saliency["importance"]), initial=0.0) or 1.0
-    handles: list[Any] = []
     for ax in panels.T.ravel()[len(leads) :]:
         ax.set_axis_off()
     for ax, lead in zip(panels.T.ravel(), leads, strict=False):
         ax.axhline(0, color="0.8", linewidth=0.8)
         ax.set(title=lead, ylim=(-1.08 * largest, 1.08 * largest))
-        beat, handles = ax.twinx(), []  # over its own scale, which no panel shares
+        beat = ax.twinx()  # over its own scale, which no panel shares
         beat.set_yticks([])
         for label, name, style in ((0, f"not {label_name}", ":"), (1, label_name, "-")):
             of = saliency[(saliency["lead"] == lead) & (saliency["label"] == label)]
             ax.fill_between(of["seconds"], 0, of["importance"], color=_COLORS[label], alpha=0.25)
-            handles += ax.plot(of["seconds"], of["importance"], color=_COLORS[label], label=name)
-            named = {"label": f"mean beat, {name}", "color": "0.25"}
-            handles += beat.plot(of["seconds"], of["beat"], style, **named)
+            ax.plot(of["seconds"], of["importance"], color=_COLORS[label], label=name)
+            beat.plot(of["seconds"], of["beat"], style, color="0.25", label=f"mean beat, {name}")
+    handles = [*ax.get_lines()[1:], *beat.get_lines()]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9)
     for ax in panels[-1]:
         ax.set_xlabel("s from the QRS peak")
