@@ -135,7 +135,7 @@ def summarize(
         n_folds=len(splits),
         n_test=len(test),
         ap=scoring.bootstrap_intervals(y, y_score, subjects)["ap"],
-        baseline_ap=baseline and baseline.pooled["ap"],
+        baseline_ap=baseline.pooled["ap"] if baseline else None,
         importance=losses(y, y_score, subjects, changed),
         saliency=_saliency(context, folds, y),
         label_name=features.label_name,

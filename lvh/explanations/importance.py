@@ -261,11 +261,11 @@ def record_importance(model: "FinalModel", cohort: Cohort) -> Floats:
         return painted
     windowed = occlusion.occluded(lambda other: score(rows, other), signals, layout.windows)
     (importance,) = layout.windows.spread(windowed)
-    places = samples = np.arange(len(painted))
+    places = times = np.arange(len(painted))
     for column, lead in enumerate(layout.leads):
         if layout.before is not None:  # from the nearest QRS peak
-            distances = samples[:, None] - [peak for peak, _ in beats_of(cohort, 0, lead)]
-            places = distances[samples, np.abs(distances).argmin(axis=1)] + layout.before
+            distances = times[:, None] - [peak for peak, _ in beats_of(cohort, 0, lead)]
+            places = distances[times, np.abs(distances).argmin(axis=1)] + layout.before
         inside = (places >= 0) & (places < layout.n_samples)
         painted[inside, cohort.leads.index(lead)] = importance[places[inside], column]
     return painted

@@ -128,7 +128,8 @@ def find_pattern(symbols: str, pattern: str) -> npt.NDArray[np.int64]:
 
 def find_waves(symbols: str, samples: npt.NDArray[np.int32], pattern: str) -> npt.NDArray[np.int32]:
     """Return the samples of each match of `pattern`: shape (n_matches, len(pattern))."""
-    return samples[find_pattern(symbols, pattern)[:, None] + np.arange(len(pattern))]
+    starts = find_pattern(symbols, pattern)
+    return np.asarray(samples[starts[:, None] + np.arange(len(pattern))])
 
 
 def fill_missing(

@@ -88,7 +88,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = np.argsort(p, kind="stable")[: np.count_nonzero(~np.isnan(p))]
     factors = np.arange(len(order), 0, -1)
     corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
-    return corrected.tolist()
+    return [float(value) for value in corrected]
 
 
 @dataclass(frozen=True, slots=True)
