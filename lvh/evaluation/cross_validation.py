@@ -43,23 +43,16 @@ class Callback:
         """Called after each epoch of a fold; `epoch` counts from 1."""
 
     def on_fold(self, fold: FoldResult, known: bool) -> None:
-        """Called after each fold, in their order; a known one was trained earlier.
-
-        It raises StopCrossValidation where no further fold is to be trained.
-        """
+        """Called after each fold, in their order; a known one was trained earlier."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoldCheckpoints:
     """Where the trainings of the folds of one configuration stand, so that more epochs continue.
 
-    A checkpoint lies next to its fold of fewer epochs in the fold store; without it, the fold is
-    trained from its first epoch.
-
-    Attributes:
-        root: Folder of the fold store.
-        starts: Keys of the folds of fewer epochs, by repeat and fold; may be empty.
-        ends: Keys of the folds that are trained; empty where nothing continues from them.
+    A checkpoint lies next to its fold of fewer epochs in the fold store (`root`); without it, the
+    fold is trained from its first epoch. By repeat and fold, `starts` are the keys of the folds of
+    fewer epochs, and `ends` those of the folds that are trained; either may be empty.
     """
 
     root: Path
@@ -121,14 +114,10 @@ def cross_validate(
     `splits` are those of `lvh.validation.splits.splits` on the same records, in any order; `known`
     are the folds that an earlier run has trained, by repeat and fold: where weights are carried,
     all of a repeat or none. `trainer` is called only if a fold has to be trained. A callback may
-    stop the run after `check_after` folds, which are then trained one by one; None: no callback
-    does. `cv` says what test records may decide, and how a threshold is chosen; its scheme is not
-    used. `baselines` returns `baseline_summaries` on the same folds; None computes them. Trainings
-    continue from `checkpoints`, and store their ends there.
-
-    Raises:
-        StopCrossValidation: A callback stopped the run.
-        LvhError: A training failed.
+    stop the run after `check_after` folds by StopCrossValidation: they are then trained one by one.
+    `cv` says what test records may decide, and how a threshold is chosen. `baselines` returns
+    `baseline_summaries` on the same folds; None computes them. Trainings continue from
+    `checkpoints`, and store their ends there. Raises LvhError where a training failed.
     """
     known, done = known or {}, list[FoldResult]()
     n_known = sum(split.number in known for split in splits)
