@@ -77,8 +77,8 @@ def test_criteria_follow_what_is_permuted(cohort):
     features = FORMS["voltage"].extract(cohort, VoltageSettings())
     names, rows, measured = features.names, np.nan_to_num(features.X), measure(cohort)
     order = RANDOM.permutation(len(rows))
-    columns = groups_of(names)["lead_inputs", "v1"]
-    changed = replaced(names, rows, columns, rows[order], measured)
+    v1 = groups_of(names)["lead_inputs", "v1"]
+    changed = replaced(names, rows, v1, rows[order], measured)
     at = {name: column for column, name in enumerate(names)}
     s_v1 = measured.columns(measured.s, "v1")[:, 0][order]
     sokolow_lyon = s_v1 + measured.columns(measured.r, "v5", "v6").max(axis=1)
