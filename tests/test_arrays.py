@@ -14,7 +14,7 @@ from lvh.data.cohort import LEADS, Cohort, fingerprint
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.lazy_array import LazyArray, concatenate, read
 from lvh.errors import InputError
-from lvh.features.raw import RawSettings, extract
+from lvh.features.waveforms import RawSettings, extract_raw
 
 X = np.random.default_rng(0).normal(size=(4, 30, 2)).astype(np.float32)
 Y = [0, 1, 1, 0]
@@ -96,16 +96,16 @@ def test_age_and_sex_are_known_together_and_parts_must_fit():
 
 
 def test_raw_takes_all_leads_where_its_own_are_missing():
-    assert extract(made(), RawSettings()).names == ("ii", "ecg")
-    assert extract(made(), RawSettings(leads=("ecg",))).names == ("ecg",)
-    assert extract(made(), RawSettings(leads=LEADS)).names == ("ii", "ecg")  # `all`
+    assert extract_raw(made(), RawSettings()).names == ("ii", "ecg")
+    assert extract_raw(made(), RawSettings(leads=("ecg",))).names == ("ecg",)
+    assert extract_raw(made(), RawSettings(leads=LEADS)).names == ("ii", "ecg")  # `all`
     with pytest.raises(InputError, match=r"features\.leads: expected some of ii, ecg"):
-        extract(made(), RawSettings(leads=("v1", "ecg")))
+        extract_raw(made(), RawSettings(leads=("v1", "ecg")))
     with pytest.raises(InputError, match=r"each once\. Received: ii, ecg, ii"):
-        extract(made(), RawSettings(leads=("ii", "ecg", "II")))
+        extract_raw(made(), RawSettings(leads=("ii", "ecg", "II")))
     more = made(np.zeros((4, 30, 13)) + X[:, :, :1], leads=[*LEADS, "vx"])
-    assert extract(more, RawSettings(leads=LEADS)).names == (*LEADS, "vx")
-    assert extract(more, RawSettings()).names == ("avl", "v1", "v5", "v6")
+    assert extract_raw(more, RawSettings(leads=LEADS)).names == (*LEADS, "vx")
+    assert extract_raw(more, RawSettings()).names == ("avl", "v1", "v5", "v6")
 
 
 @given(
@@ -176,14 +176,14 @@ MILLIVOLTS = replace(REPORT, scaling="none")
 
 
 def test_leads_are_scaled_alone_or_keep_millivolts(cohort):
-    X = extract(cohort, REPORT).X
+    X = extract_raw(cohort, REPORT).X
     assert (X.min(axis=1) == 0).all()
     assert (X.max(axis=1) == 1).all()
     signal = cohort.signals[:, :, [4, 6, 10, 11]].astype(np.float64)
     low, high = signal.min(axis=1, keepdims=True), signal.max(axis=1, keepdims=True)
     # float32 rounds the difference and the quotient, 6e-8 each of values up to 1.
     np.testing.assert_allclose(X, (signal - low) / (high - low), rtol=0, atol=2e-7)
-    X = extract(cohort, MILLIVOLTS).X
+    X = extract_raw(cohort, MILLIVOLTS).X
     # The median of 5000 values is the mean of two; float32 rounds it at voltages of some mV.
     assert np.abs(np.median(X, axis=1)).max() < 1e-6
     np.testing.assert_allclose(np.diff(X, axis=1), np.diff(signal, axis=1), rtol=0, atol=2e-6)
@@ -191,5 +191,5 @@ def test_leads_are_scaled_alone_or_keep_millivolts(cohort):
     signals[[4, 11], :, LEADS.index("v5")] = 0.5
     flat = replace(cohort, signals=signals)
     with pytest.raises(InputError, match="a flat lead in record 5, 12"):
-        extract(flat, REPORT)
-    assert extract(flat, replace(REPORT, leads=("i", "v6"))).X.shape == (40, 5000, 2)
+        extract_raw(flat, REPORT)
+    assert extract_raw(flat, replace(REPORT, leads=("i", "v6"))).X.shape == (40, 5000, 2)

@@ -13,15 +13,15 @@ from lvh.data.delineation import with_fiducials
 from lvh.data.synthetic import SyntheticSettings, load
 from lvh.errors import InputError
 from lvh.features import voltage
-from lvh.features.beat import (
+from lvh.features.voltage import VoltageSettings
+from lvh.features.waveforms import (
     SUSPICIOUS,
     BeatSettings,
     FusionSettings,
     closest_pairs,
-    extract,
+    extract_beat,
     extract_fusion,
 )
-from lvh.features.voltage import VoltageSettings
 
 DEFAULT = BeatSettings("beat", LEADS, 0.25, 0.45, "median", "none", "drop")
 SHORT = replace(DEFAULT, leads=("v1",), before=0.004, after=0.006)  # 2 samples and 3
@@ -44,7 +44,7 @@ def slow_beat(cohort, record, lead, n_before, n_after, average):
 
 @pytest.mark.parametrize(("average", "slow"), [("median", median), ("mean", fmean)])
 def test_beats_equal_a_slow_implementation(cohort, average, slow):
-    features = extract(cohort, replace(DEFAULT, average=average))
+    features = extract_beat(cohort, replace(DEFAULT, average=average))
     expected = [
         [slow_beat(cohort, record, lead, 125, 225, slow) for lead in range(12)]
         for record in range(40)
@@ -64,12 +64,12 @@ def test_beats_equal_a_slow_implementation(cohort, average, slow):
 )
 def test_an_incomplete_beat_is_left_out(cohort, symbols, samples):
     two = with_waves(part_of(cohort, 0, 2), {(0, LEADS.index("v1")): (symbols, samples)})
-    features = extract(two, SHORT)
+    features = extract_beat(two, SHORT)
     assert features.records == ("2",)
     assert features.dropped == (("1", "no complete beat in v1"),)
     assert np.isfinite(features.X).all()
     with pytest.raises(InputError, match=r"expected usable records\. Received: none"):
-        extract(part_of(two, 0, 1), SHORT)
+        extract_beat(part_of(two, 0, 1), SHORT)
 
 
 def test_minmax_passes_over_dropped_records_and_names_flat_ones(cohort):
@@ -77,16 +77,16 @@ def test_minmax_passes_over_dropped_records_and_names_flat_ones(cohort):
     broken = with_waves(cohort, {(3, 6): ("", [])})
     signals = cohort.signals.copy()
     signals[4, :, 6] = 0.5
-    assert np.isfinite(extract(broken, minmax).X).all()
+    assert np.isfinite(extract_beat(broken, minmax).X).all()
     with pytest.raises(InputError, match=r"features\.scaling=minmax: .* a flat lead in record 5$"):
-        extract(replace(broken, signals=signals), minmax)
+        extract_beat(replace(broken, signals=signals), minmax)
 
 
 @pytest.mark.parametrize(("before", "after"), [(5.0, 5.002), (1e-9, 1e-9), (1e9, 0.1)])
 def test_a_window_that_no_record_holds_is_refused(cohort, before, after):
     said = r"features\.before and features\.after: expected a window of 1 to 5000 samples at 500 Hz"
     with pytest.raises(InputError, match=said):
-        extract(cohort, replace(DEFAULT, before=before, after=after))
+        extract_beat(cohort, replace(DEFAULT, before=before, after=after))
 
 
 def test_a_noisy_scaled_copy_under_another_name_is_the_closest_pair():
@@ -112,7 +112,7 @@ def test_halves_are_those_of_voltage_and_beat(cohort):
     broken[0, 0] = ("".join(symbols[n] for n in at), samples[at])  # T of lead i is missing
     patchy = with_waves(cohort, broken)
     measured = voltage.extract(patchy, VoltageSettings("voltage", "zero"))
-    beats = extract(patchy, replace(DEFAULT, average="mean", scaling="minmax"))
+    beats = extract_beat(patchy, replace(DEFAULT, average="mean", scaling="minmax"))
     features = extract_fusion(patchy, settings)
     assert (len(measured.records), len(beats.records)) == (39, 38)
     assert [name for name, _ in features.dropped] == ["4", "7"]

@@ -12,9 +12,9 @@ from sklearn.metrics import average_precision_score, brier_score_loss
 from studies import make_study, make_trial
 
 from lvh.reports.leaderboard import comparisons
-from lvh.validation.comparison import corrected_interval, corrected_t, correlated_bayes, holm
+from lvh.validation import comparison
+from lvh.validation.comparison import Predictions, bias_corrected, corrected_interval, holm
 from lvh.validation.metrics import Interval
-from lvh.validation.selection_bias import Predictions, bias_corrected
 
 floats = st.floats(-1, 1, allow_subnormal=False)
 several = st.lists(floats, min_size=2, max_size=20)
@@ -41,8 +41,8 @@ def test_by_hand():
 def test_fewer_than_two_folds_tell_nothing(values, mean):
     interval = corrected_interval(values, 0.25)
     assert astuple(interval) == pytest.approx((mean, math.nan, math.nan), nan_ok=True)
-    assert np.isnan(corrected_t(values, 0.25)).all()
-    assert np.isnan(correlated_bayes(values, 0.25)).all()
+    assert np.isnan(comparison.corrected_t(values, 0.25)).all()
+    assert np.isnan(comparison.correlated_bayes(values, 0.25)).all()
 
 
 def test_intervals_cover_the_mean_of_dependent_folds_and_plain_ones_do_not():
@@ -58,7 +58,7 @@ def test_intervals_cover_the_mean_of_dependent_folds_and_plain_ones_do_not():
 def test_for_independent_folds_the_test_is_scipys(values):
     if np.std(values) < 1e-6:
         return
-    t, p = corrected_t(values, 0.0)
+    t, p = comparison.corrected_t(values, 0.0)
     expected = stats.ttest_rel(values, np.zeros(len(values)))
     assert (t, p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-6, abs=1e-12)
 
@@ -74,7 +74,7 @@ def test_the_probabilities_are_an_integral_over_mean_and_variance(mean):
     squares = values.var(ddof=1) * 9 / generator.chisquare(9, 400_000)
     drawn = generator.normal(values.mean(), np.sqrt(squares * (1 / 10 + share)))
     expected = [(drawn < -0.01).mean(), (abs(drawn) <= 0.01).mean(), (drawn > 0.01).mean()]
-    assert correlated_bayes(values, share, 0.01) == pytest.approx(expected, abs=0.004)
+    assert comparison.correlated_bayes(values, share, 0.01) == pytest.approx(expected, abs=0.004)
 
 
 def guesses(skills, n=200, seed=0, n_subjects=None):
@@ -130,12 +130,12 @@ class TestTrials:
         generator = np.random.default_rng(4)
         best, other = generator.normal(0.7, 0.05, 10), generator.normal(0.6, 0.05, 10)
         one = comparisons(make_study([make_trial(0, other), make_trial(1, best)])).loc[0]
-        t, p = corrected_t(other - best, 0.25)
+        t, p = comparison.corrected_t(other - best, 0.25)
         assert (one.n_folds, one.t, one.p, one.p_holm) == (10, t, p, p)
         interval = corrected_interval(other - best, 0.25)
         assert Interval(one.difference, one.low, one.high) == interval
         probabilities = (one.worse, one.equivalent, one.better)
-        assert probabilities == correlated_bayes(other - best, 0.25)
+        assert probabilities == comparison.correlated_bayes(other - best, 0.25)
 
     @pytest.mark.parametrize("objective", ["loss", "seconds"])
     def test_a_lower_value_may_be_better(self, objective):

@@ -60,7 +60,7 @@ def cv(**changes) -> CvSettings:
 
 def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVResult:
     folds = splits(data.y, data.subjects, settings)
-    return cross_validate(data, folds, lambda: learner, seed=seed, protocol=settings.protocol)
+    return cross_validate(data, folds, lambda: learner, seed=seed, cv=settings)
 
 
 def test_every_record_is_scored_once_by_a_model_that_never_saw_it():

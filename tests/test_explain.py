@@ -13,18 +13,18 @@ from sklearn.linear_model import LogisticRegression
 from lvh.cli.explain import main
 from lvh.data import synthetic
 from lvh.data.cohort import LEADS, part_of
+from lvh.explanations import losses, summarize
 from lvh.explanations.importance import (
     Context,
-    ExplainedRecords,
     fold_importance,
+    groups_of,
     record_importance,
+    replaced,
 )
-from lvh.explanations.input_groups import groups_of, replaced
 from lvh.explanations.occlusion import beats_of, occluded, windows
-from lvh.explanations.run_explanation import losses, summarize
 from lvh.features import FORMS
-from lvh.features.beat import BeatSettings
 from lvh.features.voltage import VoltageSettings, measure
+from lvh.features.waveforms import BeatSettings
 from lvh.inference import FinalModel, load
 from lvh.inference.training_records import training_records
 from lvh.validation.calibration import logit
@@ -48,7 +48,7 @@ def test_occlusion_of_a_linear_model_is_the_weights_times_what_is_taken():
     cover = windows(50, 8, 4)
     importance = occluded(score, SIGNALS, cover)
     for record, signal in enumerate(SIGNALS.astype(np.float64)):
-        for window, (start, stop) in enumerate(zip(*cover, strict=True)):
+        for window, (start, stop) in enumerate(zip(cover.starts, cover.stops, strict=True)):
             known = np.r_[0:start, stop:50]
             for lead in range(2):
                 line = np.interp(np.arange(50), known, signal[known, lead])
@@ -65,9 +65,9 @@ def test_a_permutation_costs_what_scikit_learn_says():
     options = {"scoring": "average_precision", "n_repeats": 30, "random_state": 0}
     expected = permutation_importance(model, X, y, **options).importances_mean
     y_score, changed = model.predict_proba(X)[:, 1], {}
-    for group in groups_of(names)[:4]:
-        rows = np.concatenate([replaced(names, X, group, X[order], None) for order in orders])
-        changed[group.kind, group.name] = model.predict_proba(rows)[:, 1].reshape(30, 200)
+    for at, name in enumerate(names):
+        rows = np.concatenate([replaced(names, X, [at], X[order], None) for order in orders])
+        changed["input", name] = model.predict_proba(rows)[:, 1].reshape(30, 200)
     lost = losses(y, y_score, np.arange(200).astype(str), changed).set_index("name")["ap_drop"]
     # two draws of 30 permutations
     np.testing.assert_allclose(lost[[*names]], expected, atol=0.017)
@@ -77,8 +77,8 @@ def test_criteria_follow_what_is_permuted(cohort):
     features = FORMS["voltage"].extract(cohort, VoltageSettings())
     names, rows, measured = features.names, np.nan_to_num(features.X), measure(cohort)
     order = RANDOM.permutation(len(rows))
-    groups = {(group.kind, group.name): group for group in groups_of(names)}
-    changed = replaced(names, rows, groups["lead_inputs", "v1"], rows[order], measured)
+    v1 = groups_of(names)["lead_inputs", "v1"]
+    changed = replaced(names, rows, v1, rows[order], measured)
     at = {name: column for column, name in enumerate(names)}
     s_v1 = measured.columns(measured.s, "v1")[:, 0][order]
     sokolow_lyon = s_v1 + measured.columns(measured.r, "v5", "v6").max(axis=1)
@@ -101,8 +101,7 @@ def out_of_fold(cohort, settings):
         def score(X, model=model):
             return model.predict_proba(X.reshape(len(X), -1).astype(np.float64))[:, 1]
 
-        records = ExplainedRecords(score, features.X[test], positions=test, context=context)
-        folds.append(fold_importance(records, context, seed=(0, fold)))
+        folds.append(fold_importance(score, features.X[test], test, context, seed=(0, fold)))
         splits.append(Split(0, fold, train, train[:0], test))
     return summarize(context, splits, folds)
 
@@ -156,7 +155,7 @@ def test_a_run_on_measured_inputs_is_explained_unless_it_was_stopped(trained, ca
     assert main([str(run), "--changes", "amplitude,arms"]) == 0
     shown = capsys.readouterr()
     assert "Trained again, 3 of 3 folds gave exactly the stored scores." in shown.out
-    assert "voltages times" in shown.out
+    assert "all voltages times 0.5, 1, 1.5, 2, 3" in " ".join(shown.out.split())
     assert not shown.err
     tables = {one.stem: pd.read_csv(one) for one in (run / "explanation").glob("*.csv")}
     assert {*tables} == {"importance", "scores", "robustness"}

@@ -13,8 +13,8 @@ from lvh.data import join, synthetic
 from lvh.data.array_checks import EXTERNAL
 from lvh.data.cohort import part_of
 from lvh.errors import InputError
+from lvh.evaluation.cross_validation import train_folds
 from lvh.evaluation.cv_result import FoldResult, summarize
-from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet, voltage
 from lvh.features.voltage import LEAN
 from lvh.models.training import History

@@ -16,11 +16,12 @@ from lvh.validation.metrics import (
     SCALES,
     Metrics,
     bootstrap_intervals,
+    expected_at_random,
+    intervals_at_random,
     mean_and_std,
     score,
     weighted_scores,
 )
-from lvh.validation.random_ranking import expected_at_random, intervals_at_random
 
 ROUNDING = 1e-12
 """Both sides sum some hundred float64 terms of order 1, in another order."""

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from lvh.data.cohort import part_of
 from lvh.errors import InputError
 from lvh.features.base import fill_missing
-from lvh.features.raw import NtpSettings, age_decades, fiducial_means, scale
-from lvh.features.raw import extract_ntp as extract
+from lvh.features.waveforms import NtpSettings, age_decades, fiducial_means, scale
+from lvh.features.waveforms import extract_ntp as extract
 
 DROP = NtpSettings("ntp", missing_p="mean", malformed="drop", scaling="minmax")
 FAIL = replace(DROP, malformed="fail")

@@ -8,7 +8,7 @@ from conftest import command
 from trainers import Fake
 
 from lvh.data.array_checks import EXTERNAL
-from lvh.evaluation.fold_training import train_folds
+from lvh.evaluation.cross_validation import train_folds
 from lvh.evaluation.permutation import SCORES, null_scores, p_values, shuffled
 from lvh.features import FeatureSet
 from lvh.validation.metrics import mean_and_std, score

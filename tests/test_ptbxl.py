@@ -17,7 +17,7 @@ from lvh.data.cohort import LEADS
 from lvh.data.lazy_array import LazyArray
 from lvh.data.ptbxl import PtbxlSettings, load
 from lvh.errors import EnvironmentFault, InputError
-from lvh.features.raw import RawSettings, extract
+from lvh.features.waveforms import RawSettings, extract_raw
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -167,7 +167,7 @@ def test_records_that_stay_on_the_disk_are_the_same(root, monkeypatch):
         assert (cohort.note, cohort.fingerprint) == (whole.note, whole.fingerprint)
     for scaling in ("minmax", "none"):
         settings = RawSettings(leads=("v6", "i", "avl"), scaling=scaling)
-        X, lazy = (extract(one, settings).X for one in (whole, cohort))
+        X, lazy = (extract_raw(one, settings).X for one in (whole, cohort))
         assert isinstance(lazy, LazyArray)
         assert (lazy.shape, lazy.dtype) == (X.shape, X.dtype)
         np.testing.assert_array_equal(lazy[np.array([4, 1, 0, 3])][1:].read(), X[[1, 0, 3]])

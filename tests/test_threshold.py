@@ -12,14 +12,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from trainers import Fake
 
-from lvh.evaluation.cross_validation import cross_validate
+from lvh.evaluation.cross_validation import cross_validate, train_folds
 from lvh.evaluation.cv_result import CVResult
-from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
 from lvh.models.classifiers import LogisticSettings, build
 from lvh.models.trainers import EstimatorTrainer
+from lvh.validation.inner_splits import held_out
 from lvh.validation.splits import CvSettings, splits
-from lvh.validation.thresholds import held_out
 
 
 class Memory(Fake):
@@ -60,7 +59,7 @@ def cv(**changes) -> CvSettings:
 
 def run(learner, data: FeatureSet, settings: CvSettings, seed: int = 0) -> CVResult:
     folds = splits(data.y, data.subjects, settings)
-    return cross_validate(data, folds, lambda: learner, seed=seed, threshold=settings.threshold)
+    return cross_validate(data, folds, lambda: learner, seed=seed, cv=settings)
 
 
 def test_where_there_are_validation_records_they_choose():
@@ -113,7 +112,7 @@ def test_a_planted_leak_cannot_move_the_threshold(learner, validation):
     folds = [fold.split for fold in first.folds]  # they are drawn by label
 
     def thresholds(of: FeatureSet) -> list[float]:
-        found = train_folds(of, folds, learner(), seed=0, threshold="specificity_90")
+        found = train_folds(of, folds, learner(), seed=0, cv=cv())
         return [fold.threshold for fold in found]
 
     poisoned = thresholds(replace(data, X=X, y=y))

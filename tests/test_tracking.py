@@ -17,7 +17,7 @@ from trainers import Fake
 from lvh.cli.track import main as track
 from lvh.evaluation.cross_validation import cross_validate
 from lvh.features import FORMS
-from lvh.features.raw import NtpSettings
+from lvh.features.waveforms import NtpSettings
 from lvh.models.training import History
 from lvh.tracking import TrackingSettings, resolved_uri
 from lvh.tracking.fold_store import FoldStore

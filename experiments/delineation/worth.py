@@ -19,8 +19,8 @@ from sklearn.metrics import roc_auc_score
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import Cohort
+from lvh.evaluation.cross_validation import train_folds
 from lvh.evaluation.cv_result import Summary, baseline_summaries, summarize
-from lvh.evaluation.fold_training import train_folds
 from lvh.features import FORMS, FeatureSet
 from lvh.features.criteria import CRITERIA, Measurements
 from lvh.features.voltage import measure

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _common import write
 
 import lvh
-from lvh.features.beat import closest_pairs
+from lvh.features.waveforms import closest_pairs
 
 HERE = Path(__file__).resolve().parent
 SHOWN = 12

@@ -24,8 +24,8 @@ from _common import append, read
 
 import lvh
 from lvh.config.run_settings import RunSettings
+from lvh.evaluation.cross_validation import fit_job, fold_seed
 from lvh.evaluation.cv_result import FoldResult
-from lvh.evaluation.fold_training import fit_job, fold_seed
 from lvh.models.training import Checkpoint
 from lvh.runs.cache_key import deciding, fold_keys
 from lvh.runs.experiment_data import ExperimentData, load_data, new_trainer

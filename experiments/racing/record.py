@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _common import append, ludb
 
 from lvh.config.composition import settings_of
-from lvh.evaluation.fold_training import train_folds
+from lvh.evaluation.cross_validation import train_folds
 from lvh.runs.experiment_data import load_data, new_trainer
 
 HERE = Path(__file__).resolve().parent

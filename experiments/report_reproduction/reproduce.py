@@ -24,7 +24,7 @@ from _common import append
 
 from lvh.config.composition import settings_of
 from lvh.config.run_settings import RunSettings
-from lvh.evaluation.fold_training import train_folds
+from lvh.evaluation.cross_validation import train_folds
 from lvh.runs.experiment_data import load_data, new_trainer
 
 COHORTS = {
@@ -93,7 +93,7 @@ def cross_validated(key: Key, threads: int | None = None) -> list[Row]:
     data = load_data(settings)
     own = replace(settings, train=replace(settings.train, threads=threads))
     trainer = new_trainer(own, data.features, data.cohort.fs)
-    how = {"seed": settings.seed, "protocol": settings.cv.protocol}
+    how = {"seed": settings.seed, "cv": settings.cv}
     results = list(train_folds(data.features, data.splits, trainer, **how))
     rows = [Row(key, tuple(result.metrics.accuracy for result in results))]
     honest = replace(key, protocol="honest")

@@ -10,7 +10,7 @@ import numpy as np
 
 from lvh.data import ptbxl
 from lvh.data.lazy_array import prefetch
-from lvh.features.raw import RawSettings, extract
+from lvh.features.waveforms import RawSettings, extract_raw
 from lvh.models.backends import start
 from lvh.models.graph_program import new_program
 from lvh.models.keras_trainer import KerasTrainer
@@ -24,7 +24,7 @@ def main(root: str, part: str) -> None:
     """Do it."""
     started = time.perf_counter()
     cohort = ptbxl.load(ptbxl.PtbxlSettings(root=root))
-    features = extract(cohort, RawSettings(leads=cohort.leads))
+    features = extract_raw(cohort, RawSettings(leads=cohort.leads))
     n = len(features.y)
     if part in ("train", "score"):
         start("tensorflow", None, 2)

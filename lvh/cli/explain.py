@@ -11,9 +11,9 @@ from rich.table import Table
 from lvh.cli.command import EXPERIMENT, RUN, between, check_folder, command, tracking_of
 from lvh.config.run_settings import RunSettings
 from lvh.errors import InputError
-from lvh.explanations.explanation_report import KINDS, by_kind, changed_rows, facts, write_report
+from lvh.explanations import Explanation, explain_run
+from lvh.explanations.report import KINDS, by_kind, facts, write_report
 from lvh.explanations.robustness import Change, changes_of
-from lvh.explanations.run_explanation import Explanation, explain_run
 from lvh.reports.terminal import progress, say, show_facts, show_table
 from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import ExperimentData, load_data
@@ -35,9 +35,9 @@ def _run(args: argparse.Namespace) -> None:
     is_tracked = is_run_id(chosen.run)
     settings = settings_of(chosen.run, tracking)
     settings = replace(settings, store=str(store_of(chosen.study, settings.store)))
-    if settings.cv.protocol.leaks:
+    if settings.cv.leakage:
         raise InputError(
-            f"RUN: this run leaks ({settings.cv.protocol.leakage}): its models have learned from "
+            f"RUN: this run leaks ({settings.cv.leakage}): its models have learned from "
             "their test records, so they cannot be explained on them"
         )
     record = Path(chosen.run) / "run.json"
@@ -88,12 +88,6 @@ def _show(explanation: Explanation, note: str) -> None:
             table.add_row("" if at else KINDS[kind], str(row.name), loss)
         table.add_section()
     show_table(table)
-    header, *rows = changed_rows(explanation)
-    table = Table(*header)
-    for row in rows:
-        table.add_row(*row)
-    if rows:
-        show_table(table)
     show_facts({**facts(explanation), "note": note})
     say(
         "help: it shows what the scores depend on, no cause, and nothing about a patient: "

@@ -68,7 +68,7 @@ class RunSettings:
     @property
     def base_name(self) -> str:
         """Model and features, a protocol that leaks, and records that are only scored."""
-        protocol = self.cv.protocol.name if self.cv.protocol.leaks else ""
+        protocol = self.cv.protocol if self.cv.leakage else ""
         source = f"on-{self.external.name}" if self.external is not None else ""
         return "-".join(filter(None, (self.model.name, self.features.name, protocol, source)))
 
@@ -239,11 +239,11 @@ def _search_rules(search: SearchSettings) -> Iterator[Rule]:
 def _run_rules(settings: RunSettings) -> Iterator[Rule]:
     """Yield what does not go together in protocol, search and training."""
     search, is_network, model = settings.search, settings.is_network, settings.model.name
-    protocol = settings.cv.protocol
+    leakage = settings.cv.leakage
     expected = "cv.weights and cv.epoch: expected the defaults with a model that has no epochs"
-    yield protocol.leaks and not is_network, expected, f"{protocol.leakage}, model={model}"
+    yield bool(leakage) and not is_network, expected, f"{leakage}, model={model}"
     expected = "search.budget and search.pruner: expected neither under a protocol that leaks"
-    yield protocol.leaks and search.may_stop, expected, protocol.leakage
+    yield bool(leakage) and search.may_stop, expected, leakage
     expected = "search.budget: expected full or race with a model that has no epochs"
     yield search.halves and not is_network, expected, f"{search.budget}, model={model}"
     expected = "search.budget: halving decides the epochs, and expects no train.patience"

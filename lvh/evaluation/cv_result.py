@@ -2,25 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.features import FeatureSet
 from lvh.models.training import History
-from lvh.validation.metrics import (
-    THRESHOLD,
-    Floats,
-    Interval,
-    Labels,
-    Metrics,
-    bootstrap_intervals,
-    mean_and_std,
-    score,
-)
-from lvh.validation.random_ranking import NO_SKILL, expected_at_random, intervals_at_random
+from lvh.validation import metrics as scoring
+from lvh.validation.inner_splits import choose_threshold, held_out
+from lvh.validation.metrics import NO_SKILL, THRESHOLD, Floats, Interval, Labels, Metrics, Subjects
 from lvh.validation.splits import Indices, Split, Threshold
-from lvh.validation.thresholds import choose, held_out
 
 AGE_AND_SEX = "age + sex"
 """Name of the baseline that needs them."""
@@ -71,7 +63,7 @@ class Summary:
         return asdict(self.mean) | ends
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class CVResult:
     """A cross-validation.
 
@@ -85,27 +77,31 @@ class CVResult:
         null: Mean scores under shuffled labels, one mapping for each shuffle; empty without a
             permutation test.
         p_values: Of the scores in it, by name.
-        test: Positions of the test records, fold after fold; `y_score` and `y_pred` are of these.
     """
 
     folds: tuple[FoldResult, ...]
     scores: Summary
     baselines: Mapping[str, Summary]
     records: tuple[str, ...]
-    subjects: npt.NDArray[np.str_]
+    subjects: Subjects
     y_true: Labels
     null: tuple[Mapping[str, float], ...] = ()
     p_values: Mapping[str, float] = field(default_factory=dict)
-    test: Indices = field(init=False, repr=False)
-    y_score: Floats = field(init=False, repr=False)
-    y_pred: npt.NDArray[np.bool_] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        """Put the folds one behind the other."""
-        object.__setattr__(self, "test", np.concatenate([fold.split.test for fold in self.folds]))
-        for name in ("y_score", "y_pred"):
-            values = np.concatenate([getattr(fold, name) for fold in self.folds])
-            object.__setattr__(self, name, values)
+    @cached_property
+    def test(self) -> Indices:
+        """Positions of the test records, fold after fold; `y_score` and `y_pred` are of these."""
+        return np.concatenate([fold.split.test for fold in self.folds])
+
+    @cached_property
+    def y_score(self) -> Floats:
+        """Scores of the test records."""
+        return np.concatenate([fold.y_score for fold in self.folds])
+
+    @cached_property
+    def y_pred(self) -> npt.NDArray[np.bool_]:
+        """Predictions of the test records."""
+        return np.concatenate([fold.y_pred for fold in self.folds])
 
 
 def summarize(
@@ -115,12 +111,7 @@ def summarize(
     ordered = sorted(folds, key=lambda fold: fold.split.number)
     return CVResult(
         folds=tuple(ordered),
-        scores=_summary(
-            features,
-            [fold.split for fold in ordered],
-            [fold.y_score for fold in ordered],
-            [fold.threshold for fold in ordered],
-        ),
+        scores=_summary(features, [(one.split, one.y_score, one.threshold) for one in ordered]),
         baselines=baselines,
         records=features.records,
         subjects=features.subjects,
@@ -138,58 +129,56 @@ def baseline_summaries(
     `ap`, `roc_auc` and `recall_at_90` are the expectations over random orders of the test records,
     and their pooled intervals hold the middle 95 % of these.
     """
-    X, y = features.age_and_sex, features.y
+    baselines = {NO_SKILL: _by_prevalence}
+    if np.isfinite(features.age_and_sex).all():
+        baselines[AGE_AND_SEX] = _by_age_and_sex
     summaries = {}
-    for name in (NO_SKILL, AGE_AND_SEX) if np.isfinite(X).all() else (NO_SKILL,):
-
-        def scores(parts: Sequence[Split], name: str = name) -> list[Floats]:
-            if name == NO_SKILL:
-                return [np.full(len(part.test), np.mean(y[part.train])) for part in parts]
-            from sklearn.linear_model import LogisticRegression
-            from sklearn.pipeline import make_pipeline
-            from sklearn.preprocessing import StandardScaler
-
-            model = make_pipeline(StandardScaler(), LogisticRegression())
-            return [
-                model.fit(X[part.train], y[part.train]).predict_proba(X[part.test])[:, 1]
-                for part in parts
-            ]
-
-        thresholds = [THRESHOLD] * len(splits)
-        if threshold != "fixed":
-            parts_of_folds = [held_out(split, y, features.subjects) for split in splits]
-            thresholds = [choose(parts, y, scores(parts)) for parts in parts_of_folds]
-        is_random = name == NO_SKILL
-        summaries[name] = _summary(
-            features, splits, scores(splits), thresholds, at_random=is_random
-        )
+    for name, predict in baselines.items():
+        scored = []
+        for split in splits:
+            chosen, y = THRESHOLD, features.y
+            if threshold != "fixed":
+                parts = held_out(split, y, features.subjects)
+                chosen = choose_threshold(parts, y, [predict(features, part) for part in parts])
+            scored.append((split, predict(features, split), chosen))
+        summaries[name] = _summary(features, scored, at_random=name == NO_SKILL)
     return summaries
 
 
+def _by_prevalence(features: FeatureSet, split: Split) -> Floats:
+    return np.full(len(split.test), np.mean(features.y[split.train]))
+
+
+def _by_age_and_sex(features: FeatureSet, split: Split) -> Floats:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = features.age_and_sex, features.y
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    model.fit(X[split.train], y[split.train])
+    return np.asarray(model.predict_proba(X[split.test])[:, 1])
+
+
 def _summary(
-    features: FeatureSet,
-    splits: Sequence[Split],
-    y_scores: list[Floats],
-    thresholds: list[float],
-    *,
-    at_random: bool = False,
+    features: FeatureSet, scored: Sequence[tuple[Split, Floats, float]], *, at_random: bool = False
 ) -> Summary:
+    """Summarize folds by their scores and thresholds; `at_random` as in a random order."""
+    splits, y_scores, thresholds = zip(*scored, strict=True)
     labels = [features.y[split.test] for split in splits]
-    y_true, y_score = np.concatenate(labels), np.concatenate(y_scores)
     test = np.concatenate([split.test for split in splits])
-    subjects = features.subjects[test]
-    of_records = np.repeat(thresholds, list(map(len, labels)))
-    of_folds = list(map(score, labels, y_scores, thresholds))
-    pooled = bootstrap_intervals(y_true, y_score, subjects, of_records)
+    y_true, y_score, subjects = features.y[test], np.concatenate(y_scores), features.subjects[test]
+    of_records = np.repeat(thresholds, [len(own) for own in labels])
+    of_folds = list(map(scoring.score, labels, y_scores, thresholds))
+    pooled = scoring.bootstrap_intervals(y_true, y_score, subjects, of_records)
     if at_random:
-        expected = list(map(expected_at_random, labels))
-        pooled |= intervals_at_random(y_true, test)
-        for number, own in enumerate(expected):
-            of_folds[number] = replace(of_folds[number], **own)
+        pooled |= scoring.intervals_at_random(y_true, test)
+        expected = map(scoring.expected_at_random, labels)
+        of_folds = [replace(fold, **own) for fold, own in zip(of_folds, expected, strict=True)]
     elif max(map(np.ptp, y_scores)) == 0:
         # A constant score in each fold ranks nothing. Pooled, the constants of different folds
         # would rank, and wrongly: a fold with more positives leaves fewer to train on.
-        constant = bootstrap_intervals(y_true, np.zeros(len(y_true)), subjects)
+        constant = scoring.bootstrap_intervals(y_true, np.zeros(len(y_true)), subjects)
         pooled |= {name: constant[name] for name in ("ap", "roc_auc", "recall_at_90")}
-    mean, std = mean_and_std(of_folds)
+    mean, std = scoring.mean_and_std(of_folds)
     return Summary(mean, std, pooled)

@@ -16,15 +16,15 @@ from pydantic import TypeAdapter
 
 from lvh.data.array_checks import EXTERNAL
 from lvh.errors import InputError
-from lvh.evaluation.fold_training import train_folds
+from lvh.evaluation.cross_validation import train_folds
 from lvh.features import FeatureSet
 from lvh.files import write_text
 from lvh.models.training import Trainer
-from lvh.validation.metrics import Metrics, mean_and_std
-from lvh.validation.splits import HONEST, Protocol, Split, Threshold
+from lvh.validation.metrics import Labels, Metrics, Subjects, mean_and_std
+from lvh.validation.splits import HONEST, CvSettings, Split
 
 Scores = Mapping[str, float]
-MakeFolds = Callable[[npt.NDArray[np.int64]], Sequence[Split]]
+MakeFolds = Callable[[Labels], Sequence[Split]]
 """Returns the folds of labels; raises InputError where the settings allow none."""
 
 SCORES = ("accuracy", "ap", "roc_auc")
@@ -57,8 +57,7 @@ def null_scores(
     *,
     seed: int,
     number: int,
-    protocol: Protocol = HONEST,
-    threshold: Threshold = "fixed",
+    cv: CvSettings = HONEST,
 ) -> Scores:
     """Cross-validate on the shuffled labels of a number; return the mean of each of `SCORES`.
 
@@ -74,18 +73,14 @@ def null_scores(
             break
     else:
         splits = make_folds(y)  # raises
-    shuffle = replace(features, y=y)
-    folds = train_folds(shuffle, splits, trainer, seed=seed, protocol=protocol, threshold=threshold)
+    folds = train_folds(replace(features, y=y), splits, trainer, seed=seed, cv=cv)
     mean, _ = mean_and_std([fold.metrics for fold in folds])
     return {name: getattr(mean, name) for name in SCORES}
 
 
 def shuffled(
-    y: npt.NDArray[np.int64],
-    subjects: npt.NDArray[np.str_],
-    seeds: Sequence[int],
-    sources: npt.NDArray[np.bool_],
-) -> npt.NDArray[np.int64]:
+    y: Labels, subjects: Subjects, seeds: Sequence[int], sources: npt.NDArray[np.bool_]
+) -> Labels:
     """Shuffle labels among subjects of a source with as many records; a subject's stay together."""
     _, member = np.unique(subjects, return_inverse=True)
     counts = np.bincount(member)

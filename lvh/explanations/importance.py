@@ -1,154 +1,237 @@
-"""What a model looks at in records: how its scores change if a part of the input changes."""
+"""What a model looks at in records: how its scores change if a part of the input changes.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+Parts of a signal are bridged, see `lvh.explanations.occlusion`. Tabular inputs are permuted, or
+replaced by the mean of the training records; criteria follow where other inputs are changed.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from lvh.data.cohort import Cohort
-from lvh.explanations.input_groups import LOOKS_AT, Group, groups_of, replaced, segment_groups
-from lvh.explanations.occlusion import (
-    WAVES,
-    Floats,
-    Progress,
-    Score,
-    SignalLayout,
-    Signals,
-    around_beats,
-    beats_of,
-    bridged,
-    occluded,
-    signal_layout,
-    spread,
-    wave_parts,
-)
+from lvh.data.cohort import LEADS, Cohort
+from lvh.errors import InputError
+from lvh.explanations import occlusion
+from lvh.explanations.occlusion import WAVES, Floats, Score, SignalLayout, Signals, beats_of
 from lvh.features import FeatureSet
-from lvh.features.criteria import CRITERIA
+from lvh.features.criteria import CRITERIA, Measurements
 from lvh.features.voltage import measure
 from lvh.validation.calibration import logit
+from lvh.validation.splits import Indices
 
 if TYPE_CHECKING:
     from lvh.inference import FinalModel
 
-Positions = npt.NDArray[np.int64]
-Name = tuple[str, str]
-"""The part that was changed: its kind and its name."""
+Pair = tuple[str, str]
+"""Lead and wave; or the kind and the name of inputs that are changed together."""
 
+LOOKS_AT = {
+    "sokolow_lyon": (("v1", "S"), ("v5", "R"), ("v6", "R")),
+    "cornell": (("avl", "R"), ("v3", "S")),
+    "gubner_ungerleider": (("i", "R"), ("iii", "S")),
+    "r_in_avl": (("avl", "R"),),
+    "strain": tuple((lead, "T") for lead in ("i", "avl", "v5", "v6")),
+}
+"""Leads and waves of the criteria that read the same ones in every record."""
+_WAVES = {
+    **{"N": "QRS", "t": "T", "p": "P"},  # of `ntp`
+    **{"Q": "Q", "R": "R", "S": "S", "T": "T", "QRS": "QRS duration"},  # of `voltage`
+    **{"ST": "ST", "R_time": "R time"},  # of `morphology`
+}
+_MEASURED = {"q": "Q", "r": "R", "s": "S", "t": "T", "qrs": "QRS"}
+"""Measurements that criteria are computed from, by the wave in the names of inputs."""
 _REPEATS = 5  # of each permutation
 
 
+def _place_of(name: str) -> Pair | None:
+    """Return lead and wave of an input; None for age, sex and what several leads give."""
+    lead, _, rest = name.partition("_")
+    wave = _WAVES.get(rest) or _WAVES.get(rest.partition("_")[0])
+    return (lead, wave) if lead in LEADS and wave else None
+
+
+def _keys_of(name: str) -> Iterable[Pair]:
+    """Yield the kind and the name of each group that an input is in."""
+    yield "input", name
+    is_age, is_sex, place = name.partition("_")[0] == "age", name == "male", _place_of(name)
+    if place:
+        yield "lead_inputs", place[0]
+        yield "wave_inputs", place[1]
+        for criterion, looks_at in LOOKS_AT.items():
+            as_qrs = [(lead, "QRS") for lead, wave in looks_at if wave in "RS"]  # of `ntp`
+            if place in (*looks_at, *as_qrs):
+                yield "criterion_inputs", criterion
+    elif is_age or is_sex:
+        yield "group", "age" if is_age else "sex"
+    else:
+        is_criterion = name in CRITERIA or name == "qrs_duration"
+        yield "group", "criteria" if is_criterion else "intervals, axes and areas"
+    yield "group", "age and sex" if is_age or is_sex else "all of the ECG"
+
+
+def _segment_of(name: str) -> list[Pair]:
+    """Return the lead and the part of a beat in which an input is measured, if it is in one."""
+    place = _place_of(name)
+    return [(place[0], place[1] if place[1] in ("P", "ST", "T") else "QRS")] if place else []
+
+
+def groups_of(
+    names: Sequence[str], keys_of: Callable[[str], Iterable[Pair]] = _keys_of
+) -> dict[Pair, list[int]]:
+    """Return the columns of inputs that are changed together: alone, those of a lead, a wave ..."""
+    groups: dict[Pair, list[int]] = {}
+    for column, name in enumerate(names):
+        for key in keys_of(name):
+            groups.setdefault(key, []).append(column)
+    return groups
+
+
+def replaced(
+    names: Sequence[str],
+    rows: Signals,
+    columns: list[int],
+    others: Signals,
+    waves: Measurements | None,
+) -> Signals:
+    """Return rows with some columns of `others`; criteria follow where `waves` were measured.
+
+    The axes and areas of `morphology`, to which all leads contribute, do not follow.
+    """
+    changed = rows.copy()
+    changed[:, columns] = others[..., columns]
+    if waves is not None:
+        before, after = (_derived(names, of, waves) for of in (rows, changed))
+        for name, values in after.items():
+            changed[:, names.index(name)] += np.nan_to_num(values - before[name])
+    return changed
+
+
+def _derived(names: Sequence[str], rows: Signals, waves: Measurements) -> dict[str, Floats]:
+    """Return what inputs derive of the other inputs, and of `waves` that are no input."""
+    own = {wave: getattr(waves, wave).copy() for wave in _MEASURED}
+    for wave, letter in _MEASURED.items():
+        for at, lead in enumerate(LEADS):
+            if (name := f"{lead}_{letter}") in names:
+                own[wave][:, at] = rows[:, names.index(name)]
+    waves = replace(waves, **own)
+    values = {name: one.value(waves) for name, one in CRITERIA.items() if name in names}
+    return values | ({"qrs_duration": waves.qrs_duration} if "qrs_duration" in names else {})
+
+
 class Context:
-    """Positions, measured waves and layout of the records, the same for all folds."""
+    """What is known of the records of a run, the same for the model of each fold.
+
+    `names` are those of tabular inputs; `layout` is that of the signal, None where there is none;
+    `positions` in the cohort are those of the records with features.
+    """
 
     def __init__(self, cohort: Cohort, features: FeatureSet, settings: Any) -> None:
-        """Find them for features that a form with `settings` extracted from the cohort."""
+        """Find it for features that a form with `settings` extracted from the cohort."""
         self.cohort, self.features = cohort, features
         position = {name: at for at, name in enumerate(cohort.records)}
         self.positions = np.array([position[name] for name in features.records], dtype=np.int64)
-        shape = features.signal_shape or features.input_shape
-        n_inputs = {"signal": 0, "tabular": len(features.names)}
-        n = n_inputs.get(features.kind, features.input_shape[0])
+        self._shape = features.signal_shape or features.input_shape
+        n = {"signal": 0, "tabular": len(features.names)}.get(
+            features.kind, features.input_shape[0]
+        )
         self.names, self.layout = features.names[:n], None
         if features.kind != "tabular":
-            leads = features.names[n : n + shape[1]]
-            if features.kind == "mixed":  # of the first sample, as `v1_0`
+            if settings.name not in ("raw", "beat", "fusion"):
+                raise InputError(
+                    f"features={settings.name}: expected signals of leads, by features=raw, beat "
+                    "or fusion. Received: signals of a plugin, which cannot be explained"
+                )
+            leads = features.names[n : n + self._shape[1]]
+            if n:  # of the first sample, as `v1_0`
                 leads = tuple(lead.rpartition("_")[0] for lead in leads)
-            self.layout = signal_layout(settings, leads, shape, cohort.fs)
-            self.cover = self.layout.cover(cohort.fs)
-        self.measured = measure(cohort) if len(cohort.delineation.samples) else None
+            before = round(settings.before * cohort.fs) if hasattr(settings, "before") else None
+            self.layout = SignalLayout(leads, self._shape[0], before, cohort.fs)
+        self.has_waves = len(cohort.delineation.samples) > 0
+        is_measured = self.has_waves and {*CRITERIA} & {*self.names}
+        self.waves = measure(cohort) if is_measured else None
 
-
-class ExplainedRecords:
-    """Records that a model is asked about: tabular inputs, signals, or both in one row."""
-
-    def __init__(self, score: Score, X: Signals, *, positions: Positions, context: Context) -> None:
-        """Take the model's score, and the inputs and positions of records in the features."""
-        self.names, n = context.names, len(context.names)
-        self.positions, self._score = context.positions[positions], score
-        shape = context.features.signal_shape
-        self.rows = X[:, :n] if n else np.zeros((len(X), 0), np.float32)
-        self.signals = X[:, n:].reshape(-1, *shape) if shape else X[:, n:]
-        measured = context.measured if {*CRITERIA} & {*self.names} else None
-        self._measured = measured and measured.at(self.positions)
-
-    def replaced(self, group: Group, others: Signals) -> Signals:
-        """Return the tabular inputs with those of a group from `others`."""
-        return replaced(self.names, self.rows, group, others, self._measured)
-
-    def score(self, signals: Signals | None = None, rows: Signals | None = None) -> Floats:
-        """Score changed inputs or signals, of all records once or several times."""
-        rows = self.rows if rows is None else rows
-        signals = self.signals if signals is None else signals
+    def split(self, X: Signals) -> tuple[Signals, Signals]:
+        """Return the tabular inputs and the signals of records."""
         if not self.names:
-            return self._score(signals)
+            return np.zeros((len(X), 0), np.float32), X
+        rows, signals = np.split(X, [len(self.names)], axis=1)
+        return rows, signals.reshape(-1, *self._shape) if self.layout else signals
+
+    def join(self, rows: Signals, signals: Signals) -> Signals:
+        """Return the inputs of what `split` gave, either of it once or several times."""
+        if not self.names:
+            return signals
         flat = signals.reshape(len(signals), -1)
         n = max(len(rows), len(flat))
-        parts = [np.tile(part, (n // len(part), 1)) for part in (rows, flat)]
-        return self._score(np.concatenate(parts, axis=1))
+        return np.concatenate([np.tile(part, (n // len(part), 1)) for part in (rows, flat)], axis=1)
 
 
 @dataclass(slots=True, eq=False)
 class FoldImportance:
     """Scores of the model of a fold for its test records, in their order.
 
-    Those without something have shape (n_repeats, n_records). `over_time`, the log-odds of windows
-    around the QRS peaks, and the mean `beats` that the model reads have shape (n_records, n_times,
-    n_leads); None where no beat is known.
+    Those without something, by its kind and name, have shape (n_repeats, n_records). `curves` are
+    the log-odds of windows around the QRS peaks, and the mean beats that the model reads: shape
+    (2, n_records, n_times, n_leads); None where no beat is known.
     """
 
     y_score: Floats
-    changed: dict[Name, Floats] = field(default_factory=dict)
-    over_time: Floats | None = None
-    beats: Floats | None = None
+    changed: dict[Pair, Floats] = field(default_factory=dict)
+    curves: Floats | None = None
 
 
 def fold_importance(
-    records: ExplainedRecords,
+    score: Score,
+    X: Signals,
+    at: Indices,
     context: Context,
     *,
     seed: Sequence[int] = (0,),
-    progress: Progress = lambda done, total: None,
 ) -> FoldImportance:
-    """Ask a model about its test records, each time with something taken away or permuted."""
-    importance, layout, signals = FoldImportance(records.score()), context.layout, records.signals
+    """Ask a model about the records `at` of the features, each time with something changed."""
+    rows, signals = context.split(X)
+    found, layout, records = FoldImportance(score(X)), context.layout, context.positions[at]
+    waves = context.waves and context.waves.at(records)
     random = np.random.default_rng(seed)
-    orders = [random.permutation(len(records.rows)) for _ in range(_REPEATS)]
-    for group in groups_of(context.names):
-        rows = np.concatenate([records.replaced(group, records.rows[order]) for order in orders])
-        scores = records.score(rows=rows).reshape(len(orders), -1)
-        importance.changed[group.kind, group.name] = scores
+    orders = [random.permutation(len(X)) for _ in range(_REPEATS)]
+    for (kind, name), columns in groups_of(context.names).items():
+        own = None if kind == "group" else waves
+        permuted = [replaced(context.names, rows, columns, rows[order], own) for order in orders]
+        scores = score(context.join(np.concatenate(permuted), signals))
+        found.changed[kind, name] = scores.reshape(len(orders), -1)
     if layout is None:
-        return importance
+        return found
+
+    def ask(changed: Signals) -> Floats:
+        return score(context.join(rows, changed))
+
     for column, lead in enumerate(layout.leads):
-        without = bridged(signals, [(column, 0, layout.n_samples)])
-        importance.changed["lead", lead] = records.score(without)[None]
-    if context.measured is None:  # without fiducials it is unknown where a beat is
-        return importance
-    parts = [wave_parts(context.cohort, record, layout) for record in records.positions]
-    for name, places in _wave_groups(layout.leads).items():
-        pairs = zip(signals, parts, strict=True)
-        bridges = [bridged(one, [part for key in places for part in of[key]]) for one, of in pairs]
-        importance.changed[name] = records.score(np.stack(bridges))[None]
-    windowed = occluded(records.score, signals, context.cover, progress)
-    over_time = spread(windowed, context.cover, layout.n_samples)
-
-    def per_beat(values: npt.NDArray[np.floating]) -> Floats:
-        pairs = zip(records.positions, values, strict=True)
-        return np.stack([around_beats(context.cohort, at, layout, of) for at, of in pairs])
-
-    importance.over_time, importance.beats = per_beat(over_time), per_beat(signals)
-    return importance
+        without = occlusion.bridged(signals, [(column, 0, layout.n_samples)])
+        found.changed["lead", lead] = ask(without)[None]
+    if not context.has_waves:  # it is unknown where a beat is
+        return found
+    parts = [layout.wave_parts(context.cohort, record) for record in records]
+    for key, places in _wave_groups(layout.leads).items():
+        bridges = [
+            occlusion.bridged(signal, [part for place in places for part in own[place]])
+            for signal, own in zip(signals, parts, strict=True)
+        ]
+        found.changed[key] = ask(np.stack(bridges))[None]
+    over_time = layout.windows.spread(occlusion.occluded(ask, signals, layout.windows))
+    pairs = zip([*records, *records], [*over_time, *signals], strict=True)
+    beats = np.stack([layout.around_beats(context.cohort, record, own) for record, own in pairs])
+    found.curves = beats.reshape(2, len(records), *beats.shape[1:])
+    return found
 
 
-def _wave_groups(leads: Sequence[str]) -> dict[Name, list[tuple[str, str]]]:
+def _wave_groups(leads: Sequence[str]) -> dict[Pair, list[Pair]]:
     """Return the leads and waves that are taken from signals together."""
     groups = {("wave", wave): [(lead, wave) for lead in leads] for wave in WAVES}
     for criterion, looks_at in LOOKS_AT.items():
         places = {(lead, "T" if wave == "T" else "QRS") for lead, wave in looks_at if lead in leads}
         groups["criterion", criterion] = [*places]
-    return {name: places for name, places in groups.items() if places}
+    return {key: places for key, places in groups.items() if places}
 
 
 def record_importance(model: "FinalModel", cohort: Cohort) -> Floats:
@@ -160,38 +243,29 @@ def record_importance(model: "FinalModel", cohort: Cohort) -> Floats:
     """
     cohort, features, X = model.inputs(cohort)
     context = Context(cohort, features, model.description.settings.features)
+    (rows, signals), layout = context.split(X), context.layout
 
-    def score(inputs: Signals) -> Floats:
-        return np.asarray(model.member_scores(inputs).mean(axis=1))
+    def score(rows: Signals, signals: Signals) -> Floats:
+        return np.asarray(model.member_scores(context.join(rows, signals)).mean(axis=1))
 
-    records = ExplainedRecords(score, X, positions=np.array([0]), context=context)
     painted = np.full(cohort.signals.shape[1:], np.nan)
-    if context.layout is not None:
-        windowed = occluded(records.score, records.signals, context.cover)
-        importance = spread(windowed, context.cover, context.layout.n_samples)[0]
-        _paint_signal(painted, cohort, context.layout, importance)
+    if layout is None:
+        original, values = logit(score(rows, signals)), dict[Pair, Floats]()
+        for place, columns in groups_of(context.names, _segment_of).items():
+            changed = replaced(context.names, rows, columns, model.training.means, context.waves)
+            values[place] = original - logit(score(changed, signals))
+        for column, lead in enumerate(cohort.leads):
+            for _, waves in beats_of(cohort, 0, lead):
+                for wave, samples in waves.items():
+                    painted[samples, column] = values.get((lead, wave), np.nan)
         return painted
-    means, original = model.training.means, logit(records.score())
-    values = {
-        place: original - logit(records.score(rows=records.replaced(own, means)))
-        for place, own in segment_groups(context.names).items()
-    }
-    for column, lead in enumerate(cohort.leads):
-        for _, waves in beats_of(cohort, 0, lead):
-            for wave, samples in waves.items():
-                painted[samples, column] = values.get((lead, wave), np.nan)
-    return painted
-
-
-def _paint_signal(
-    painted: Floats, cohort: Cohort, layout: SignalLayout, importance: Floats
-) -> None:
-    samples = np.arange(len(painted))
+    windowed = occlusion.occluded(lambda other: score(rows, other), signals, layout.windows)
+    (importance,) = layout.windows.spread(windowed)
+    places = times = np.arange(len(painted))
     for column, lead in enumerate(layout.leads):
-        target = cohort.leads.index(lead)
-        places = samples
-        if layout.before is not None:
-            distances = samples[:, None] - [peak for peak, _ in beats_of(cohort, 0, lead)]
-            places = distances[samples, np.abs(distances).argmin(axis=1)] + layout.before
+        if layout.before is not None:  # from the nearest QRS peak
+            distances = times[:, None] - [peak for peak, _ in beats_of(cohort, 0, lead)]
+            places = distances[times, np.abs(distances).argmin(axis=1)] + layout.before
         inside = (places >= 0) & (places < layout.n_samples)
-        painted[inside, target] = importance[places[inside], column]
+        painted[inside, cohort.leads.index(lead)] = importance[places[inside], column]
+    return painted

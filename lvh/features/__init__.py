@@ -1,11 +1,11 @@
 """Feature forms: each turns a cohort into a feature set. A new form adds a line to `FORMS`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
-from lvh.features import beat, columns, raw, voltage
+from lvh.features import columns, voltage, waveforms
 from lvh.features.base import FeatureSet, Kind, fill_missing
 
 __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "check_cohort", "fill_missing"]
@@ -25,48 +25,38 @@ class Form(NamedTuple):
 
     def lacks(self, cohort: Cohort) -> list[str]:
         """Return what records lack for this form."""
-        needs = {
-            "signals": (self.needs_signals, len(cohort.leads)),
-            "a delineation": (self.needs_delineation, len(cohort.delineation.samples)),
-            "the twelve leads": (self.needs_twelve_leads, {*LEADS} <= {*cohort.leads}),
-            "age and sex of every record": (self.needs_age_and_sex, cohort.has_age_and_sex),
-            "a table of columns": (self.needs_columns, cohort.columns is not None),
+        missing = {
+            "signals": self.needs_signals and not cohort.leads,
+            "a delineation": self.needs_delineation and not len(cohort.delineation.samples),
+            "the twelve leads": self.needs_twelve_leads and not {*LEADS} <= {*cohort.leads},
+            "age and sex of every record": self.needs_age_and_sex and not cohort.has_age_and_sex,
+            "a table of columns": self.needs_columns and cohort.columns is None,
         }
-        return [what for what, (is_needed, is_there) in needs.items() if is_needed and not is_there]
+        return [what for what, is_missing in missing.items() if is_missing]
 
 
 _clinical = {"needs_age_and_sex": True, "needs_twelve_leads": True}
 _of_columns = {"needs_delineation": False, "needs_signals": False, "needs_columns": True}
 FORMS = {
-    "ntp": Form(raw.NtpSettings, raw.extract_ntp, "tabular", needs_age_and_sex=True),
-    "raw": Form(raw.RawSettings, raw.extract, "signal", needs_delineation=False),
+    "ntp": Form(waveforms.NtpSettings, waveforms.extract_ntp, "tabular", needs_age_and_sex=True),
+    "raw": Form(waveforms.RawSettings, waveforms.extract_raw, "signal", needs_delineation=False),
     "voltage": Form(voltage.VoltageSettings, voltage.extract, "tabular", **_clinical),
     "morphology": Form(
         voltage.MorphologySettings, voltage.extract_morphology, "tabular", **_clinical
     ),
-    "beat": Form(beat.BeatSettings, beat.extract, "signal"),
-    "fusion": Form(beat.FusionSettings, beat.extract_fusion, "mixed", **_clinical),
+    "beat": Form(waveforms.BeatSettings, waveforms.extract_beat, "signal"),
+    "fusion": Form(waveforms.FusionSettings, waveforms.extract_fusion, "mixed", **_clinical),
     "columns": Form(columns.ColumnsSettings, columns.extract, "tabular", **_of_columns),
 }
 
 
-def check_cohort(
-    name: str, cohort: Cohort, group: str = "data", *, ways: Mapping[str, str] | None = None
-) -> None:
-    """Refuse records of a group of settings that a feature form cannot use, and say which can.
-
-    `ways` are the forms that may be chosen instead, each with what has to be typed before it, such
-    as another model; by default all, with nothing.
-    """
+def check_cohort(name: str, cohort: Cohort, group: str = "data") -> None:
+    """Refuse records of a group of settings that a feature form cannot use, and say which can."""
     lacks = FORMS[name].lacks(cohort)
     if not lacks:
         return
-    able = [
-        f"{typed} features={form}".strip()
-        for form, typed in (ways or dict.fromkeys(FORMS, "")).items()
-        if not FORMS[form].lacks(cohort)
-    ]
-    hints = [f"{able[0]} can use them"] if able else []
+    able = [form for form, one in FORMS.items() if not one.lacks(cohort)]
+    hints = [f"features={' or '.join(able)} can use them"] if able else []
     if lacks == ["a delineation"]:
         hints.insert(0, f"{group}.delineation=found finds one")
     raise InputError(

@@ -5,6 +5,7 @@ Missing inputs, such as those of p waves that a record does not have, are NaN un
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -56,11 +57,6 @@ class FeatureSet:
     signal_shape: tuple[int, ...] = ()
     label_name: str = "LVH"
 
-    @property
-    def has_age_and_sex(self) -> bool:
-        """Whether age and sex of every record are known."""
-        return bool(np.isfinite(self.age_and_sex).all())
-
     @cached_property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one record's input; if `mixed`, (n_tabular, n_samples, n_leads) of its parts."""
@@ -76,15 +72,15 @@ def feature_set(
     names: tuple[str, ...],
     *,
     fill: Fill = "zero",
-    dropped: dict[int, str] | None = None,
+    dropped: Mapping[int, str] | None = None,
 ) -> FeatureSet:
-    """Make a feature set of the inputs `X` of all records of a cohort, and its labels.
+    """Make a feature set of the inputs `X` of all records of a cohort.
 
-    `dropped` has the positions of records that cannot be used, each with the reason. The rest is
-    as in `FeatureSet`. Raises InputError if no record is left.
+    `dropped` has the positions of records that cannot be used, each with the reason. Raises
+    InputError if no record is left.
     """
     dropped = dropped or {}
-    used = [i for i in range(len(cohort.records)) if i not in dropped]
+    used = [at for at in range(len(cohort.records)) if at not in dropped]
     if not used:
         raise InputError(f"{cohort.name}: expected usable records. Received: none")
     if len(used) < len(X):
@@ -94,19 +90,13 @@ def feature_set(
         X=X if isinstance(X, LazyArray) else np.ascontiguousarray(X),
         y=cohort.label[used],
         names=names,
-        records=tuple(cohort.records[i] for i in used),
+        records=tuple(cohort.records[at] for at in used),
         subjects=cohort.subjects[used],
         age_and_sex=np.column_stack([cohort.age, cohort.male]).astype(np.float64)[used],
         fill=fill,
-        dropped=tuple((cohort.records[i], reason) for i, reason in dropped.items()),
+        dropped=tuple((cohort.records[at], reason) for at, reason in dropped.items()),
         label_name=cohort.label_name,
     )
-
-
-def find_pattern(symbols: str, pattern: str) -> npt.NDArray[np.int64]:
-    """Return the positions in `symbols` at which `pattern` starts; matches do not overlap."""
-    starts = [match.start() for match in re.finditer(re.escape(pattern), symbols)]
-    return np.array(starts, dtype=np.int64)
 
 
 def incomplete_records(
@@ -125,9 +115,21 @@ def incomplete_records(
         for record in np.flatnonzero(lacking.any(axis=1)).tolist()
     }
     if reasons and malformed == "fail":
-        listed = "; ".join(f"{cohort.records[i]}: {reason}" for i, reason in reasons.items())
+        listed = "; ".join(f"{cohort.records[at]}: {reason}" for at, reason in reasons.items())
         raise InputError(f"features.malformed=fail: expected none. Received: {listed}")
     return reasons
+
+
+def find_pattern(symbols: str, pattern: str) -> npt.NDArray[np.int64]:
+    """Return the positions in `symbols` at which `pattern` starts; matches do not overlap."""
+    starts = [match.start() for match in re.finditer(re.escape(pattern), symbols)]
+    return np.array(starts, dtype=np.int64)
+
+
+def find_waves(symbols: str, samples: npt.NDArray[np.int32], pattern: str) -> npt.NDArray[np.int32]:
+    """Return the samples of each match of `pattern`: shape (n_matches, len(pattern))."""
+    starts = find_pattern(symbols, pattern)
+    return np.asarray(samples[starts[:, None] + np.arange(len(pattern))])
 
 
 def fill_missing(
@@ -143,8 +145,9 @@ def fill_missing(
     parts = (train, *(read(inputs) for inputs in others))
     if not any(np.isnan(part).any() for part in parts):
         return parts
-    present = ~np.isnan(train)
-    totals = np.where(present, train, 0).sum(axis=0, dtype=np.float64)
-    means = totals / np.maximum(present.sum(axis=0), 1)
-    values = (means if fill == "mean" else np.zeros_like(means)).astype(np.float32)
+    values = np.zeros(train.shape[1:], np.float32)
+    if fill == "mean":
+        present = ~np.isnan(train)
+        totals = np.where(present, train, 0).sum(axis=0, dtype=np.float64)
+        values = (totals / np.maximum(present.sum(axis=0), 1)).astype(np.float32)
     return tuple(np.where(np.isnan(part), values, part) for part in parts)

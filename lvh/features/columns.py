@@ -39,8 +39,11 @@ def extract(cohort: Cohort, settings: ColumnsSettings) -> FeatureSet:
     with np.errstate(over="ignore"):
         numbers = cohort.columns.select_dtypes("number").astype(np.float32)
     names = settings.columns or tuple(map(str, numbers.columns))
-    wrong = [name for name in names if name not in numbers or names.count(name) > 1]
-    wrong += [name for name in names if name not in wrong and np.isinf(numbers[name]).any()]
+    wrong = [
+        name
+        for name in names
+        if name not in numbers or names.count(name) > 1 or np.isinf(numbers[name]).any()
+    ]
     if wrong or not names:
         raise InputError(
             f"features.columns: expected some of {', '.join(numbers) or 'no column'}, which have "
@@ -73,7 +76,7 @@ def _are_row_numbers(values: npt.NDArray[np.float64]) -> bool:
     if n < 3 or not (values % 1 == 0).all():  # NaN is not whole
         return False
     is_dense = len(np.unique(values)) == n and np.ptp(values) < 2 * n
-    is_ordered = bool((steps > 0).all() or (steps < 0).all())
+    is_ordered = (steps > 0).all() or (steps < 0).all()
     return bool((steps == 1).all() or (n >= _MANY and (is_dense or is_ordered)))
 
 
@@ -81,5 +84,5 @@ def _decides(values: npt.NDArray[Any], label: npt.NDArray[np.int64]) -> bool:
     """Whether a few values, such as codes, have one label each, and both labels are there."""
     distinct, at = np.unique(values, return_inverse=True)
     shares = np.bincount(at, weights=label) / np.bincount(at)
-    is_code = bool(1 < len(distinct) <= max(2, len(values) / 10))
+    is_code = 1 < len(distinct) <= max(2, len(values) / 10)
     return is_code and set(shares.tolist()) == {0.0, 1.0}

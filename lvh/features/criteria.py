@@ -42,8 +42,8 @@ class Measurements:
 
     def at(self, records: npt.NDArray[np.int64]) -> "Measurements":
         """Return the measurements of some records."""
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
-        return replace(self, **{name: values[records] for name, values in arrays.items()})
+        names = [field.name for field in fields(self)[1:]]
+        return replace(self, **{name: getattr(self, name)[records] for name in names})
 
     @property
     def net(self) -> Floats:
@@ -63,8 +63,6 @@ class Criterion:
     Attributes:
         name: Of its value, as an input.
         title: Its name in reports.
-        formula: As clinicians write it.
-        source: The publication that proposed it.
         men: Threshold for men.
         women: Threshold for women.
         value: Computes it, shape (n_records,); NaN where a wave it needs is missing.
@@ -74,8 +72,6 @@ class Criterion:
 
     name: str
     title: str
-    formula: str
-    source: str
     men: float
     women: float
     value: Callable[[Measurements], Floats]
@@ -106,8 +102,7 @@ def romhilt_estes_points(waves: Measurements) -> Floats:
     - 1, QRS at least 0.09 s long.
     - 1, intrinsicoid deflection: R of v5 or v6 peaks 0.05 s after the onset or later.
 
-    Returns:
-        Shape (n_records, 6), in this order; NaN where a wave other than P is missing.
+    The shape is (n_records, 6), in this order; NaN where a wave other than P is missing.
     """
     r, s = (waves.columns(height, *LEADS[:6]) for height in (waves.r, waves.s))
     limb = np.maximum(r, s).max(axis=1)
@@ -143,91 +138,59 @@ def _sum(waves: Measurements, r: str, s: str) -> Floats:
     return np.asarray((waves.columns(waves.r, r) + waves.columns(waves.s, s))[:, 0])
 
 
-def _sokolow_lyon(waves: Measurements) -> Floats:
+def sokolow_lyon(waves: Measurements) -> Floats:
+    """S_V1 + the larger of R_V5 and R_V6: Sokolow and Lyon, Am Heart J 37, 1949."""
     return np.maximum(_sum(waves, "v5", "v1"), _sum(waves, "v6", "v1"))
 
 
-_ALL = (
-    Criterion(
-        name="sokolow_lyon",
-        title="Sokolow-Lyon",
-        formula="S_V1 + the larger of R_V5 and R_V6",
-        source="Sokolow and Lyon, Am Heart J 37, 1949",
-        men=3.5,
-        women=3.5,
-        value=_sokolow_lyon,
-    ),
-    Criterion(
-        name="sokolow_lyon_product",
-        title="Sokolow-Lyon product",
-        formula="(S_V1 + the larger of R_V5 and R_V6) x QRS",
-        source="Molloy et al., J Am Coll Cardiol 20, 1992",
-        unit="mV s",
-        men=0.371,
-        women=0.371,
-        value=lambda waves: _sokolow_lyon(waves) * waves.qrs_duration,
-    ),
-    Criterion(
-        name="cornell",
-        title="Cornell",
-        formula="R_aVL + S_V3",
-        source="Casale et al., J Am Coll Cardiol 6, 1985, and Circulation 75, 1987",
-        men=2.8,
-        women=2.0,
-        reached=False,
-        value=lambda waves: _sum(waves, "avl", "v3"),
-    ),
-    Criterion(
-        name="cornell_product",
-        title="Cornell product",
-        # Others add 0.8 mV, the difference of the Cornell thresholds.
-        formula="(R_aVL + S_V3, in women + 0.6 mV) x QRS",
-        source="Molloy et al., J Am Coll Cardiol 20, 1992; in women Okin et al., JAMA 292, 2004",
-        unit="mV s",
-        men=0.244,
-        women=0.244,
-        value=lambda waves: (
-            (_sum(waves, "avl", "v3") + np.where(waves.male, 0, 0.6)) * waves.qrs_duration
-        ),
-    ),
-    Criterion(
-        name="gubner_ungerleider",
-        title="Gubner-Ungerleider",
-        formula="R_I + S_III",
-        source="Gubner and Ungerleider, Arch Intern Med 72, 1943",
-        men=2.5,
-        women=2.5,
-        value=lambda waves: _sum(waves, "i", "iii"),
-    ),
-    Criterion(
-        name="r_in_avl",
-        title="R in aVL",
-        formula="R_aVL",
-        source="Sokolow and Lyon, Am Heart J 37, 1949",
-        men=1.1,
-        women=1.1,
-        reached=False,
-        value=lambda waves: waves.columns(waves.r, "avl")[:, 0],
-    ),
-    Criterion(
-        name="peguero_lo_presti",
-        title="Peguero-Lo Presti",
-        formula="deepest S of any lead + S_V4",
-        source="Peguero et al., J Am Coll Cardiol 69, 2017",
-        men=2.8,
-        women=2.3,
-        value=lambda waves: np.asarray(waves.s.max(axis=1) + waves.columns(waves.s, "v4")[:, 0]),
-    ),
-    Criterion(
-        name="romhilt_estes",
-        title="Romhilt-Estes",
-        formula="points, see `romhilt_estes_points`; 4 are probable, 5 are definite hypertrophy",
-        source="Romhilt and Estes, Am Heart J 75, 1968",
-        unit="points",
-        men=5,
-        women=5,
-        value=lambda waves: np.asarray(romhilt_estes_points(waves).sum(axis=1)),
-    ),
-)
+def sokolow_lyon_product(waves: Measurements) -> Floats:
+    """Sokolow-Lyon x QRS: Molloy et al., J Am Coll Cardiol 20, 1992."""
+    return sokolow_lyon(waves) * waves.qrs_duration
 
+
+def cornell(waves: Measurements) -> Floats:
+    """R_aVL + S_V3: Casale et al., J Am Coll Cardiol 6, 1985, and Circulation 75, 1987."""
+    return _sum(waves, "avl", "v3")
+
+
+def cornell_product(waves: Measurements) -> Floats:
+    """(Cornell, in women + 0.6 mV) x QRS: Molloy et al.; in women Okin et al., JAMA 292, 2004.
+
+    Others add 0.8 mV, the difference of the Cornell thresholds.
+    """
+    return (cornell(waves) + np.where(waves.male, 0, 0.6)) * waves.qrs_duration
+
+
+def gubner_ungerleider(waves: Measurements) -> Floats:
+    """R_I + S_III: Gubner and Ungerleider, Arch Intern Med 72, 1943."""
+    return _sum(waves, "i", "iii")
+
+
+def r_in_avl(waves: Measurements) -> Floats:
+    """R_aVL: Sokolow and Lyon, Am Heart J 37, 1949."""
+    return waves.columns(waves.r, "avl")[:, 0]
+
+
+def peguero_lo_presti(waves: Measurements) -> Floats:
+    """Deepest S of any lead + S_V4: Peguero et al., J Am Coll Cardiol 69, 2017."""
+    return np.asarray(waves.s.max(axis=1) + waves.columns(waves.s, "v4")[:, 0])
+
+
+def romhilt_estes(waves: Measurements) -> Floats:
+    """Sum of the points: Romhilt and Estes, Am Heart J 75, 1968; 4 are probable, 5 definite LVH."""
+    return np.asarray(romhilt_estes_points(waves).sum(axis=1))
+
+
+_ALL = (
+    Criterion("sokolow_lyon", "Sokolow-Lyon", 3.5, 3.5, sokolow_lyon),
+    Criterion(
+        "sokolow_lyon_product", "Sokolow-Lyon product", 0.371, 0.371, sokolow_lyon_product, "mV s"
+    ),
+    Criterion("cornell", "Cornell", 2.8, 2.0, cornell, reached=False),
+    Criterion("cornell_product", "Cornell product", 0.244, 0.244, cornell_product, "mV s"),
+    Criterion("gubner_ungerleider", "Gubner-Ungerleider", 2.5, 2.5, gubner_ungerleider),
+    Criterion("r_in_avl", "R in aVL", 1.1, 1.1, r_in_avl, reached=False),
+    Criterion("peguero_lo_presti", "Peguero-Lo Presti", 2.8, 2.3, peguero_lo_presti),
+    Criterion("romhilt_estes", "Romhilt-Estes", 5, 5, romhilt_estes, "points"),
+)
 CRITERIA = {criterion.name: criterion for criterion in _ALL}

@@ -1,17 +1,17 @@
 """`voltage`: amplitudes, durations and clinical criteria; `morphology`: ST, times, areas too."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lvh.data.cohort import Cohort
 from lvh.errors import InputError, excerpt
-from lvh.features.base import FeatureSet, Fill, feature_set, find_pattern
+from lvh.features.base import FeatureSet, Fill, feature_set, find_waves
 from lvh.features.criteria import CRITERIA, Measurements, qrs_axis
 
 Floats = npt.NDArray[np.float64]
@@ -62,6 +62,13 @@ class VoltageSettings(MeasuredSettings):
     name: Literal["voltage"] = "voltage"
 
 
+@dataclass(frozen=True, slots=True)
+class MorphologySettings(MeasuredSettings):
+    """Settings of the measured input."""
+
+    name: Literal["morphology"] = "morphology"
+
+
 def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
     """Return sex, age, measured waves and criteria: 71 inputs for 12 leads.
 
@@ -71,10 +78,46 @@ def extract(cohort: Cohort, settings: VoltageSettings) -> FeatureSet:
     needs a missing wave is NaN. A record without any complete QRS is dropped; an InputError says
     that none is left, or that the settings name an unknown input.
     """
-    return measured_inputs(cohort, measure(cohort), {}, settings)
+    return _measured_inputs(cohort, measure(cohort), {}, settings)
 
 
-def measured_inputs(
+def extract_morphology(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
+    """Return the 71 inputs of `voltage` and 34 more for 12 leads.
+
+    These are, in this order: lead by lead the ST level 0.06 s after the end of QRS, in mV, and
+    the time from its onset to the peak of R, in s; the interval between beats, the PR interval,
+    the duration of P and the QT interval, in s, each the median of all leads; the product of
+    depth and duration of the end of P in v1, in mV s; sine and cosine of the frontal axis of
+    QRS; the areas of QRS and of T in space, in mV s, and the angle between them as a share of 180
+    degrees. A value that needs a missing wave is NaN.
+    """
+    waves, of_leads = measure(cohort), _medians(cohort, _OF_MORPHOLOGY)
+    axis = np.radians(qrs_axis(waves))
+    order = [cohort.leads.index(lead) for lead in _KORS_LEADS]
+    qrs, t = (of_leads[f"{wave}_area"][:, order] @ _KORS.T for wave in ("qrs", "t"))
+    qrs_area, t_area = (np.linalg.norm(vector, axis=1) for vector in (qrs, t))
+    with np.errstate(invalid="ignore", divide="ignore"):  # no area has no direction
+        cosine = (qrs * t).sum(axis=1) / (qrs_area * t_area)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # all are NaN
+        times = {name: np.nanmedian(of_leads[name], axis=1) for name in _TIMES}
+    more = {
+        f"{lead}_{name}": values[:, at]
+        for at, lead in enumerate(cohort.leads)
+        for name, values in (("ST", of_leads["st"]), ("R_time", waves.r_time))
+    }
+    more |= {
+        **times,
+        "v1_p_terminal_force": waves.p_depth * waves.p_time,
+        "qrs_axis_sin": np.sin(axis),
+        "qrs_axis_cos": np.cos(axis),
+        "qrs_area": qrs_area,
+        "t_area": t_area,
+        "qrs_t_angle": np.arccos(np.clip(cosine, -1, 1)) / np.pi,
+    }
+    return _measured_inputs(cohort, waves, more, settings)
+
+
+def _measured_inputs(
     cohort: Cohort, waves: Measurements, more: Mapping[str, Floats], settings: MeasuredSettings
 ) -> FeatureSet:
     """Return those inputs of `voltage`, and `more` by name, each (n_records,), that are wanted."""
@@ -110,25 +153,100 @@ def measure(cohort: Cohort) -> Measurements:
     The baseline of QRS and T is the level at the onset of QRS, as the CSE Working Party
     recommends (Eur Heart J 6, 1985): the mean of the 0.02 s that end there.
     """
-    waves = np.full((len(cohort.records), len(cohort.leads), 6), np.nan)
-    p_end = np.full((len(cohort.records), 2), np.nan)
-    fs = cohort.fs
-    for record, lead, signal, symbols, samples in each_lead(cohort):
-        waves[record, lead, :5] = over_beats(_complexes(signal, symbols, samples, fs), 5)
-        (waves[record, lead, 5],) = over_beats(
-            signal[samples[at + 4]] - level(signal, samples[at], fs)
-            for at in find_pattern(symbols, "(N)(t)")
-        )
-        if cohort.leads[lead] == "v1":
-            p_end[record] = over_beats(_ends_of_p(signal, symbols, samples, fs), 2)
-    names = ("q", "r", "s", "qrs", "r_time", "t")
-    return Measurements(
-        leads=cohort.leads,
-        **dict(zip(names, np.moveaxis(waves, 2, 0), strict=True)),
-        p_depth=p_end[:, 0],
-        p_time=p_end[:, 1],
-        male=cohort.male,
-    )
+    waves = _medians(cohort, _OF_WAVES)
+    v1 = cohort.leads.index("v1") if "v1" in cohort.leads else 0  # all are NaN where it is none
+    p_end = {name: waves.pop(name)[:, v1] for name in ("p_depth", "p_time")}
+    return Measurements(leads=cohort.leads, **waves, **p_end, male=cohort.male)
+
+
+class _Lead(NamedTuple):
+    """One lead of a record: its signal in mV, and the symbols and samples of its waves."""
+
+    name: str
+    signal: Floats
+    symbols: str
+    samples: Samples
+    fs: float
+
+    def find(self, pattern: str) -> Samples:
+        """Return the samples of each match of a pattern of waves, a row a match."""
+        return find_waves(self.symbols, self.samples, pattern)
+
+    def level(self, onset: int) -> float:
+        """Return the baseline at an onset of QRS, in mV; see `measure`."""
+        n_samples = round(_LEVEL_S * self.fs)
+        return float(self.signal[max(onset + 1 - n_samples, 0) : onset + 1].mean())
+
+    def wave(self, start: int, end: int, onset: int) -> Floats:
+        """Return the samples from `start` to `end` above the baseline at an onset."""
+        return self.signal[start : end + 1] - self.level(onset)
+
+    def complexes(self) -> Iterator[tuple[float, ...]]:
+        """Yield q, r, s in mV, the duration of QRS and the time of R in s, of each beat."""
+        for onset, _, offset in self.find("(N)"):
+            q, r, s, r_at = qrs_waves(self.wave(onset, offset, onset), self.fs)
+            yield q, r, s, (offset - onset) / self.fs, r_at / self.fs
+
+    def t_waves(self) -> Iterator[float]:
+        """Yield the voltage of each T, in mV."""
+        for onset, _, _, _, peak, _ in self.find("(N)(t)"):
+            yield self.signal[peak] - self.level(onset)
+
+    def ends_of_p(self) -> Iterator[tuple[float, float]]:
+        """Yield depth in mV and s below the baseline, after its peak, of each P in v1."""
+        for onset, _, offset in self.find("(p)") if self.name == "v1" else ():
+            p = self.wave(onset, offset, onset)
+            end = p[p.argmax() :]
+            yield _depth(end), np.count_nonzero(end < 0) / self.fs
+
+    def st_levels(self) -> Iterator[float]:
+        """Yield the level 0.06 s after the end of each QRS, in mV."""
+        for onset, _, offset in self.find("(N)"):
+            if (end := offset + round(_AFTER_J_S * self.fs)) < len(self.signal):
+                yield self.signal[end] - self.level(onset)
+
+    def areas(self, pattern: str) -> Iterator[float]:
+        """Yield the area of the last wave of each match of a pattern, in mV s."""
+        for beat in self.find(pattern):
+            yield np.sum(self.wave(beat[-3], beat[-1], beat[0])) / self.fs
+
+    def spans(self, pattern: str, end: int) -> Floats:
+        """Return the s from the first to another fiducial of each match of a pattern."""
+        beats = self.find(pattern)
+        return (beats[:, end] - beats[:, 0]) / self.fs
+
+
+_Measures = Mapping[tuple[str, ...], Callable[[_Lead], Iterable[float | tuple[float, ...]]]]
+_OF_WAVES: _Measures = {
+    ("q", "r", "s", "qrs", "r_time"): _Lead.complexes,
+    ("t",): _Lead.t_waves,
+    ("p_depth", "p_time"): _Lead.ends_of_p,
+}
+_OF_MORPHOLOGY: _Measures = {
+    ("st",): _Lead.st_levels,
+    ("qrs_area",): lambda lead: lead.areas("(N)"),
+    ("t_area",): lambda lead: lead.areas("(N)(t)"),
+    ("rr",): lambda lead: np.diff(lead.find("(N)")[:, 1]) / lead.fs,
+    ("pr",): lambda lead: lead.spans("(p)(N)", 3),
+    ("p_duration",): lambda lead: lead.spans("(p)", 2),
+    ("qt",): lambda lead: lead.spans("(N)(t)", 5),
+}
+
+
+def _medians(cohort: Cohort, measures: _Measures) -> dict[str, Floats]:
+    """Return the medians over beats of what is measured, (n_records, n_leads), by name."""
+    shape = (len(cohort.records), len(cohort.leads))
+    medians = {name: np.full(shape, np.nan) for names in measures for name in names}
+    for record in range(len(cohort.records)):
+        signals = cohort.signals[record].astype(np.float64)
+        for at, lead in enumerate(cohort.leads):
+            one = _Lead(lead, signals[:, at], *cohort.delineation.lead(record, at), cohort.fs)
+            for names, measured in measures.items():
+                if beats := [*measured(one)]:
+                    values = np.median(np.reshape(beats, (-1, len(names))), axis=0)
+                    for name, value in zip(names, values, strict=True):
+                        medians[name][record, at] = value
+    return medians
 
 
 def qrs_waves(qrs: Floats, fs: float) -> tuple[float, float, float, int]:
@@ -157,124 +275,10 @@ def qrs_waves(qrs: Floats, fs: float) -> tuple[float, float, float, int]:
         depth = _depth(qrs[peaks])
         return depth, 0.0, depth, 0
     r_at = max(above, key=lambda peak: qrs[peak])
-    q, s = (
-        _depth(qrs[[at for at in peaks if (at < above[0]) == first]]) for first in (True, False)
-    )
+    q = _depth(qrs[[at for at in peaks if at < above[0]]])
+    s = _depth(qrs[[at for at in peaks if at >= above[0]]])
     return q, float(qrs[r_at]), s, r_at
-
-
-def _complexes(
-    signal: Floats, symbols: str, samples: Samples, fs: float
-) -> Iterator[tuple[float, ...]]:
-    """Yield q, r, s in mV, the duration of QRS and the time of R in s, of each beat."""
-    for start in find_pattern(symbols, "(N)"):
-        onset, offset = samples[start], samples[start + 2]
-        qrs = signal[onset : offset + 1] - level(signal, onset, fs)
-        q, r, s, r_at = qrs_waves(qrs, fs)
-        yield q, r, s, (offset - onset) / fs, r_at / fs
-
-
-def _ends_of_p(
-    signal: Floats, symbols: str, samples: Samples, fs: float
-) -> Iterator[tuple[float, float]]:
-    """Yield depth in mV and duration in s below the baseline of each P after its peak."""
-    for start in find_pattern(symbols, "(p)"):
-        onset, offset = samples[start], samples[start + 2]
-        p = signal[onset : offset + 1] - level(signal, onset, fs)
-        end = p[p.argmax() :]
-        yield _depth(end), np.count_nonzero(end < 0) / fs
-
-
-def each_lead(cohort: Cohort) -> Iterator[tuple[int, int, Floats, str, Samples]]:
-    """Yield the positions of record and lead, the signal, and symbols and samples of its waves."""
-    for record in range(len(cohort.records)):
-        signals = cohort.signals[record].astype(np.float64)
-        for lead in range(len(cohort.leads)):
-            yield record, lead, signals[:, lead], *cohort.delineation.lead(record, lead)
-
-
-def over_beats(values: Iterable[float | tuple[float, ...]], n: int = 1) -> Floats:
-    """Return the medians of `n` values over beats; NaN without beats."""
-    beats = [*values]
-    return np.median(np.reshape(beats, (-1, n)), axis=0) if beats else np.full(n, np.nan)
-
-
-def level(signal: Floats, onset: int, fs: float) -> float:
-    """Return the baseline at an onset of QRS, in mV; see `measure`."""
-    n_samples = round(_LEVEL_S * fs)
-    return float(signal[max(onset + 1 - n_samples, 0) : onset + 1].mean())
 
 
 def _depth(part: Floats) -> float:
     return float(-part.min(initial=0.0))
-
-
-@dataclass(frozen=True, slots=True)
-class MorphologySettings(MeasuredSettings):
-    """Settings of the measured input."""
-
-    name: Literal["morphology"] = "morphology"
-
-
-def extract_morphology(cohort: Cohort, settings: MorphologySettings) -> FeatureSet:
-    """Return the 71 inputs of `voltage` and 34 more for 12 leads.
-
-    These are, in this order: lead by lead the ST level 0.06 s after the end of QRS, in mV, and
-    the time from its onset to the peak of R, in s; the interval between beats, the PR interval,
-    the duration of P and the QT interval, in s, each the median of all leads; the product of
-    depth and duration of the end of P in v1, in mV s; sine and cosine of the frontal axis of
-    QRS; the areas of QRS and of T in space, in mV s, and the angle between them as a share of 180
-    degrees. A value that needs a missing wave is NaN.
-    """
-    waves = measure(cohort)
-    st, times, areas = _measured(cohort)
-    axis = np.radians(qrs_axis(waves))
-    more = {
-        f"{lead}_{name}": values[:, at]
-        for at, lead in enumerate(cohort.leads)
-        for name, values in (("ST", st), ("R_time", waves.r_time))
-    }
-    more |= dict(zip(_TIMES, times.T, strict=True))
-    more["v1_p_terminal_force"] = waves.p_depth * waves.p_time
-    more |= {"qrs_axis_sin": np.sin(axis), "qrs_axis_cos": np.cos(axis)}
-    order = [cohort.leads.index(lead) for lead in _KORS_LEADS]
-    qrs, t = (areas[:, order, wave] @ _KORS.T for wave in (0, 1))
-    qrs_area, t_area = (np.linalg.norm(vector, axis=1) for vector in (qrs, t))
-    with np.errstate(invalid="ignore", divide="ignore"):  # no area has no direction
-        cosine = (qrs * t).sum(axis=1) / (qrs_area * t_area)
-    more |= {"qrs_area": qrs_area, "t_area": t_area}
-    more["qrs_t_angle"] = np.arccos(np.clip(cosine, -1, 1)) / np.pi
-    return measured_inputs(cohort, waves, more, settings)
-
-
-def _measured(cohort: Cohort) -> tuple[Floats, Floats, Floats]:
-    """Return ST in mV, (n_records, n_leads), `_TIMES` in s, (n_records, 4), and areas of QRS and T.
-
-    Each is a median over beats, `_TIMES` over leads too; areas are (n_records, n_leads, 2), mV s.
-    """
-    shape, fs = (len(cohort.records), len(cohort.leads)), cohort.fs
-    st, areas = np.full(shape, np.nan), np.full((*shape, 2), np.nan)
-    times = np.full((*shape, len(_TIMES)), np.nan)
-    for record, lead, signal, symbols, samples in each_lead(cohort):
-        qrs = find_pattern(symbols, "(N)")
-        baseline = {start: level(signal, samples[start], fs) for start in qrs.tolist()}
-        (st[record, lead],) = over_beats(
-            signal[end] - base
-            for start, base in baseline.items()
-            if (end := samples[start + 2] + round(_AFTER_J_S * fs)) < len(signal)
-        )
-        for column, (pattern, wave) in enumerate((("(N)", 0), ("(N)(t)", 3))):
-            (areas[record, lead, column],) = over_beats(
-                np.sum(signal[samples[at + wave] : samples[at + wave + 2] + 1] - baseline[at]) / fs
-                for at in find_pattern(symbols, pattern).tolist()
-            )
-        p_qrs, p, qt = (find_pattern(symbols, waves) for waves in ("(p)(N)", "(p)", "(N)(t)"))
-        spans = (
-            np.diff(samples[qrs + 1]),
-            samples[p_qrs + 3] - samples[p_qrs],
-            samples[p + 2] - samples[p],
-            samples[qt + 5] - samples[qt],
-        )
-        times[record, lead] = [float(over_beats(span / fs)[0]) for span in spans]
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # all are NaN
-        return st, np.nanmedian(times, axis=1), areas

@@ -27,19 +27,20 @@ from lvh.runs.experiment_data import ExperimentData, baselines_of, new_trainer, 
 from lvh.runs.lookup import Chosen
 from lvh.tracking import run_dir
 from lvh.tracking.fold_store import FoldStore, store_of, stores
-from lvh.validation.calibration import bootstrap_lines, line
-from lvh.validation.metrics import NAMES, chosen_threshold
+from lvh.validation.calibration import line
+from lvh.validation.metrics import NAMES, chosen_threshold, resampled
 
 if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings
 
+_RESAMPLES = 1000  # of subjects, for the interval of the calibration
 _MOST_CURVE = 20  # records of each label, so that measuring them takes a second or two
 
 
 def cross_validated(settings: "RunSettings", data: ExperimentData, study: str = "") -> CVResult:
     """Return the result of a finished, honest run from the fold store, of a study if known."""
     for expected, received in (
-        ("an honest protocol", settings.cv.protocol.leakage),
+        ("an honest protocol", settings.cv.leakage),
         ("a run on one data set", settings.external and f"external={settings.external.name}"),
         ("a run on records with signals", "" if data.cohort.leads else f"{data.cohort.name}"),
     ):
@@ -161,7 +162,8 @@ def _calibrated(
     indices, inverse, counts = np.unique(result.test, return_inverse=True, return_counts=True)
     y_score = np.bincount(inverse, weights=result.y_score) / counts
     y, subjects = features.y[indices], features.subjects[indices]
-    own, resamples = line(y, y_score), bootstrap_lines(y, y_score, subjects)
+    own, blocks = line(y, y_score), resampled(subjects, _RESAMPLES, seed=0)
+    resamples = [line(y, y_score, weights) for block in blocks for weights in block]
     calibration = Calibration(
         line=(own.intercept, own.slope),
         resamples=tuple((round(fit.intercept, 6), round(fit.slope, 6)) for fit in resamples),

@@ -19,8 +19,8 @@ from lvh.data.cohort import Cohort, SourceMetadata, part_of
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
 from lvh.features.base import feature_set, find_pattern
-from lvh.features.beat import SUSPICIOUS, closest_pairs
 from lvh.features.voltage import measure
+from lvh.features.waveforms import SUSPICIOUS, closest_pairs
 from lvh.reports.ecg_plot import draw_record
 from lvh.reports.page import BLUE, ORANGE, write_page, write_table
 from lvh.reports.terminal import progress

@@ -15,8 +15,8 @@ import pandas as pd
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort import Cohort
 from lvh.data.record_filter import qrs_duration
+from lvh.evaluation.cross_validation import train_folds
 from lvh.evaluation.cv_result import CVResult
-from lvh.evaluation.fold_training import train_folds
 from lvh.features import FeatureSet
 from lvh.models.training import Trainer
 from lvh.reports.page import write_table

@@ -16,8 +16,8 @@ from lvh.search.results import FoldScore, Objective, StudyResult, Trial
 from lvh.tracking.run_names import short_names, value_text
 from lvh.tracking.run_record import interval_text
 from lvh.validation import comparison as statistics
+from lvh.validation.comparison import BiasCorrected, Predictions, bias_corrected
 from lvh.validation.metrics import NAMES, SCALES, bootstrap_intervals
-from lvh.validation.selection_bias import BiasCorrected, Predictions, bias_corrected
 
 _ALPHA = 0.05
 _LISTED = 6  # configurations that a sentence names

@@ -23,9 +23,9 @@ from lvh.reports.terminal import near, progress, say, show_facts, show_table
 from lvh.tracking import resolved_uri
 from lvh.tracking.run_record import interval_text
 from lvh.validation.calibration import recalibration
+from lvh.validation.inner_splits import INNER_FOLDS
 from lvh.validation.metrics import SPECIFICITY, mean_and_std
 from lvh.validation.splits import Split
-from lvh.validation.thresholds import INNER_FOLDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,7 +143,7 @@ class ProgressReporter(Callback, AbstractContextManager["ProgressReporter"]):
 
     def show(self, result: CVResult | None, folder: Path, reason: str = "") -> None:
         """Show the result, in full or in a line; or the reason why there is none."""
-        screen, leakage = self._console, self._settings.cv.protocol.leakage
+        screen, leakage = self._console, self._settings.cv.leakage
         if result is None:
             say(f"{self._name}: {reason}", on=screen)
             return

@@ -39,7 +39,7 @@ def deciding(settings: RunSettings) -> dict[str, Any]:
         if not train["precise_bn"]:
             del train["precise_bn"]
         decisions["train"] = train
-    decisions["protocol"] = asdict(settings.cv.protocol)
+    decisions["protocol"] = {"weights": settings.cv.weights, "epoch": settings.cv.epoch}
     decisions |= {"seed": settings.seed, "backend": settings.backend}
     if settings.cv.threshold != "fixed":
         decisions["threshold"] = settings.cv.threshold

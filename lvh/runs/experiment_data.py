@@ -14,13 +14,12 @@ from lvh.data.cohort import Cohort
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.evaluation.cv_result import Summary, baseline_summaries
 from lvh.features import FORMS, FeatureSet, check_cohort
-from lvh.models import MODELS, Estimator, forms_of
+from lvh.models import MODELS, Estimator
 from lvh.models.backends import check_installed, threads_of
 from lvh.models.trainers import automatic_threads, make_trainer
 from lvh.models.training import Trainer
-from lvh.validation.inner_splits import InnerFolds
+from lvh.validation.inner_splits import InnerFolds, held_out
 from lvh.validation.splits import CvSettings, Split, Threshold, external_split, splits
-from lvh.validation.thresholds import held_out
 
 _LOADED = 4  # cohorts, and combinations of data, features and splits, that stay in memory
 
@@ -39,13 +38,8 @@ def load_data(settings: RunSettings) -> ExperimentData:
     """Load records, make features and split, with every check that needs no training."""
     check_installed(settings.backend)
     cohorts = _cohorts(settings)
-    # the forms that the model takes, and those that another model takes
-    ways = dict.fromkeys(forms_of(MODELS[settings.model.name]), "")
-    for name, entry in MODELS.items():
-        for form in forms_of(entry):
-            ways.setdefault(form, f"model={name}")
     for group, cohort in zip(("data", "external"), cohorts, strict=False):
-        check_cohort(settings.features.name, cohort, group, ways=ways)
+        check_cohort(settings.features.name, cohort, group)
     data = _experiment_data(cohorts, settings.features, settings.cv)
     model = MODELS[settings.model.name]
     if not isinstance(model, Estimator):

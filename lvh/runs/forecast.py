@@ -12,7 +12,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from lvh.config.run_settings import RunSettings
-from lvh.evaluation.fold_training import train_folds
+from lvh.evaluation.cross_validation import train_folds
 from lvh.runs.cache_key import deciding, fold_keys
 from lvh.runs.experiment_data import ExperimentData, load_data, new_trainer
 from lvh.search.racing import Floats, share_trained, usual_shares

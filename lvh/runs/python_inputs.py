@@ -30,9 +30,8 @@ from lvh.models.backends import NO_BACKEND, check_installed
 from lvh.models.trainers import make_trainer
 from lvh.models.training import Trainer, TrainSettings, check_train
 from lvh.runs.experiment_data import ExperimentData, folds_of
-from lvh.validation.given_splits import given_splits
 from lvh.validation.metrics import SCALES
-from lvh.validation.splits import CvSettings, Split, check_protocol
+from lvh.validation.splits import CvSettings, Split, check_protocol, given_splits
 
 Train = TrainSettings | Mapping[str, Any] | None
 
@@ -166,8 +165,7 @@ def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any
         more.pop("splits", data.splits),
         partial(learner.trainer, data.features, data.fs),
         seed=seed,
-        protocol=data.cv.protocol,
-        threshold=data.cv.threshold,
+        cv=data.cv,
         **more,
     )
 
@@ -210,7 +208,7 @@ def _splits(cv: Any, features: FeatureSet, groups: Any) -> tuple[tuple[Split, ..
     given = asdict(cv) if isinstance(cv, CvSettings) else cv
     settings: CvSettings = parsed("cv", {**asdict(CvSettings()), **given}, CvSettings)
     check_protocol(settings)
-    if settings.permutations or settings.scheme == "external" or settings.protocol.leaks:
+    if settings.permutations or settings.scheme == "external" or settings.leakage:
         raise InputError(
             "cv: expected no permutations, no external records and an honest protocol; "
             f"python -m lvh.run has the others. Received: {excerpt(cv)}"

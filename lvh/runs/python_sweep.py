@@ -154,7 +154,7 @@ class _Training:
         except Exception as error:
             is_bad = isinstance(error, InputError) and search.sampler != "grid"
             return ended_by(error, is_bad=is_bad, folds=tuple(scores))
-        if leakage := data.cv.protocol.leakage:
+        if leakage := data.cv.leakage:
             return Outcome("leaking", folds=tuple(scores), error=f"not honest: {leakage}")
         self.results[trial.number] = result
         baselines = {one: of.as_baseline() for one, of in result.baselines.items()}

@@ -16,8 +16,12 @@ from lvh.config.composition import Composed
 from lvh.config.run_settings import RunSettings
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.errors import EnvironmentFault, InputError, as_lvh_error
-from lvh.evaluation.checkpoints import FoldCheckpoints
-from lvh.evaluation.cross_validation import Callback, StopCrossValidation, cross_validate
+from lvh.evaluation.cross_validation import (
+    Callback,
+    FoldCheckpoints,
+    StopCrossValidation,
+    cross_validate,
+)
 from lvh.evaluation.cv_result import CVResult, FoldResult
 from lvh.evaluation.permutation import WAY, load_null, null_scores, p_values, save_null
 from lvh.files import write_text
@@ -122,8 +126,7 @@ class _Stage(Callback):
                 seed=self.settings.seed,
                 known=known,
                 callbacks=[self, *callbacks],
-                protocol=cv.protocol,
-                threshold=cv.threshold,
+                cv=cv,
                 check_after=check_after,
                 baselines=partial(baselines_of, data, cv.threshold),
                 checkpoints=checkpoints if checkpoints.starts or checkpoints.ends else None,
@@ -160,8 +163,7 @@ class _Stage(Callback):
                 self.trainer(),
                 seed=settings.seed,
                 number=len(null),
-                protocol=cv.protocol,
-                threshold=cv.threshold,
+                cv=cv,
             )
             null.append(scores)
             save_null(path, null)
@@ -191,18 +193,18 @@ class _Run:
         self._before: RunRecord | None = None
         self._in_sweep = sweep is not None
         self.result: CVResult | None = None
-        cohort, features, protocol = data.cohort, data.features, settings.cv.protocol
+        cohort, features, cv = data.cohort, data.features, settings.cv
         params, label, n = settings.params(), cohort.label_name, len(features.records)
         if features.kind == "signal" and "features.leads" in params:  # maybe not the default ones
             params["features.leads"] = " ".join(features.names)
-        leakage = {"leakage": protocol.leakage} if protocol.leaks else {}
+        leakage = {"leakage": cv.leakage} if cv.leakage else {}
         record = RunRecord(
             key=run_key_of(stages[-1].keys.values(), settings.cv.permutations),
             name=settings.name,
             params=params,
             data=DataRecord(cohort.name, cohort.fingerprint, cohort.note, n, label),
             status="failed",
-            tags={"note": cohort.note, "label": label, "protocol": protocol.name, **leakage},
+            tags={"note": cohort.note, "label": label, "protocol": cv.protocol, **leakage},
             folder=str(folder),
             attempt=sweep.study if sweep is not None and sweep.separate else "",
             root=settings.store,

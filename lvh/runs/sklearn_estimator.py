@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lvh.config.groups import suggestion
 from lvh.errors import InputError, LvhError, excerpt
-from lvh.evaluation.fold_training import fit_job
+from lvh.evaluation.cross_validation import fit_job
 from lvh.models import MODELS, Estimator, current_name
 from lvh.models.training import TrainSettings
 from lvh.runs.python_inputs import Learner, fitting, from_arrays, learner_of

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from lvh.errors import InputError
 from lvh.evaluation.results import Plain
 from lvh.files import write_text
-from lvh.validation.random_ranking import NO_SKILL
+from lvh.validation.metrics import NO_SKILL
 
 RunStatus = Literal["complete", "leaking", "stopped", "failed", "killed"]
 SHOWN = (

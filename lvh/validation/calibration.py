@@ -4,9 +4,8 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from lvh.validation.metrics import EPSILON, Floats, Interval, Labels, resampled
+from lvh.validation.metrics import EPSILON, Floats, Interval, Labels
 
 _LEAST_SPREAD = 1e-6
 
@@ -73,21 +72,6 @@ def line(y_true: Labels, y_score: Floats, weights: Floats | None = None) -> Reca
     beta = _logistic(X, y, counted, firth=True)
     slope = beta[1] / spread
     return Recalibration(float(beta[0] - slope * center), float(slope))
-
-
-def bootstrap_lines(
-    y_true: Labels,
-    y_score: Floats,
-    subjects: npt.NDArray[np.str_],
-    resamples: int = 1000,
-    seed: int = 0,
-) -> tuple[Recalibration, ...]:
-    """Return the line of each of many resamples of subjects, whose records stay together."""
-    return tuple(
-        line(y_true, y_score, weights)
-        for block in resampled(subjects, resamples, seed)
-        for weights in block
-    )
 
 
 def logit(probability: Floats) -> Floats:

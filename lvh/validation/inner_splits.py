@@ -1,15 +1,21 @@
-"""Folds inside a training part, by which something is chosen or calibrated there."""
+"""Folds inside a training part, by which something is chosen or calibrated there.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+So the threshold of a fold: scores of the records that a model has learned from are too good, and a
+threshold chosen by them has a lower specificity on new records.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from lvh.errors import InputError
-from lvh.validation.splits import Indices, by_subject
+from lvh.validation.metrics import Floats, Labels, chosen_threshold
+from lvh.validation.metrics import Subjects as Subjects
+from lvh.validation.splits import Parts, Split, by_subject
 
-Subjects = npt.NDArray[np.str_]
+INNER_FOLDS = 5
+"""Folds that choose a threshold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,9 +32,7 @@ class InnerFolds:
     field: str
     remedy: str
 
-    def split(
-        self, X: object, y: npt.NDArray[np.int64], groups: object = None
-    ) -> Iterator[tuple[Indices, Indices]]:
+    def split(self, X: object, y: Labels, groups: object = None) -> Iterator[Parts]:
         """Yield the positions of the records outside and inside of each fold; y alone is used."""
         from sklearn.model_selection import StratifiedKFold
 
@@ -48,3 +52,32 @@ class InnerFolds:
     def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
         """Return the number of folds."""
         return self.n_folds
+
+
+def held_out(split: Split, y: Labels, subjects: Subjects) -> tuple[Split, ...]:
+    """Cut the training part of a fold into what is learned from and what chooses a threshold.
+
+    Where validation records are set aside these are scored, by the fold's own model; else five
+    stratified folds by subject are, each by a model of the other four. `y` and `subjects` are of
+    all records. Raises InputError for too few records of either class to choose by.
+    """
+    if len(split.validation):
+        if y[split.validation].all():
+            raise InputError(
+                "cv.threshold: expected a negative among the validation records of each fold. "
+                f"Received: {len(split.validation)} positive ones in fold {split.fold + 1}"
+            )
+        return (replace(split, test=split.validation),)
+    state = int(np.random.SeedSequence([split.repeat, split.fold]).generate_state(1)[0])
+    remedy = "Set cv.validation above 0, or cv.threshold=fixed"
+    folds = InnerFolds(INNER_FOLDS, state, subjects[split.train], "cv.threshold", remedy)
+    return tuple(
+        replace(split, train=split.train[others], test=split.train[own])
+        for others, own in folds.split(None, y[split.train])
+    )
+
+
+def choose_threshold(parts: Sequence[Split], y: Labels, y_scores: Sequence[Floats]) -> float:
+    """Return the threshold with a specificity of 90 % on what the parts of `held_out` score."""
+    test = np.concatenate([part.test for part in parts])
+    return chosen_threshold(y[test], np.concatenate(y_scores))

@@ -1,19 +1,25 @@
-"""Scores of predictions, and intervals on them."""
+"""Scores of predictions, intervals on them, and what no skill scores."""
 
 import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Subjects = npt.NDArray[np.str_]
 
 THRESHOLD = 0.5
 SPECIFICITY = 0.9
 EPSILON = 1e-7  # Keras clips probabilities so before it takes their logarithm
+NO_SKILL = "no skill"
+"""Name of the baseline that knows the prevalence of the training records, and nothing else."""
+
+_ORDERS = 2000  # random ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +84,9 @@ class Interval:
 
 
 def score(y_true: Labels, y_score: Floats, threshold: float | Floats = THRESHOLD) -> Metrics:
-    """Score predictions, each record counting once.
+    """Score predictions by labels 0 and 1 and probabilities of 1, shape (n,); each counts once.
 
-    Args:
-        y_true: Labels 0 and 1, shape (n,).
-        y_score: Probabilities of 1, shape (n,).
-        threshold: Scores above it are predicted positive; one for all, or of each, shape (n,).
+    Scores above `threshold` are predicted positive: one for all, or of each, shape (n,).
 
     >>> import numpy as np
     >>> metrics = lvh.score(np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9]))
@@ -106,7 +109,7 @@ def mean_and_std(scores: list[Metrics]) -> tuple[Metrics, Metrics]:
 def bootstrap_intervals(
     y_true: Labels,
     y_score: Floats,
-    subjects: npt.NDArray[np.str_],
+    subjects: Subjects,
     threshold: float | Floats = THRESHOLD,
     *,
     level: float = 0.95,
@@ -115,16 +118,9 @@ def bootstrap_intervals(
 ) -> dict[str, Interval]:
     """Return percentile bootstrap intervals of every score in `NAMES`, resampling subjects.
 
-    Resamples in which a score is not defined do not count in it.
-
-    Args:
-        y_true: Labels, shape (n,).
-        y_score: Scores, shape (n,).
-        subjects: Subject of each prediction, shape (n,).
-        threshold: As in `score`; it is not chosen again in a resample.
-        level: Coverage.
-        resamples: Number of resamples.
-        seed: Of the resampling.
+    Labels, scores and the subject of each prediction have the shape (n,). `threshold` is as in
+    `score`; it is not chosen again in a resample. `level` is the coverage. Resamples in which a
+    score is not defined do not count in it.
 
     >>> import numpy as np
     >>> y_true, y_score = np.tile([0, 1], 50), np.linspace(0, 1, 100)
@@ -133,31 +129,31 @@ def bootstrap_intervals(
     >>> roc_auc.low < roc_auc.estimate < roc_auc.high
     True
     """
-    parts = [
-        weighted_scores(y_true, y_score, weights, threshold)
-        for weights in resampled(subjects, resamples, seed)
-    ]
+    blocks = resampled(subjects, resamples, seed)
+    tables = [weighted_scores(y_true, y_score, weights, threshold) for weights in blocks]
     tail = (1 - level) / 2
+    with warnings.catch_warnings(action="ignore"):  # of a score that no resample defines
+        low, high = np.nanquantile(np.concatenate(tables, axis=1), [tail, 1 - tail], axis=1)
     estimates = astuple(score(y_true, y_score, threshold))
-    intervals = {}
-    for name, estimate, *values in zip(NAMES, estimates, *parts, strict=True):
-        of_resamples = np.concatenate(values)
-        defined = of_resamples[~np.isnan(of_resamples)]
-        low, high = np.quantile(defined, [tail, 1 - tail]) if defined.size else (np.nan, np.nan)
-        intervals[name] = Interval(estimate, float(low), float(high))
-    return intervals
+    intervals = map(Interval, estimates, low.tolist(), high.tolist())
+    return dict(zip(NAMES, intervals, strict=True))
 
 
-def resampled(subjects: npt.NDArray[np.str_], resamples: int, seed: int) -> Iterator[Floats]:
+def resampled(subjects: Subjects, resamples: int, seed: int) -> Iterator[Floats]:
     """Yield how often each record counts in resamples of subjects, in blocks (n_resamples, n)."""
     distinct, member = np.unique(subjects, return_inverse=True)
     generator = np.random.default_rng(seed)
     shares = np.full(len(distinct), 1 / len(distinct))
-    at_once = max(1, 2_000_000 // len(member))
-    for start in range(0, resamples, at_once):
-        n_rows = min(at_once, resamples - start)
+    for n_rows in _blocks(resamples, len(member)):
         draws = generator.multinomial(len(distinct), shares, size=n_rows)
         yield draws[:, member].astype(np.float64)
+
+
+def _blocks(n_rows: int, n_columns: int) -> Iterator[int]:
+    """Cut the rows of a large table into blocks; yield the number of rows of each."""
+    at_once = max(1, 2_000_000 // n_columns)
+    for start in range(0, n_rows, at_once):
+        yield min(at_once, n_rows - start)
 
 
 def weighted_scores(
@@ -190,14 +186,6 @@ def weighted_scores(
     return [scores[name] for name in NAMES]
 
 
-def ranking_scores(
-    positive: Floats, weights: Floats, y_score: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Return `ap`, `roc_auc` and `recall_at_90`; `positive` has the weights of positives, or 0."""
-    at_thresholds = _cumulated(positive, weights - positive, y_score)
-    return *_ranking(*at_thresholds), _sensitivity(*at_thresholds)
-
-
 def chosen_threshold(y_true: Labels, y_score: Floats) -> float:
     """Return the lowest threshold with a specificity of `SPECIFICITY`; NaN without negatives."""
     negative = y_score[y_true == 0]
@@ -210,6 +198,53 @@ def cross_entropies(y_true: Labels, y_score: Floats) -> Floats:
     """Return the binary cross-entropy of each score in nats, clipped as in Keras."""
     clipped = np.clip(y_score, EPSILON, 1 - EPSILON)
     return -np.where(y_true == 1, np.log(clipped), np.log1p(-clipped))
+
+
+def expected_at_random(y_true: Labels) -> dict[str, float]:
+    """Return the expectations of `ap`, `roc_auc` and `recall_at_90` over all orders of records.
+
+    `ap`: Bestgen, Exact Expected Average Precision of the Random Baseline for System Evaluation,
+    Prague Bulletin of Mathematical Linguistics 103, 2015. NaN with one class only.
+
+    >>> import numpy as np
+    >>> round(expected_at_random(np.array([1] * 15 + [0] * 13))["ap"], 3)
+    0.586
+    """
+    n, p = len(y_true), int(y_true.sum())
+    if p in (0, n):
+        return dict.fromkeys(("ap", "roc_auc", "recall_at_90"), np.nan)
+    harmonic = float((1 / np.arange(1, n + 1)).sum())
+    allowed = int((n - p) * (1 - SPECIFICITY) + 1e-6)  # negatives in front
+    return {
+        "ap": (harmonic + (n - harmonic) * (p - 1) / (n - 1)) / n,
+        "roc_auc": 0.5,
+        "recall_at_90": (allowed + 1) / (n - p + 1),
+    }
+
+
+def intervals_at_random(y_true: Labels, records: npt.NDArray[Any]) -> dict[str, Interval]:
+    """Return the same of predictions of several folds, with the middle 95 % of random orders.
+
+    A record has one random score in all its predictions, since models of different repeats agree.
+    The ends are of 2000 orders. `y_true` and `records` have the shape (n_predictions,).
+    """
+    _, first, counts = np.unique(records, return_index=True, return_counts=True)
+    y, n = y_true[first], len(first)
+    exact = expected_at_random(y)
+    if np.isnan(exact["ap"]):
+        return {name: Interval(value, np.nan, np.nan) for name, value in exact.items()}
+    generator, parts = np.random.default_rng(0), []
+    for n_rows in _blocks(_ORDERS, n):
+        orders = generator.permuted(np.tile(np.arange(n), (n_rows, 1)), axis=1)
+        weights: Floats = counts[orders].astype(np.float64)
+        positive = weights * y[orders]
+        at_thresholds = _cumulated(positive, weights - positive, np.arange(float(n)))
+        parts.append([*_ranking(*at_thresholds), _sensitivity(*at_thresholds)])
+    values = np.concatenate(parts, axis=1)
+    if np.ptp(counts):
+        exact = dict(zip(exact, values.mean(axis=1).tolist(), strict=True))
+    low, high = np.quantile(values, [0.025, 0.975], axis=1).tolist()
+    return dict(zip(exact, map(Interval, exact.values(), low, high), strict=True))
 
 
 def _cumulated(positive: Floats, negative: Floats, y_score: Floats) -> tuple[Floats, Floats]:

@@ -4,56 +4,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, Strict
 
-from lvh.errors import InputError
+from lvh.errors import InputError, excerpt
 from lvh.validation.bounds import Share
+from lvh.validation.metrics import Labels, Subjects
 
 Indices = npt.NDArray[np.int64]
-Weights = Literal["fresh", "carried"]
-Epoch = Literal["last", "best_on_scored"]
+Parts = tuple[Indices, Indices]
+"""Positions of what is learned from, and of the others."""
 Threshold = Literal["fixed", "specificity_90"]
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """What a fold's model may know of records that it is scored on; by default nothing.
-
-    Attributes:
-        weights: `fresh`: every fold trains a new model. `carried`: one model, and its optimizer,
-            is trained on from fold to fold of a repeat, as by calling Keras's `fit` again.
-        epoch: `last`: the weights after the training, or those that `cv.validation` chose.
-            `best_on_scored`: the weights of the epoch with the highest accuracy on the test
-            records, the first of equals; with carried weights the next fold continues from there.
-    """
-
-    weights: Weights = "fresh"
-    epoch: Epoch = "last"
-
-    @cached_property
-    def leakage(self) -> str:
-        """How test records decide what they are scored by; empty where it is honest."""
-        carried = ["carried weights"] if self.weights == "carried" else []
-        best = ["best epoch on the test fold"] if self.epoch == "best_on_scored" else []
-        return ", ".join(carried + best)
-
-    @cached_property
-    def leaks(self) -> bool:
-        """Whether test records decide what they are scored by."""
-        return bool(self.leakage)
-
-    @property
-    def name(self) -> str:
-        """Its short name."""
-        words = [word for word in (self.weights, self.epoch) if word not in ("fresh", "last")]
-        return "-".join(words) or "honest"
-
-
-HONEST = Protocol()
+_ONE_FOLD = ("holdout", "external")
 
 
 @dataclass(frozen=True)
@@ -68,12 +33,16 @@ class CvSettings:
         random_state: Seed of the splits, apart from the seed of the models.
         test_size: Share of subjects that `holdout` scores.
         validation: Share of the training subjects that stop the training early; never scored.
-        weights: See `Protocol`.
-        epoch: As `weights`.
-        allow_leakage: Train under a protocol that leaks; its result never has a rank.
+        weights: `fresh`: every fold trains a new model. `carried`: one model, and its optimizer,
+            is trained on from fold to fold of a repeat, as by calling Keras's `fit` again.
+        epoch: `last`: the weights after the training, or those that `cv.validation` chose.
+            `best_on_scored`: the weights of the epoch with the highest accuracy on the test
+            records, the first of equals; with carried weights the next fold continues from there.
+        allow_leakage: Train so that test records decide something of the model that scores them;
+            the result never has a rank.
         permutations: Shuffles of the labels that a result is tested against; 0 for no test.
         threshold: Above which a score is predicted positive: `fixed`, .5; or `specificity_90`,
-            chosen in each fold by `lvh.validation.thresholds`.
+            chosen in each fold by `lvh.validation.inner_splits`.
         recalibrate: Of `external`: `large` judges also scores recalibrated in the large.
         refits: Of `external`: resamples of the training subjects, each with a new model; 0
             resamples only the test subjects.
@@ -85,8 +54,8 @@ class CvSettings:
     random_state: Annotated[int, Strict(), Field(ge=0, lt=2**31)] = 123
     test_size: Annotated[float, Strict(), Field(gt=0, lt=1)] = 0.2
     validation: Share = 0.0
-    weights: Weights = HONEST.weights
-    epoch: Epoch = HONEST.epoch
+    weights: Literal["fresh", "carried"] = "fresh"
+    epoch: Literal["last", "best_on_scored"] = "last"
     allow_leakage: Annotated[bool, Strict()] = False
     permutations: Annotated[int, Strict(), Field(ge=0, le=100_000)] = 0
     threshold: Threshold = "fixed"
@@ -94,9 +63,20 @@ class CvSettings:
     refits: Annotated[int, Strict(), Field(ge=0, le=100_000)] = 0
 
     @cached_property
-    def protocol(self) -> Protocol:
-        """What a fold's model may know of records that it is scored on."""
-        return Protocol(self.weights, self.epoch)
+    def leakage(self) -> str:
+        """How test records decide what they are scored by; empty where it is honest."""
+        carried = ["carried weights"] if self.weights == "carried" else []
+        best = ["best epoch on the test fold"] if self.epoch == "best_on_scored" else []
+        return ", ".join(carried + best)
+
+    @property
+    def protocol(self) -> str:
+        """A short name of what test records may decide."""
+        words = [word for word in (self.weights, self.epoch) if word not in ("fresh", "last")]
+        return "-".join(words) or "honest"
+
+
+HONEST = CvSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +97,12 @@ class Split:
     )
 
 
-def splits(
-    y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], settings: CvSettings
-) -> tuple[Split, ...]:
+def splits(y: Labels, subjects: Subjects, settings: CvSettings) -> tuple[Split, ...]:
     """Split records into folds by subject, with scikit-learn's splitters.
 
-    A subject counts as positive if any of its records is.
-
-    Args:
-        y: Labels, shape (n_records,).
-        subjects: Subject of each record, shape (n_records,).
-        settings: Scheme, folds and shares.
-
-    Raises:
-        InputError: Too few subjects or classes, or a share that leaves none to train on.
+    Labels and the subject of each record have the shape (n_records,). A subject counts as positive
+    if any of its records is. Raises InputError for too few subjects or classes, or a share that
+    leaves none to train on.
 
     >>> import numpy as np
     >>> y, subjects = np.tile([0, 1], 6), np.arange(12).astype(str)
@@ -140,10 +112,6 @@ def splits(
     """
     subject_of, positive = by_subject(y, subjects)
     _check_enough(y, positive, settings)
-
-    def records(chosen: Indices) -> Indices:
-        return np.nonzero(np.isin(subject_of, chosen))[0]
-
     folds = []
     for repeat in range(settings.repeats):
         state = settings.random_state + repeat
@@ -152,20 +120,14 @@ def splits(
             if settings.scheme != "holdout":
                 # each fold its own: one draw would stop every training on the same few subjects
                 draw = int(np.random.SeedSequence([state, fold]).generate_state(1)[0])
-            train, validation = _set_aside(learned, settings, draw)
-            split = Split(repeat, fold, records(train), records(validation), records(scored))
-            check_both_classes(
-                f"cv: expected both classes in the training part of fold {fold + 1}",
-                y[split.train],
-                ". cv=stratified spreads them",
-            )
-            folds.append(split)
+            parts = (*_set_aside(learned, settings, draw), scored)
+            train, validation, test = (np.flatnonzero(np.isin(subject_of, one)) for one in parts)
+            _check_training_part(fold + 1, y[train], "cv=stratified")
+            folds.append(Split(repeat, fold, train, validation, test))
     return tuple(folds)
 
 
-def external_split(
-    y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], n_own: int, settings: CvSettings
-) -> Split:
+def external_split(y: Labels, subjects: Subjects, n_own: int, settings: CvSettings) -> Split:
     """Learn from the first `n_own` records, and score the others, of another source.
 
     InputError where either part has one class only.
@@ -180,7 +142,50 @@ def external_split(
     return Split(0, 0, train, validation, scored)
 
 
-def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tuple[Indices, Indices]:
+def given_splits(cv: Any, y: Labels, subjects: Subjects, groups: Any) -> tuple[Split, ...]:
+    """Return the splits of a splitter, such as `StratifiedGroupKFold(5)`, or of pairs of positions.
+
+    A record that is tested a second time begins the next repeat. `groups` are the subjects as a
+    user gave them, whose order a splitter may use; None for none. Raises InputError for no folds, a
+    subject in both parts of a fold, or a training part of one class.
+    """
+    try:
+        is_splitter = hasattr(cv, "split") and not isinstance(cv, str)
+        parts = cv.split(np.zeros((len(y), 1)), y, groups) if is_splitter else cv
+        pairs = [(np.asarray(train), np.asarray(test)) for train, test in parts]
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"cv: expected pairs of train and test positions. Received: {excerpt(cv)} ({error})"
+        ) from error
+    folds = list[Split]()
+    repeat, fold, tested = 0, 0, set[int]()
+    for number, (train, test) in enumerate(pairs, start=1):
+        for part in (train, test):
+            is_flat = part.ndim == 1 and len(part) > 0 and part.dtype.kind in "iu"
+            if not (is_flat and len(part) == len({*part} & {*range(len(y))})):
+                raise InputError(
+                    f"cv: expected different positions from 0 to {len(y) - 1} in both parts of "
+                    f"fold {number}. Received: {excerpt(part)}"
+                )
+        shared = np.intersect1d(subjects[train], subjects[test])
+        if len(shared):
+            raise InputError(
+                f"cv: expected every subject in one part of fold {number}. Received: subject "
+                f"{shared[0]} in both; a splitter that knows groups keeps subjects whole"
+            )
+        _check_training_part(number, y[train], "A stratified splitter")
+        if tested.intersection(test.tolist()):
+            repeat, fold, tested = repeat + 1, 0, set()
+        tested.update(test.tolist())
+        train, test = train.astype(np.int64), test.astype(np.int64)
+        folds.append(Split(repeat, fold, train, train[:0], test))
+        fold += 1
+    if not folds:
+        raise InputError("cv: expected one fold or more. Received: none")
+    return tuple(folds)
+
+
+def by_subject(y: Labels, subjects: Subjects) -> tuple[Indices, Indices]:
     """Number subjects by their first record: return that of each record, and who is positive."""
     _, first, member = np.unique(subjects, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))  # of a subject, by its first record
@@ -192,37 +197,30 @@ def by_subject(y: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]) -> tupl
 
 def check_protocol(settings: CvSettings) -> None:
     """Raise InputError for a protocol that leaks and is not asked for, or that has no meaning."""
-    protocol = settings.protocol
-    if not protocol.leaks:
-        return
-    field, why = "epoch", "the test records choose the weights that score them"
-    if protocol.weights == "carried":
-        field, why = "weights", "folds after the first score records that trained their model"
-    if not settings.allow_leakage:
-        raise InputError(
-            f"cv.{field}: expected {getattr(HONEST, field)}, or cv.allow_leakage=true for a run "
-            f"that is never ranked. Received: {getattr(protocol, field)}, which leaks: {why}"
-        )
-    if settings.threshold != "fixed":
-        raise InputError(
-            "cv.threshold: expected fixed under a protocol that leaks. "
-            f"Received: {settings.threshold}, {protocol.leakage}"
-        )
-    if protocol.weights == "carried" and settings.scheme in ("holdout", "external"):
-        raise InputError(
-            f"cv.weights: expected fresh with cv.scheme={settings.scheme}, which has one fold. "
-            "Received: carried"
-        )
-    if protocol.epoch == "best_on_scored" and settings.validation > 0:
-        raise InputError(
-            "cv.validation: expected 0 with cv.epoch=best_on_scored. "
-            f"Received: {settings.validation:g}"
-        )
+    for field, honest, why in (
+        ("weights", "fresh", "folds after the first score records that trained their model"),
+        ("epoch", "last", "the test records choose the weights that score them"),
+    ):
+        received = getattr(settings, field)
+        if received != honest and not settings.allow_leakage:
+            raise InputError(
+                f"cv.{field}: expected {honest}, or cv.allow_leakage=true for a run that is never "
+                f"ranked. Received: {received}, which leaks: {why}"
+            )
+    is_carried, has_one_fold = settings.weights == "carried", settings.scheme in _ONE_FOLD
+    for field, expected, is_wrong in (
+        ("threshold", "fixed", settings.threshold != "fixed" and settings.leakage),
+        ("weights", "fresh with one fold", is_carried and has_one_fold),
+        ("validation", "0", settings.validation > 0 and settings.epoch == "best_on_scored"),
+    ):
+        if is_wrong:
+            raise InputError(
+                f"cv.{field}: expected {expected} under a protocol that leaks. "
+                f"Received: {getattr(settings, field)}, {settings.leakage}"
+            )
 
 
-def _subject_splits(
-    positive: Indices, settings: CvSettings, state: int
-) -> Iterable[tuple[Indices, Indices]]:
+def _subject_splits(positive: Indices, settings: CvSettings, state: int) -> Iterable[Parts]:
     """Yield the subjects that train and those that are scored."""
     from sklearn.model_selection import KFold, StratifiedKFold
 
@@ -233,14 +231,14 @@ def _subject_splits(
     return folds.split(positive, positive)  # type: ignore[no-any-return]
 
 
-def _set_aside(learned: Indices, settings: CvSettings, state: int) -> tuple[Indices, Indices]:
+def _set_aside(learned: Indices, settings: CvSettings, state: int) -> Parts:
     if settings.validation == 0:
         return learned, learned[:0]
     train, validation = _drawn(learned, settings.validation, state, "validation")
     return learned[np.sort(train)], learned[np.sort(validation)]
 
 
-def _drawn(subjects: Indices, share: float, state: int, field: str) -> tuple[Indices, Indices]:
+def _drawn(subjects: Indices, share: float, state: int, field: str) -> Parts:
     """Draw a share of subjects; return the positions of the others, and of those drawn."""
     from sklearn.model_selection import ShuffleSplit
 
@@ -254,21 +252,23 @@ def _drawn(subjects: Indices, share: float, state: int, field: str) -> tuple[Ind
     return others, drawn
 
 
-def _check_enough(y: npt.NDArray[np.int64], positive: Indices, settings: CvSettings) -> None:
+def _check_enough(y: Labels, positive: Indices, settings: CvSettings) -> None:
     check_both_classes("labels: expected both classes", y)
-    if settings.scheme == "holdout":
-        return
-    n_positive = int(positive.sum())
-    counts = {"positive": n_positive, "negative": len(positive) - n_positive}
-    what = min(counts, key=lambda name: counts[name])
-    if counts[what] < settings.folds:
+    counts = {"positive": positive.sum(), "negative": (1 - positive).sum()}
+    what, n = min(counts.items(), key=lambda item: item[1])
+    if settings.scheme != "holdout" and n < settings.folds:
         raise InputError(
             f"cv.folds: expected at most the number of {what} subjects. "
-            f"Received: {settings.folds} folds, {counts[what]} {what} subjects"
+            f"Received: {settings.folds} folds, {n} {what} subjects"
         )
 
 
-def check_both_classes(expected: str, y: npt.NDArray[np.int64], remedy: str = "") -> None:
+def _check_training_part(number: int, y: Labels, remedy: str) -> None:
+    expected = f"cv: expected both classes in the training part of fold {number}"
+    check_both_classes(expected, y, f". {remedy} spreads them")
+
+
+def check_both_classes(expected: str, y: Labels, remedy: str = "") -> None:
     """Raise InputError, which begins with what is expected, where all labels are the same."""
     if y.sum() in (0, len(y)):
         raise InputError(

@@ -1,14 +1,14 @@
 """The folder of an explanation: tables and pictures."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from lvh.evaluation.cv_result import AGE_AND_SEX
+from lvh.explanations import Explanation
 from lvh.explanations.robustness import TITLES, voltage_curve
-from lvh.explanations.run_explanation import Explanation
 from lvh.files import written_whole
 from lvh.inference.model_description import voltage_sentence
 from lvh.reports.page import write_table
@@ -73,20 +73,6 @@ def facts(explanation: Explanation) -> dict[str, str]:
     }
 
 
-def changed_rows(explanation: Explanation) -> list[list[str]]:
-    """Return mean probabilities after each change, at the strength that moves them most."""
-    table, label = explanation.robustness, explanation.label_name
-    rows = [["signals changed", f"mean probability with {label}", f"without {label}", "moved"]]
-    for change in table["change"].unique() if len(table) else []:
-        own = table[table["change"] == change].pivot(index="strength", columns="label")
-        moved = own["moved"].mean(axis=1).fillna(np.inf)  # none of a label can be scored
-        worst = own.loc[moved.idxmax()]
-        means = [f"{p:.2f}" if np.isfinite(p) else "not scored" for p in worst["mean"][::-1]]
-        title = f"{TITLES.get(change, change)} {worst.name}".strip()
-        rows.append([title, *means, f"{moved.max():.2f}".replace("inf", "")])
-    return rows
-
-
 def by_kind(explanation: Explanation) -> list[tuple[str, pd.DataFrame]]:
     """Return the kinds that were explained and what each lost, the largest loss first."""
     table = explanation.importance
@@ -110,20 +96,19 @@ def _draw_saliency(explanation: Explanation, title: str) -> "Figure":
     figure = _figure(3.3 * n_columns + 0.6, 2.5 * n_rows + 0.9, title)
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
     largest = np.nanmax(np.abs(saliency["importance"]), initial=0.0) or 1.0
-    handles: list[Any] = []
     for ax in panels.T.ravel()[len(leads) :]:
         ax.set_axis_off()
     for ax, lead in zip(panels.T.ravel(), leads, strict=False):
         ax.axhline(0, color="0.8", linewidth=0.8)
         ax.set(title=lead, ylim=(-1.08 * largest, 1.08 * largest))
-        beat, handles = ax.twinx(), []  # over its own scale, which no panel shares
+        beat = ax.twinx()  # over its own scale, which no panel shares
         beat.set_yticks([])
         for label, name, style in ((0, f"not {label_name}", ":"), (1, label_name, "-")):
             of = saliency[(saliency["lead"] == lead) & (saliency["label"] == label)]
             ax.fill_between(of["seconds"], 0, of["importance"], color=_COLORS[label], alpha=0.25)
-            handles += ax.plot(of["seconds"], of["importance"], color=_COLORS[label], label=name)
-            named = {"label": f"mean beat, {name}", "color": "0.25"}
-            handles += beat.plot(of["seconds"], of["beat"], style, **named)
+            ax.plot(of["seconds"], of["importance"], color=_COLORS[label], label=name)
+            beat.plot(of["seconds"], of["beat"], style, color="0.25", label=f"mean beat, {name}")
+    handles = [*ax.get_lines()[1:], *beat.get_lines()]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9)
     for ax in panels[-1]:
         ax.set_xlabel("s from the QRS peak")
