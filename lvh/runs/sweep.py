@@ -1,9 +1,10 @@
 """A sweep: one study, trained by one process or many, and shown as one table."""
 
 import os
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,13 +32,14 @@ from lvh.runs.worker import Worker, WorkerResult
 from lvh.search.results import StudyResult
 from lvh.search.space import Choice, Space
 from lvh.search.storage import Storage
-from lvh.search.study import Study, attempts, open_study, result_of
+from lvh.search.study import OUTCOME, Study, attempts, open_study, result_of
 from lvh.tracking import TrackingSettings
 from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_dir import STUDY, link_latest
-from lvh.tracking.run_record import DataRecord, RunRecord, SweepLink, SweepRecord, save
+from lvh.tracking.run_record import DataRecord, RunRecord, SweepLink, SweepRecord, load_run, save
 from lvh.tracking.tracker import Tracker
 
+_BETWEEN_LOOKS = 2.0  # s, at what other processes have done
 _RELAUNCHES = 30
 
 
@@ -69,7 +71,8 @@ def run_sweep(sweep: Sweep) -> None:
     with Tracker(settings.tracking) as tracker:
         _track(study, tracker, store)
         _announce(study, sweep.workers, points.data)
-        done = _train(sweep, study, settings, tracker=tracker, store=store)
+        with _tracked_as_they_end(study, tracker, store) if sweep.is_local else nullcontext():
+            done = _train(sweep, study, settings, tracker=tracker, store=store)
         result = result_of(study, store)
         page = write_page(result, page_folder, run_folders(result, settings.store))
         show_sweep(result)
@@ -154,6 +157,31 @@ def _train(
             has_died = True
             say("a process of this sweep died: killed, or out of memory; going on", style="red")
     raise EnvironmentFault("the processes of this sweep die again and again; is memory short?")
+
+
+@contextmanager
+def _tracked_as_they_end(study: Study, tracker: Tracker, store: Path) -> Iterator[None]:
+    """Have the runs of other processes tracked while these train; the sweep tracks what is left."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        sent = set[str]()
+        while not ended.wait(_BETWEEN_LOOKS):
+            with suppress(LvhError):
+                for trial in study.configurations().values():
+                    key = trial.user_attrs.get(OUTCOME, {}).get("run_key", "")
+                    path = store / "runs" / f"{key}.json"
+                    if key not in sent and path.exists():
+                        sent.add(key)
+                        tracker.track(load_run(path))
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _track(
