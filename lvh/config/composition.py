@@ -13,6 +13,9 @@ from lvh.config.command_line import CommandLine, in_plain_words, read_arguments
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import masked
 
+_CHECKED: dict[str, RunSettings] = {}
+"""Settings whose folder has a name already, by what they were checked from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Composed:
@@ -40,7 +43,7 @@ def settings_of(*overrides: str) -> RunSettings:
 def composed_from(config: DictConfig) -> Composed:
     """Check what Hydra composed."""
     resolved = plain(config)
-    settings = settings_from(resolved)
+    settings = _CHECKED.pop(repr(resolved), None) or settings_from(resolved)
     if plugins := settings.plugins:  # to be read, not to be loaded
         resolved["plugins"] = {option: asdict(plugin) for option, plugin in plugins.items()}
     return Composed(settings, masked(OmegaConf.to_yaml(OmegaConf.create(resolved))))
@@ -71,7 +74,11 @@ def _folder_name(kind: str, *, _root_: DictConfig) -> str:
     name = kind
     with suppress(Exception):  # a folder has to have some name
         if kind == "run":
-            name = settings_from(plain(_root_)).name
+            resolved = plain(_root_)
+            settings = settings_from(resolved)
+            name = settings.name
+            _CHECKED.clear()
+            _CHECKED[repr(resolved)] = settings
         elif recipe := _root_.hydra.runtime.choices.get("experiment"):
             name = f"{kind}-{recipe}"
         else:

@@ -287,7 +287,7 @@ def fingerprint(*parts: Any) -> str:
         is_array = isinstance(part, np.ndarray) and part.dtype.kind not in "UO"
         if is_array or isinstance(part, LazyArray):
             digest.update(f"{part.dtype.str}{part.shape}".encode())
-            for block in blocks(part):
+            for block in blocks(part) if isinstance(part, LazyArray) else [part]:
                 digest.update(np.ascontiguousarray(block).data)
         else:
             digest.update(repr(part.tolist() if isinstance(part, np.ndarray) else part).encode())

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -173,13 +173,13 @@ def train_folds(
         if is_carried and split.fold and (before is None or before.number != expected):
             raise ValueError(f"expected the fold before {split.number} to be trained first")
     group = _Group(features, trainer, seed, cv, tuple(on_epoch), checkpoints)
-    start = 0
-    while start < len(splits):
+    sizes, starts = [len(split.train) for split in splits], [0]
+    while starts[-1] < len(splits):
+        start = starts[-1]
         limit = None if first_group is None else max(first_group - start, 1)
-        sizes = [len(split.train) for split in splits[start:][: 1 if is_carried else limit]]
-        end = start + trainer.max_parallel(sizes)
+        starts.append(start + trainer.max_parallel(sizes[start:][: 1 if is_carried else limit]))
+    for start, end in pairwise(starts):
         yield from group.train(splits[start:end])
-        start = end
 
 
 @dataclass(frozen=True, slots=True)

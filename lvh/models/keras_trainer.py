@@ -43,12 +43,13 @@ class KerasTrainer:
         self._program, self._settings, self._l2, self._fs = program, settings, l2, fs
         self.n_parameters: int | None = program.n_parameters
         self.max_parallel, self.setup_seconds = program.max_parallel, setup_seconds
+        self._is_augmented = settings.augment.is_on
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Train at most `max_parallel` jobs, or a warm one; LvhError if a loss is not finite."""
         settings, program = self._settings, self._program
         self._trainings = [_Training(job, settings, self._fs) for job in jobs]
-        in_parts = settings.augment.is_on or isinstance(jobs[0].X, LazyArray)
+        in_parts = self._is_augmented or isinstance(jobs[0].X, LazyArray)
         is_watched = in_parts or any(len(job.y_validation) for job in jobs)
         data = [(np.asarray(job.X), job.y) for job in jobs] if not in_parts else []
         if not jobs[0].warm_start:

@@ -184,8 +184,8 @@ def _result_table(result: CVResult, title: str, shows_threshold: bool) -> Table:
     if len(groups) > _FOLDS_SHOWN:
         repeats = groupby(result.folds, key=lambda fold: fold.split.repeat)
         groups = [(f"repeat {repeat + 1}", list(folds)) for repeat, folds in repeats]
-    for label, folds in groups:
-        scores, _ = mean_and_std([fold.metrics for fold in folds])
+    means = map(mean_and_std, [[fold.metrics for fold in folds] for _, folds in groups])
+    for (label, folds), (scores, _) in zip(groups, list(means), strict=True):
         threshold = {"threshold": mean(fold.threshold for fold in folds)}
         add(label, sum(len(fold.split.test) for fold in folds), asdict(scores) | threshold)
     table.add_section()

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import astuple, replace
 from itertools import zip_longest
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ import numpy as np
 import lvh
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import CVResult, FoldResult, Summary
-from lvh.files import write_text
+from lvh.files import write_texts
 from lvh.models.backends import distributions, version
 from lvh.models.training import History
 from lvh.tracking import TrackingSettings
@@ -108,9 +109,9 @@ def write_before(
         for part in ("train", "validation", "test")
         for i in getattr(split, part)
     )
-    write_text(folder / "config.yaml", config)
-    write_text(folder / "versions.json", json.dumps(versions, indent=2) + "\n")
-    _write(folder / "splits.csv", (*_FOLD, *_RECORD, "part"), rows)
+    texts = {"config.yaml": config, "versions.json": json.dumps(versions, indent=2) + "\n"}
+    texts["splits.csv"] = _csv((*_FOLD, *_RECORD, "part"), rows)
+    write_texts(folder, texts)
 
 
 def write_after(folder: Path, features: "FeatureSet", result: CVResult) -> None:
@@ -124,30 +125,32 @@ def write_after(folder: Path, features: "FeatureSet", result: CVResult) -> None:
         epochs = (len(losses.loss), losses.kept_epoch)
         seconds = f"{fold.seconds:.3f}"
         folds.append((*at, *astuple(fold.metrics), fold.threshold, *epochs, seconds, losses.chosen))
-        curves = zip_longest(*(getattr(losses, name) for name in _LOSSES))
-        history += [(*at, epoch, *values) for epoch, values in enumerate(curves, start=1)]
+        curves = zip_longest(*attrgetter(*_LOSSES)(losses))
+        for epoch, values in enumerate(curves, start=1):
+            history.append((*at, epoch, *values))
     scores = [
         (of, name, getattr(one.mean, name), getattr(one.std, name), *astuple(one.pooled[name]))
         for of, one in {"model": result.scores, **result.baselines}.items()
         for name in NAMES
     ]
-    _write(
-        folder / "predictions.csv", (*_FOLD, *_RECORD, "y_true", "y_score", "y_pred"), predictions
-    )
     of_fold = ("threshold", "epochs", "kept_epoch", "seconds", "chosen")
-    _write(folder / "folds.csv", (*_FOLD, *NAMES, *of_fold), folds)
-    _write(folder / "scores.csv", ("of", "metric", "mean", "std", "pooled", "low", "high"), scores)
-    _write(folder / "history.csv", (*_FOLD, "epoch", *_LOSSES), history)
+    texts = {
+        "predictions.csv": _csv((*_FOLD, *_RECORD, "y_true", "y_score", "y_pred"), predictions),
+        "folds.csv": _csv((*_FOLD, *NAMES, *of_fold), folds),
+        "scores.csv": _csv(("of", "metric", "mean", "std", "pooled", "low", "high"), scores),
+        "history.csv": _csv((*_FOLD, "epoch", *_LOSSES), history),
+    }
     if result.null:
         names = tuple(result.p_values)
         shuffles = [(number, *map(means.get, names)) for number, means in enumerate(result.null, 1)]
-        _write(folder / "null.csv", ("shuffle", *names), shuffles)
+        texts["null.csv"] = _csv(("shuffle", *names), shuffles)
+    write_texts(folder, texts)
 
 
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def read_result(run: str | Path, uri: str | None = None) -> CVResult:
