@@ -85,8 +85,10 @@ def load(names: Iterable[str]) -> tuple[Plugin, ...]:
 def _load(name: str) -> Plugin:
     path, is_file = os.path.abspath(os.path.expanduser(name)), name.endswith(".py")
     source, top = (path if is_file else name), _top(name)
-    if is_file and os.path.dirname(path) not in sys.path:
-        sys.path.append(os.path.dirname(path))  # last, so that it hides no other module
+    if is_file:
+        if top in _plugins and _plugins[top].source != path:  # a file of this name elsewhere
+            _forget(top)
+        _add_to_path(path)
     invalidate_caches()
     files = _files_of(top)
     if not files or (is_file and os.path.realpath(path) not in map(os.path.realpath, files)):
@@ -100,6 +102,7 @@ def _load(name: str) -> Plugin:
     origin = Origin(f"--plugin {source}", top)
     if is_file:
         _forget(top, files)
+        _add_to_path(path)
     elif known is not None:  # what Python has imported it does not import again
         plugin = Plugin(source, known.digest)
     _plugins[top] = plugin
@@ -114,6 +117,12 @@ def _load(name: str) -> Plugin:
         raise
     _plugins[top] = plugin  # its text of before the import
     return plugin
+
+
+def _add_to_path(file: str) -> None:
+    """Let Python find a file, and those next to it, behind all other modules."""
+    if os.path.dirname(file) not in sys.path:
+        sys.path.append(os.path.dirname(file))
 
 
 def ensure(plugins: Iterable[Plugin]) -> None:
@@ -189,8 +198,11 @@ def _forget(top: str, files: Iterable[Path] = ()) -> None:
     for (group, name), module in [*_modules.items()]:
         if module == top:
             del REGISTRIES[group][name], _modules[group, name]
-    if top in _plugins and os.sep in _plugins.pop(top).source:
+    if top in _plugins and os.sep in (source := _plugins.pop(top).source):
         sys.modules.pop(top, None)
+        folders = {os.path.dirname(one.source) for one in _plugins.values()}
+        if (folder := os.path.dirname(source)) in sys.path and folder not in folders:
+            sys.path.remove(folder)
     for name, one in [*sys.modules.items()]:
         if Path(str(getattr(one, "__dict__", {}).get("__file__"))) in files:
             del sys.modules[name]

@@ -177,7 +177,7 @@ def load(folder: str | Path) -> FinalModel:
         for name, digest in description.files.items():
             if sha256(read_bytes(folder / name, folder, _MAX_BYTES)).hexdigest() != digest:
                 raise InputError(f"{name}: expected the file that was saved. Received: another")
-        with _reading(TRAINING, "arrays"), np.load(folder / TRAINING) as arrays:
+        with _reading(TRAINING, "arrays"), np.load(folder / TRAINING, allow_pickle=False) as arrays:
             training = TrainingRecords(**arrays)
         read_members = _network_scores if description.is_network else _classifier_scores
         scores = read_members(description, [folder / name for name in names])
