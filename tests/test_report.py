@@ -271,18 +271,18 @@ def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, tmp_
         run, find = browser.execute_script, browser.find_element
         assert run("return document.documentElement.scrollWidth") == 390
         assert len(run(numbers)) == 10
-        ranked = run(numbers)
-        assert run(drawn) == sorted(ranked[:5])
+        order = run(numbers)
+        assert run(drawn) == sorted(order[:5])
         run("plots.forEach(draw)")
         run(
-            "plots[0].place.emit('plotly_click', {points: [{customdata: arguments[0]}]})", ranked[5]
+            "plots[0].place.emit('plotly_click', {points: [{customdata: arguments[0]}]})", order[5]
         )
-        assert run(drawn) == sorted(ranked[:6])
-        find("css selector", f"[aria-label='draw trial {ranked[0]}']").send_keys(
+        assert run(drawn) == sorted(order[:6])
+        find("css selector", f"[aria-label='draw trial {order[0]}']").send_keys(
             Keys.SPACE, Keys.ARROW_DOWN
         )
-        assert run(drawn) == sorted(ranked[1:6])
-        assert run(focused) == f"draw trial {ranked[1]}"
+        assert run(drawn) == sorted(order[1:6])
+        assert run(focused) == f"draw trial {order[1]}"
         run("document.querySelectorAll('#leaderboard th button')[1].click()")
         assert run(numbers) == list(range(10))
         brush = "const p = plots.find(p => p.data[0].type === 'parcoords');"
