@@ -131,7 +131,7 @@ def fetch(archive: Archive, into: Path) -> Path:
         with lock_of(into):
             for leftover in into.parent.glob(f".{into.name}-*"):  # of a killed process
                 shutil.rmtree(leftover, ignore_errors=True)
-            if not into.is_dir():  # no other process has fetched it
+            if not into.is_dir():  # another process may have downloaded it
                 with made_whole(into) as whole:
                     _fetch(archive, whole.parent).rename(whole)
     return into
@@ -161,7 +161,7 @@ def _fetch(archive: Archive, folder: Path) -> Path:
             f"by the environment variable {archive.variable}.\n"
             "Without any download: data=synthetic."
         ) from error
-    except OSError:  # of the disk
+    except OSError:  # the disk failed
         raise
     except Exception as error:  # zipfile and zlib raise half a dozen kinds for a damaged archive
         raise InputError(

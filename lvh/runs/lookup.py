@@ -153,7 +153,7 @@ def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
                 f"Received: {run}"
             )
         text = read_bytes(path, path.parent, _MAX_CONFIG_BYTES).decode("utf-8", errors="replace")
-    try:  # nothing in it is resolved again
+    try:  # a run's folder has resolved settings
         config = dict(OmegaConf.to_container(OmegaConf.create(text), resolve=False))  # type: ignore[arg-type]
     except Exception as error:
         raise InputError(f"{path}: expected a configuration: {as_lvh_error(error)}") from None

@@ -163,7 +163,7 @@ class Study:
         return sum(self._retry(trial) for trial in dead)
 
     def _retry(self, trial: FrozenTrial) -> bool:
-        """Let another process train a trial, unless too many died before they did one more fold."""
+        """Let another process train a trial, unless too many processes died without a new fold."""
         done = len(trial.intermediate_values)
         deaths, before = trial.user_attrs.get(_DEATHS, (0, 0))
         deaths = 1 if done > before else deaths + 1

@@ -2,7 +2,7 @@
 
 Each configuration carries all its parameters and mean scores itself, since the UI's filters and
 plots see a run alone. Writing a record a second time changes nothing. A run counts as KILLED until
-all of it is written, so a killed process leaves none RUNNING. At the end, what is looked up there.
+all of it is written, so a killed process leaves none RUNNING. The last functions look up runs.
 """
 
 import json

@@ -16,7 +16,7 @@ from lvh.validation.metrics import Labels, Subjects
 
 Indices = npt.NDArray[np.int64]
 Parts = tuple[Indices, Indices]
-"""Positions of what is learned from, and of the others."""
+"""Positions of the training records, and of the others."""
 Threshold = Literal["fixed", "specificity_90"]
 _ONE_FOLD = ("holdout", "external")
 
