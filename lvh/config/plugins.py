@@ -42,7 +42,7 @@ _installed: set[str] = set()  # top packages that every process finds, by their 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What some code is for, such as `model=lda: lda`, and the module that it is in."""
+    """The option that some code is for, such as `model=lda: lda`, and the module of the code."""
 
     what: str
     module: str
@@ -73,7 +73,7 @@ class Origin:
 
 
 def named(what: str, code: Any) -> str:
-    """Return a text of the purpose of some code and its own name."""
+    """Return what some code is for, and its own name, as `Origin.what` has them."""
     return f"{what}: {getattr(code, '__name__', type(code).__name__)}"
 
 
@@ -117,7 +117,7 @@ def _load(name: str) -> Plugin:
 
 
 def ensure(plugins: Iterable[Plugin]) -> None:
-    """Load what another process has loaded; raise InputError if its code is another one by now."""
+    """Load what another process has loaded; raise InputError if its code has changed since."""
     for plugin in plugins:
         own = _plugins.get(_top(plugin.source))
         if own is None or own.source != plugin.source:

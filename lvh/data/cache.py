@@ -124,7 +124,7 @@ def folder_of(archive: Archive, root: str | None, name: str) -> Path:
 def fetch(archive: Archive, into: Path) -> Path:
     """Return `into`, holding the verified data set; download it if it is not there.
 
-    `into` appears by a rename once everything in it is verified, so if it exists, it is whole.
+    `into` appears by a rename once everything in it is verified, so if it exists, it is complete.
     Of several processes one downloads; the others wait for it.
     """
     if not into.is_dir():

@@ -1,4 +1,4 @@
-"""Models: networks that Keras trains, and estimators that are fitted; a new one adds a line."""
+"""Models: networks that Keras trains, and estimators. A new one adds a line to `MODELS`."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple

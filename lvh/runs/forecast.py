@@ -95,7 +95,7 @@ def timed_steps(settings: RunSettings, data: ExperimentData) -> float:
     folds, batch = data.splits, settings.train.batch_size
     n_trainings = len(folds) * (1 + settings.cv.permutations)
     if not settings.is_network:
-        first = seconds(1, folds[:1])  # with what a library does but once
+        first = seconds(1, folds[:1])  # includes what a library does only once
         return (first if first > _LEAST else seconds(1, folds[:1])) * n_trainings
     sizes = [len(split.train) for split in folds]
     together = new_trainer(settings, data.features, data.cohort.fs).max_parallel(sizes)

@@ -157,9 +157,9 @@ class SweepPoints:
             settings = self.settings_at(point)
             is_swept = any(_group_of(name) in _RECORDS for name in self.space.names)
             data = load_data(settings).cohort.fingerprint if is_swept else ""
-        except InputError:  # does not go with the rest of this point; maybe with another's
+        except InputError:  # the value may fit to another point
             return "refused"
-        # these change no run; what leaks stands in the protocol
+        # these change no run; a leak is a part of the protocol
         cv = replace(settings.cv, allow_leakage=False, recalibrate="none", refits=0)
         return repr([deciding(settings), asdict(cv), RESULTS_VERSION, data])
 

@@ -72,7 +72,7 @@ class Storage(RDBStorage):
         event.listen(self.engine, "handle_error", self._handle)
 
     def _open(self, attempts: int = 50) -> None:
-        """Open the database, making what of its schema is missing."""
+        """Open the database, and make the missing parts of its schema."""
         is_file = self._url.drivername == "sqlite"
         options = {
             "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
@@ -168,7 +168,7 @@ def process_name(process: int) -> str:
 
 
 def is_dead(name: str) -> bool:
-    """Return whether a process is known to have ended: one of this machine that is not there."""
+    """Return whether a process of this machine has ended; false for one of another machine."""
     machine, _, rest = name.partition(" ")
     if not rest or machine != process_name(os.getpid()).partition(" ")[0]:
         return False

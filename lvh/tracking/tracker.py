@@ -85,7 +85,7 @@ class Tracker:
         finally:
             self._worker = None
             with suppress(OSError), worker:
-                worker.kill()  # what it has reported is whole
+                worker.kill()  # what it has reported is written in full
                 self._in_turn.shutdown(cancel_futures=True)
         if not faulty:
             return []

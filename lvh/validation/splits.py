@@ -64,7 +64,7 @@ class CvSettings:
 
     @cached_property
     def leakage(self) -> str:
-        """How test records decide what they are scored by; empty where it is honest."""
+        """How test records change the model that scores them; empty if they do not."""
         carried = ["carried weights"] if self.weights == "carried" else []
         best = ["best epoch on the test fold"] if self.epoch == "best_on_scored" else []
         return ", ".join(carried + best)

@@ -74,7 +74,7 @@ def read(
         str(path.with_name(record_name(path))),
         signals[None],
         fs=own_fs,
-        # half of what a model needs is not enough for it
+        # a model that needs one needs both
         age=[math.nan if known_male is None else known_age],
         male=[bool(known_male)],
         leads=leads,
