@@ -91,8 +91,8 @@ def _load(name: str) -> Plugin:
     files = _files_of(top)
     if not files or (is_file and os.path.realpath(path) not in map(os.path.realpath, files)):
         raise InputError(
-            "--plugin: expected FILE.py, or a MODULE that is installed or on PYTHONPATH, of a name "
-            f"that no other module has. Received: {excerpt(name)}"
+            "--plugin: expected FILE.py, whose name no other module has, or a MODULE that is "
+            f"installed or on PYTHONPATH. Received: {excerpt(name)}"
         )
     plugin, known = Plugin(source, _digest(files, top)), _plugins.get(top)
     if known == plugin:
