@@ -15,7 +15,7 @@ from lvh.evaluation.cross_validation import Callback
 from lvh.runs.experiment_data import load_data
 from lvh.runs.run import run_configuration
 from lvh.search import SearchSettings
-from lvh.search.racing import is_out
+from lvh.search.racing import is_behind
 from lvh.tracking import TrackingSettings
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.tracker import Tracker
@@ -94,7 +94,7 @@ def test_the_best_of_a_stage_stays_in_any_order(means, reduction, random):
     kept = [
         at
         for at, mean in enumerate(means)
-        if not is_out(np.full(3, mean), [np.full(3, other) for other in means[:at]], reduction)
+        if not is_behind(np.full(3, mean), [np.full(3, other) for other in means[:at]], reduction)
     ]
     assert means.index(max(means)) in kept
     assert 0 in kept  # the first has no rival yet

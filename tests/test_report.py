@@ -274,9 +274,7 @@ def test_rows_choose_what_figures_draw_on_a_phone_without_a_network(folder, tmp_
         order = run(numbers)
         assert run(drawn) == sorted(order[:5])
         run("plots.forEach(draw)")
-        run(
-            "plots[0].place.emit('plotly_click', {points: [{customdata: arguments[0]}]})", order[5]
-        )
+        run("plots[0].place.emit('plotly_click', {points: [{customdata: arguments[0]}]})", order[5])
         assert run(drawn) == sorted(order[:6])
         find("css selector", f"[aria-label='draw trial {order[0]}']").send_keys(
             Keys.SPACE, Keys.ARROW_DOWN

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lvh.search import SearchSettings
-from lvh.search.racing import beaten, is_out
+from lvh.search.racing import beaten, is_behind
 from lvh.validation.comparison import corrected_t, holm
 
 Floats = npt.NDArray[np.float64]
@@ -151,7 +151,7 @@ class Sweep:
             return False
         rivals = [self.known[one, :, number] for one in others]
         rivals = [one[np.isfinite(one)] for one in rivals]
-        return is_out(self.known[trial, :, number], rivals, self.search.reduction)
+        return is_behind(self.known[trial, :, number], rivals, self.search.reduction)
 
 
 def replay(

@@ -26,7 +26,7 @@ EXPERIMENT = "lvh"
 
 
 Arguments = Mapping[str, Mapping[str, Any]]
-"""Arguments of a command by their names, with what argparse takes of each."""
+"""The arguments of a command, by name, each with its options of argparse."""
 
 STORAGE: Arguments = {"--storage": {"help": "as search.storage of the sweep (default: studies.db)"}}
 TRACKING: Arguments = {
@@ -82,13 +82,13 @@ def exit_code_of(
             Path.cwd()  # raises where it was deleted
             code = body()
             return code if isinstance(code, int) else 0
-    except BrokenPipeError:  # what reads the output has enough, as `head` has
+    except BrokenPipeError:  # the reader of the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except (Exception, Interrupted) as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, Interrupted):
-            cause = cause.__context__  # a library's `except` makes another error of it
+            cause = cause.__context__  # a library may raise another error in its place
         if cause is not None:
             return print_error(str(cause), cause.exit_code)
         if wants_traceback:
@@ -105,9 +105,9 @@ def _signals_raised() -> Iterator[None]:
         raise Interrupted(number)
 
     before = {}
-    if threading.current_thread() is threading.main_thread():  # alone has signals in Python
+    if threading.current_thread() is threading.main_thread():  # Python allows signals there alone
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # what `nohup` starts ignores the end of its terminal, and still does
+            # `nohup` makes a process ignore SIGHUP; it shall go on doing so
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 before[number] = signal.signal(number, interrupt)
     try:
@@ -145,7 +145,7 @@ _show_warning, warnings.showwarning = warnings.showwarning, _show_renamed  # typ
 def command(
     name: str, description: str, arguments: Arguments, body: Callable[[argparse.Namespace], object]
 ) -> Callable[..., int]:
-    """Return the entry of a command whose arguments argparse reads; it has the parser."""
+    """Return the entry point of a command; argparse reads its arguments by `main.parser`."""
     parser = argparse.ArgumentParser(prog=f"lvh {name}", description=description)
     for argument, given in arguments.items():
         shown = " (default: %(default)s)" if given.get("default") else ""

@@ -37,8 +37,8 @@ Each line is ok, a warning or a fault, and says what to do. Exit code: 0 without
 fault of the arguments or the data, else 3.
 """
 
-Found = str | Warning | LvhError
-"""What a check finds: that all is well, or what is not."""
+Finding = str | Warning | LvhError
+"""The result of a check: a text if all is well, else a warning or a fault."""
 
 
 def _examine(arguments: list[str]) -> int:
@@ -53,7 +53,7 @@ def _examine(arguments: list[str]) -> int:
     return min(codes, default=0)
 
 
-def _findings(arguments: list[str]) -> Iterator[tuple[str, Found]]:
+def _findings(arguments: list[str]) -> Iterator[tuple[str, Finding]]:
     yield "python", f"{platform.python_version()} on {platform.platform()}"
     yield "packages", ", ".join(f"{one} {version(one)}" for one in _MAIN)
     check = "settings"
@@ -87,7 +87,7 @@ def _findings(arguments: list[str]) -> Iterator[tuple[str, Found]]:
         yield "folders", _folder(folder.absolute())
 
 
-def _data(source: Any) -> Found:
+def _data(source: Any) -> Finding:
     """Look for the files of a data set, or for the server that has them."""
     by_hand = "Get it elsewhere and give its folder by data.root=, or take data=synthetic"
     root, url = getattr(source, "root", None), getattr(source, "url", None)
@@ -99,7 +99,7 @@ def _data(source: Any) -> Found:
     return EnvironmentFault(f"{url}: {fault}. {by_hand}") if fault else f"to download from {url}"
 
 
-def _store(address: str, field: str) -> Found:
+def _store(address: str, field: str) -> Finding:
     """Look whether a server answers, or whether the folder of a file can be written."""
     if address.startswith("sqlite:///"):
         fault = write_fault((Path.cwd() / address.removeprefix("sqlite:///")).parent)
@@ -124,8 +124,8 @@ def _unreachable(address: str) -> str:
     return ""
 
 
-def _folder(folder: Path) -> Found:
-    """Look whether a folder can be written, and for the room on its disk."""
+def _folder(folder: Path) -> Finding:
+    """Check whether a folder can be written, and how much of its disk is free."""
     place = made_in(folder)
     free = shutil.disk_usage(place).free // 2**20
     if fault := write_fault(place):

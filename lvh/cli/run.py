@@ -67,7 +67,7 @@ def _run() -> int:
     context = HydraContext(command.loader, Callbacks())
     done = run_job(run_once, config, "hydra.run.dir", None, context)
     if done.status == JobStatus.FAILED:
-        raise done._return_value  # without a line that Hydra would add
+        raise done._return_value  # `return_value` would log a line of Hydra's too
     return 0
 
 
@@ -79,7 +79,7 @@ def _show(flags: argparse.Namespace) -> int:
         with redirect_stdout(printed) if flags.help else nullcontext():
             _run_hydra(flags, get_args_parser(), run_once, str(conf_dir()), "config")
         return 0
-    except SystemExit as end:  # of --help, or of a --package that there is not
+    except SystemExit as end:  # by --help, or for a --package that does not exist
         if flags.help:
             say_help(printed.getvalue())
         return 2 if end.code else 0
@@ -112,7 +112,7 @@ def _sweep(command: CommandLine) -> None:
     space = space_of(command)
     config = command.at(space.texts(next(space.probes()))).load()
     hydra = config.hydra
-    if hydra.runtime.choices["hydra/sweeper"] != "lvh":  # chosen by a file
+    if hydra.runtime.choices["hydra/sweeper"] != "lvh":  # a file chose another one
         raise InputError("hydra/sweeper: expected lvh, which alone runs sweeps here")
     OmegaConf.set_readonly(hydra, False)
     hydra.overrides.task = [*command.overrides]  # the name of the folder says what is swept
@@ -134,7 +134,7 @@ def _sweep(command: CommandLine) -> None:
 
 
 def _workers(config: DictConfig) -> int | None:
-    """Return how many processes a launcher starts, of one machine no more than it has cores."""
+    """Return how many processes a launcher starts: on this machine at most one a core."""
     launcher = config.hydra.launcher
     wanted = launcher.get("n_jobs")
     if wanted is not None:

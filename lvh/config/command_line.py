@@ -1,4 +1,4 @@
-"""A command line: written as Hydra needs it, composed, and explained where it is wrong."""
+"""A command line: rewritten for Hydra, composed, and explained where it is wrong."""
 
 import argparse
 import os
@@ -57,7 +57,7 @@ _ALIAS = re.compile(rf"(?<![\w.])({'|'.join(MODEL_ALIASES)})(?![\w.])")
 _FROM_HYDRA = re.compile(
     "Config group override must be|Only one of --|The --resolve flag|Exceeds the limit"
 )
-"""Begins what Hydra refuses by a ValueError."""
+"""How messages of Hydra begin that are about the input, though they are a ValueError."""
 _NOT_OVERRIDDEN = re.compile(r"Could not override '([^']+)'")
 _NEEDS_MULTIRUN = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(.*)'")
 _LONGEST = 200
@@ -80,7 +80,7 @@ class CommandLine:
         for name in names:
             if (short := param_name(name)) != name and short in names:
                 raise InputError(f"{short}: sets {name}, which is given too. Expected one of them")
-        object.__setattr__(self, "overrides", tuple(map(_written, self.overrides)))
+        object.__setattr__(self, "overrides", tuple(map(_for_hydra, self.overrides)))
 
     @property
     def loader(self) -> ConfigLoaderImpl:
@@ -118,7 +118,7 @@ def target(override: Override) -> tuple[str, str | None, bool]:
     return override.key_or_group, override.package, any(isinstance(value, dict) for value in values)
 
 
-def _written(argument: str) -> str:
+def _for_hydra(argument: str) -> str:
     """Check an override, and write it as Hydra needs it."""
     for pattern, expected in _REFUSED.items():
         if re.fullmatch(pattern, argument, re.DOTALL):
@@ -152,10 +152,7 @@ def _refuse(message: str) -> None:
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, argparse.Namespace]:
-    """Return the command line, whose plugins are loaded, and all flags, which may stand anywhere.
-
-    The overrides among the flags are those of the command line.
-    """
+    """Load the plugins; return the command line, and all flags, which may stand anywhere."""
     flags = arguments_parser().parse_intermixed_args(list(arguments))
     if flags.experimental_rerun is not None:
         raise InputError("--experimental-rerun: a pickle may hold code. Type the command again")
@@ -237,7 +234,7 @@ def _no_option(group: str, received: str, options: Iterable[str]) -> InputError:
 
 
 def _no_such_setting(key: str, node: DictConfig) -> str:
-    """Say which options have a setting, or which settings there are beside it, in its node."""
+    """Say which options have a setting; if none has, which settings its node has."""
     group, _, field = key.rpartition(".")
     if key in ("search.direction", "search.directions"):  # of Optuna's own sweeper
         return f"{key}: no such setting; search.objectives names the scores, which have directions"

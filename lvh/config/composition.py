@@ -44,7 +44,7 @@ def composed_from(config: DictConfig) -> Composed:
     """Check what Hydra composed."""
     resolved = plain(config)
     settings = _CHECKED.pop(repr(resolved), None) or settings_from(resolved)
-    if plugins := settings.plugins:  # to be read, not to be loaded
+    if plugins := settings.plugins:  # for a reader: nothing loads them from here
         resolved["plugins"] = {option: asdict(plugin) for option, plugin in plugins.items()}
     return Composed(settings, masked(OmegaConf.to_yaml(OmegaConf.create(resolved))))
 

@@ -78,7 +78,7 @@ class CheckedClassifier:
 
 
 def classifier_entry(
-    origin: Origin, settings: type, new: Callable[..., Any], *, is_given: bool = False
+    origin: Origin, settings: type, new: Callable[..., Any], *, takes_any: bool = False
 ) -> Estimator:
     """Return the entry of a classifier that `new` makes, of arguments by their names."""
 
@@ -87,9 +87,9 @@ def classifier_entry(
             model = new(
                 settings=settings, names=names, random_state=random_state, subjects=subjects
             )
-        return CheckedClassifier(origin, model, random_state, margins=is_given)
+        return CheckedClassifier(origin, model, random_state, margins=takes_any)
 
-    return Estimator(settings, build, inputs=None if is_given else "tabular", is_given=is_given)
+    return Estimator(settings, build, inputs=None if takes_any else "tabular", takes_any=takes_any)
 
 
 def network_entry(

@@ -1,4 +1,4 @@
-"""The code of plugins: found, digested and imported, and which option comes from which.
+"""Plugins: how their code is found, hashed and imported, and which options it registers.
 
 Only a command line, an import of the user's own and the entry points of installed packages load a
 plugin: never the value of a setting, nor a file of a run or of a model.
@@ -42,7 +42,7 @@ _installed: set[str] = set()  # top packages that every process finds, by their 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What some code is for, such as `model=lda: lda`, and the module that it is in."""
+    """The option that some code is for, such as `model=lda: lda`, and the module of the code."""
 
     what: str
     module: str
@@ -73,7 +73,7 @@ class Origin:
 
 
 def named(what: str, code: Any) -> str:
-    """Return what some code is for, with its own name."""
+    """Return what some code is for, and its own name, as `Origin.what` has them."""
     return f"{what}: {getattr(code, '__name__', type(code).__name__)}"
 
 
@@ -93,8 +93,8 @@ def _load(name: str) -> Plugin:
     files = _files_of(top)
     if not files or (is_file and os.path.realpath(path) not in map(os.path.realpath, files)):
         raise InputError(
-            "--plugin: expected FILE.py, or a MODULE that is installed or on PYTHONPATH, of a name "
-            f"that no other module has. Received: {excerpt(name)}"
+            "--plugin: expected FILE.py, whose name no other module has, or a MODULE that is "
+            f"installed or on PYTHONPATH. Received: {excerpt(name)}"
         )
     plugin, known = Plugin(source, _digest(files, top)), _plugins.get(top)
     if known == plugin:
@@ -103,7 +103,7 @@ def _load(name: str) -> Plugin:
     if is_file:
         _forget(top, files)
         _add_to_path(path)
-    elif known is not None:  # what Python has imported it does not import again
+    elif known is not None:  # Python imports a module once: the known code still runs
         plugin = Plugin(source, known.digest)
     _plugins[top] = plugin
     try:
@@ -115,7 +115,7 @@ def _load(name: str) -> Plugin:
     except BaseException:
         _forget(top)
         raise
-    _plugins[top] = plugin  # its text of before the import
+    _plugins[top] = plugin  # with the digest of before the import
     return plugin
 
 
@@ -126,7 +126,7 @@ def _add_to_path(file: str) -> None:
 
 
 def ensure(plugins: Iterable[Plugin]) -> None:
-    """Load what another process has loaded; raise InputError if its code is another one by now."""
+    """Load what another process has loaded; raise InputError if its code has changed since."""
     for plugin in plugins:
         own = _plugins.get(_top(plugin.source))
         if own is None or own.source != plugin.source:
@@ -152,7 +152,7 @@ def is_loaded(name: str) -> bool:
 
 
 def loaded() -> list[str]:
-    """Return the paths and modules that commands have to name, of the plugins loaded so far."""
+    """Return the path or module of each loaded plugin that a later command has to name."""
     return [one.source for top, one in _plugins.items() if one.digest and top not in _installed]
 
 
@@ -181,7 +181,7 @@ def join(group: str, name: str, entry: Any, module: str) -> None:
         raise InputError(
             f"{group}={name}: expected a name that is free. Received: one that {owner} has"
         )
-    if files := _files_of(top):  # now, for the user may import a module again
+    if files := _files_of(top):  # at each import, for a user may reload a module
         known = _plugins.get(top, Plugin(top, ""))
         _plugins[top] = Plugin(known.source, _digest(files, top))
     REGISTRIES[group][name] = entry
@@ -206,7 +206,7 @@ def _forget(top: str, files: Iterable[Path] = ()) -> None:
     for name, one in [*sys.modules.items()]:
         if Path(str(getattr(one, "__dict__", {}).get("__file__"))) in files:
             del sys.modules[name]
-    for file in files:  # a cached version may be earlier than the text that was digested
+    for file in files:  # the bytecode may be older than the text that was hashed
         with suppress(OSError):
             os.unlink(cache_from_source(str(file)))
 
@@ -214,7 +214,7 @@ def _forget(top: str, files: Iterable[Path] = ()) -> None:
 def _files_of(top: str) -> dict[Path, bytes]:
     """Return the files whose text decides what a top module does; none of a notebook."""
     spec = None
-    with suppress(ValueError):  # `__main__`, or a text that is no name
+    with suppress(ValueError):  # `__main__`, or no valid name
         spec = find_spec(top)
     if spec is None or not spec.has_location:
         return {}
@@ -243,7 +243,7 @@ def _reached(path: Path) -> dict[Path, bytes]:
 
 
 def _digest(files: Mapping[Path, bytes], package: str) -> str:
-    """Return the digest of a plugin's files and of its package's version; their folder is free."""
+    """Return a digest of a plugin's files and version; the place of their folder is no part."""
     folder = os.path.commonpath([path.parent for path in files])
     texts = sorted((str(path.relative_to(folder)), text) for path, text in files.items())
     version = ""

@@ -233,7 +233,7 @@ def _settings(group: str, name: str, own: type | None, module: str) -> type:
         made.__module__ = module  # of the code that they are of
         TypeAdapter(made)
         OmegaConf.create(defaults(made))
-    except Exception as error:  # of dataclasses, pydantic and OmegaConf, of many kinds
+    except Exception as error:  # dataclasses, pydantic and OmegaConf raise many kinds
         raise InputError(
             f"{group}={name}: settings: expected a frozen dataclass of numbers, texts and tuples, "
             f"none called name. Received: {own!r}: {next(iter(str(error).splitlines()), '')}"

@@ -130,7 +130,7 @@ def _flattened(groups: Mapping[str, Mapping[str, Any]]) -> "dict[str, Plain]":
 def settings_from(config: Mapping[str, Any]) -> RunSettings:
     """Check a composed configuration, resolved, field by field and across groups.
 
-    A field that a run of an earlier version did not have gets its default, which means what it did.
+    A field that an earlier version lacks gets its default, which does what that version did.
     """
     load_installed()
     checked = {"external": None, **config}
@@ -157,7 +157,7 @@ def search_from(config: Mapping[str, Any]) -> SearchSettings:
 
 
 def _check_plugins(recorded: Any) -> None:
-    """Refuse plugins that a file names, but those of a run's folder, which are not loaded."""
+    """Refuse plugins that a file names; those in a run's folder are compared, never loaded."""
     named = recorded.values() if isinstance(recorded, dict) else [None]
     if not all(isinstance(one, dict) and "source" in one for one in named):
         raise InputError(
@@ -221,15 +221,15 @@ def _refuse(rules: Iterable[Rule]) -> None:
 
 
 def _search_rules(search: SearchSettings) -> Iterator[Rule]:
-    """Yield scores that there are not, and ways to stop trials of which only one can be."""
+    """Refuse unknown scores, and two ways to stop trials at once."""
     names = search.objectives
     scores = {f"{prefix}{name}" for prefix in ("", "pooled_", "std_") for name in NAMES}
     is_odd = len({*names}) < len(names) or {*names} - {"seconds", *scores}
     known = f"{', '.join(NAMES)}, seconds; or pooled_ or std_ and a score"
-    yield is_odd, f"search.objectives: expected different ones of {known}", names
+    yield is_odd, f"search.objectives: expected different scores of {known}", names
     budget = "race" if search.race else search.budget
     stops = budget != "full" and search.pruner != "none"
-    expected = "search.budget and search.pruner: expected one of them"
+    expected = "search.budget and search.pruner: expected only one of the two"
     yield stops, expected, f"budget={budget}, pruner={search.pruner}"
     is_vague = search.may_stop and (len(names) > 1 or names[0] not in NAMES)
     expected = "search.objectives: expected one score of a fold where trials may be stopped"
@@ -237,7 +237,7 @@ def _search_rules(search: SearchSettings) -> Iterator[Rule]:
 
 
 def _run_rules(settings: RunSettings) -> Iterator[Rule]:
-    """Yield what does not go together in protocol, search and training."""
+    """Refuse a protocol, a search and a training that do not go together."""
     search, is_network, model = settings.search, settings.is_network, settings.model.name
     leakage = settings.cv.leakage
     expected = "cv.weights and cv.epoch: expected the defaults with a model that has no epochs"
@@ -252,7 +252,7 @@ def _run_rules(settings: RunSettings) -> Iterator[Rule]:
 
 
 def _external_rules(settings: RunSettings) -> Iterator[Rule]:
-    """Yield what does not fit between the splits and records that are only scored."""
+    """Refuse splits that do not fit the records that are only scored."""
     cv, data, external = settings.cv, settings.data, settings.external
     expected = "cv and external: expected both cv=external and external=SOURCE, or neither"
     received = f"cv.scheme={cv.scheme}, external={'none' if external is None else external.name}"
@@ -277,7 +277,7 @@ def _records_of(source: Any) -> dict[str, Any]:
 
 
 def _input_rules(settings: RunSettings) -> Iterator[Rule]:
-    """Yield what does not fit between the inputs, their changes in training, and the model."""
+    """Refuse inputs that do not fit the model, or their changes in the training."""
     features, name, augment = settings.features, settings.model.name, settings.train.augment
     entry, kind = MODELS[name], FORMS[features.name].kind
     fitting = forms_of(entry)

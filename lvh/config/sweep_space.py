@@ -69,7 +69,7 @@ def one_point(command: CommandLine) -> CommandLine:
 
 
 def with_recipe(command: CommandLine) -> CommandLine:
-    """Put the sweep of a recipe before the overrides, but what is typed too."""
+    """Put what a recipe sweeps before the overrides, except settings that are typed too."""
     parsed, choices = command.parsed(), _choices(command, _swept(command))
     first = {name: texts[0] for name, texts in choices.items() if "experiment" not in name}
     params = recipe_params(command.at(first).load().hydra)
@@ -91,7 +91,7 @@ def _param(name: str, value: Any) -> str:
 
 
 def point_settings(command: CommandLine, space: Space) -> Callable[[Point], RunSettings]:
-    """Return a function from a point to its settings; it composes once for the same options."""
+    """Return a function from a point to its settings; it composes the same options only once."""
     keys = {one.get_key_element(): one.key_or_group for one in command.parsed()}
     # a mapping may set what is swept
     is_plain = not any(isinstance(one.value(), dict) or target(one)[2] for one in command.parsed())
@@ -158,7 +158,7 @@ def _swept(command: CommandLine) -> dict[str, Override]:
 
 
 def _check_recipes(command: CommandLine, recipes: Sequence[Mapping[str, object]]) -> None:
-    """Refuse recipes whose sweep is not that of the command line: it would be lost."""
+    """Refuse a swept recipe whose own sweep the command line does not repeat: it would be lost."""
     typed = {override.key_or_group for override in command.parsed()}
     for recipe in recipes:
         if names := {name.lstrip("+~") for name in recipe} - typed:

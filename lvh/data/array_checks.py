@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 def refusal(where: object, expected: str, received: object) -> InputError:
-    """Return the error of what a user gave: where it is, what was expected, what was received."""
+    """Return an InputError that says where it is, what was expected and what was received."""
     return InputError(f"{where}: expected {expected}. Received: {excerpt(received)}")
 
 
@@ -88,7 +88,7 @@ def checked_subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
     codes, distinct = pd.factorize(pd.Series(list(groups), dtype=object))
     texts = np.array([str(one) for one in distinct])
     if np.shape(groups) != (n,) or (codes < 0).any() or len({*texts}) < len(texts):
-        expected = f"{n} values, the subject of each record, none missing, no two look the same"
+        expected = f"{n} values, the subject of each record: none missing, no two look the same"
         raise refusal("groups", expected, groups)
     check_spellings("groups", texts.tolist())
     return np.asarray(texts[codes], np.str_)
@@ -189,7 +189,7 @@ def limb_fault(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> str:
         if (size := _large(difference)) <= tolerance:
             continue
         steps = [np.diff(np.unique(lead)).min(initial=np.inf) for lead in limb.T if np.ptp(lead)]
-        # the standard deviation of white noise, by second differences, in which beats are rare
+        # the standard deviation of white noise: few second differences are large because of a beat
         second = np.abs(np.diff(difference, 2)) if len(difference) > 2 else np.zeros(1)
         noise = 1.4826 * np.median(second) / math.sqrt(6)
         bound = tolerance + min(max(4 * noise, _ROUNDING * max(steps)), _MAX_NOISE_MV)

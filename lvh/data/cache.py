@@ -124,14 +124,14 @@ def folder_of(archive: Archive, root: str | None, name: str) -> Path:
 def fetch(archive: Archive, into: Path) -> Path:
     """Return `into`, holding the verified data set; download it if it is not there.
 
-    `into` appears by a rename once everything in it is verified, so if it exists, it is whole.
+    `into` appears by a rename once everything in it is verified, so if it exists, it is complete.
     Of several processes one downloads; the others wait for it.
     """
     if not into.is_dir():
         with lock_of(into):
             for leftover in into.parent.glob(f".{into.name}-*"):  # of a killed process
                 shutil.rmtree(leftover, ignore_errors=True)
-            if not into.is_dir():  # no other process has fetched it
+            if not into.is_dir():  # another process may have downloaded it
                 with made_whole(into) as whole:
                     _fetch(archive, whole.parent).rename(whole)
     return into
@@ -161,7 +161,7 @@ def _fetch(archive: Archive, folder: Path) -> Path:
             f"by the environment variable {archive.variable}.\n"
             "Without any download: data=synthetic."
         ) from error
-    except OSError:  # of the disk
+    except OSError:  # the disk failed
         raise
     except Exception as error:  # zipfile and zlib raise half a dozen kinds for a damaged archive
         raise InputError(

@@ -136,7 +136,7 @@ class Cohort:
     known: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Let nobody who is given the cohort write into what its fingerprint is made of."""
+        """Make the arrays read-only, for the fingerprint is made of them."""
         for name in ("subjects", "signals", "male", "age", "label"):
             values = getattr(self, name)
             if isinstance(values, np.ndarray):

@@ -91,7 +91,7 @@ def read(records: Inputs) -> Floats:
 
 
 def blocks(records: Inputs) -> Iterator[Array]:
-    """Yield the records in order: some at a time of those that are not in memory, else all."""
+    """Yield the records in order: in blocks if they are not in memory, else all at once."""
     if isinstance(records, LazyArray):
         for start in range(0, len(records), _CHUNK):
             yield records[start : start + _CHUNK].read()
@@ -99,8 +99,8 @@ def blocks(records: Inputs) -> Iterator[Array]:
         yield records
 
 
-def lazily(array: Array) -> LazyArray:
-    """Return an array as a lazy one; pages of a mapped file are given back when they were read."""
+def as_lazy_array(array: Array) -> LazyArray:
+    """Return an array as a lazy one; memory of a mapped file is released after each read."""
     mapping: Any = array
     while isinstance(mapping, np.ndarray):
         mapping = mapping.base

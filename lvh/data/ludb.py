@@ -148,7 +148,7 @@ def _parse(root: Path, names: tuple[str, ...]) -> cache.Arrays:
     headers, digital = zip(*parsed, strict=True)
     first = headers[0]
     for header, values in parsed:
-        wfdb.check_kind(header, first.fs, first.n_samples)
+        wfdb.check_fs_and_length(header, first.fs, first.n_samples)
         if fault := wfdb.digital_fault(values, _ZEROS, _GAINS):
             raise InputError(f"{header.path}: {fault}")
     waves = Delineation.from_leads(

@@ -23,7 +23,7 @@ from lvh.data.cache import Archive, Arrays, load_or_build
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.labels import LVH, Label, find_label, relabelled
-from lvh.data.lazy_array import LazyArray, lazily, loaded
+from lvh.data.lazy_array import LazyArray, as_lazy_array, loaded
 from lvh.data.readers import MAX_BYTES, refusing, wfdb
 from lvh.errors import EnvironmentFault
 from lvh.files import read_bytes
@@ -226,7 +226,7 @@ def _signals(path: Path, root: Path, table: "pd.DataFrame", fs: int) -> tuple[Ar
 
     def mapped() -> LazyArray:
         try:
-            return lazily(np.load(signals, mmap_mode="r", allow_pickle=False))
+            return as_lazy_array(np.load(signals, mmap_mode="r", allow_pickle=False))
         except (OSError, ValueError) as error:
             text = f"{signals}: damaged: {error}. Delete it to make it again"
             raise EnvironmentFault(text) from None
@@ -254,7 +254,7 @@ def _parse(
     gains, baselines, flaws = [], [], []
     for row in cache.shown(table.itertuples(), "reading"):
         header, digital = wfdb.read_record(root / f"{row.file}.hea", root)
-        wfdb.check_kind(header, fs, n_samples)
+        wfdb.check_fs_and_length(header, fs, n_samples)
         write(digital)
         gains.append(np.array([one.gain for one in header.signals], np.float32))
         baselines.append(np.array([one.baseline for one in header.signals], np.float32))

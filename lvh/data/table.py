@@ -166,7 +166,7 @@ def file_of(settings: TableSettings, record: str) -> Path:
 
 
 class _Table:
-    """The rows of a table, as text, and what its columns say by their role."""
+    """The rows of a table as text, and its columns by their role, such as `label`."""
 
     def __init__(self, settings: TableSettings) -> None:
         self.settings = settings
@@ -174,7 +174,7 @@ class _Table:
         self.cells = read_table(self.path)
         roles = ("label", "record", "subject", "age", "sex", "path_column")
         self.columns = {role: self._column(role) for role in roles}
-        for role, column in self.columns.items():  # features and a baseline would say the label
+        for role, column in self.columns.items():  # else the inputs would hold the label
             if role != "label" and column is not None and column.name == settings.label:
                 expected = f"another column than data.label, or data.{role}=null for none"
                 raise refusal(f"data.{role}", expected, settings.label)
@@ -253,13 +253,13 @@ class _Table:
             raise refusal(where, expected, column[at])
 
     def others(self) -> "pd.DataFrame":
-        """Return the columns without a role: numbers where all that is there is one, or text."""
+        """Return the columns without a role: as numbers if every value is one, else as text."""
         taken = {column.name for column in self.columns.values() if column is not None}
         others = self.cells[[name for name in self.cells if name not in taken]]
         return others.apply(lambda text: text if (values := numbers(text)) is None else values)
 
     def files(self) -> list[Path | None]:
-        """Return the file of each row; None where it says none."""
+        """Return the file of each row; None where no column names files."""
         files = self.columns["path_column"]
         if files is None:
             return []

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lvh.data import cache
 from lvh.data.array_checks import refusal, signal_fault, unit_fault
-from lvh.data.lazy_array import Floats, Inputs, blocks, lazily, loaded
+from lvh.data.lazy_array import Floats, Inputs, as_lazy_array, blocks, loaded
 from lvh.data.readers import (
     ReadOptions,
     lead_key,
@@ -143,7 +143,7 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
         with np.errstate(over="ignore"):  # an overflow gives infinity, which is a flaw
             return (values[:, first:last] * factor).astype(np.float32)
 
-    values = loaded(lazily(array).map(in_mv, (last - first, len(leads))))
+    values = loaded(as_lazy_array(array).map(in_mv, (last - first, len(leads))))
     return TableSignals(values, leads, fs, _faults(values, leads, options))
 
 

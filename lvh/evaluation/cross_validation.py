@@ -1,4 +1,4 @@
-"""Cross-validation: the loop over folds, what a model may see of each, and who follows it."""
+"""Cross-validation: the loop over folds, what a model may see of each, and callbacks."""
 
 import io
 import json
@@ -48,11 +48,11 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class FoldCheckpoints:
-    """Where the trainings of the folds of one configuration stand, so that more epochs continue.
+    """Checkpoints of the folds of one configuration, from which a later stage continues.
 
-    A checkpoint lies next to its fold of fewer epochs in the fold store (`root`); without it, the
-    fold is trained from its first epoch. By repeat and fold, `starts` are the keys of the folds of
-    fewer epochs, and `ends` those of the folds that are trained; either may be empty.
+    A checkpoint lies next to its fold in the fold store (`root`). By repeat and fold, `starts` are
+    the keys of the stage before, from which training continues, and `ends` those under which
+    checkpoints are saved; either may be empty. A fold without a checkpoint starts at epoch 1.
     """
 
     root: Path
@@ -60,7 +60,7 @@ class FoldCheckpoints:
     ends: Mapping[tuple[int, int], str]
 
     def load(self, split: Split) -> Checkpoint | None:
-        """Return where the training of a fold stands; None where that is not known."""
+        """Return the checkpoint that a fold continues from; None if it has none."""
         path = self._path(self.starts.get(split.number, ""))
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
@@ -75,7 +75,7 @@ class FoldCheckpoints:
             return None
 
     def save(self, split: Split, checkpoint: Checkpoint) -> None:
-        """Write where the training of a fold stands."""
+        """Save the checkpoint of a fold."""
         facts = {
             "random": checkpoint.random,
             "history": asdict(checkpoint.history),
@@ -88,7 +88,7 @@ class FoldCheckpoints:
             np.savez(file, *arrays, allow_pickle=False, about=np.array(json.dumps(facts)))
 
     def discard(self, keys: Mapping[tuple[int, int], str]) -> None:
-        """Delete the files of some folds, from which nothing continues any more."""
+        """Delete the checkpoints of some folds, from which nothing continues any more."""
         for key in keys.values():
             self._path(key).unlink(missing_ok=True)
 

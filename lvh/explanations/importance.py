@@ -1,7 +1,7 @@
 """What a model looks at in records: how its scores change if a part of the input changes.
 
 Parts of a signal are bridged, see `lvh.explanations.occlusion`. Tabular inputs are permuted, or
-replaced by the mean of the training records; criteria follow where other inputs are changed.
+replaced by the mean of the training records; criteria are then computed anew from them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -79,7 +79,7 @@ def _segment_of(name: str) -> list[Pair]:
 def groups_of(
     names: Sequence[str], keys_of: Callable[[str], Iterable[Pair]] = _keys_of
 ) -> dict[Pair, list[int]]:
-    """Return the columns of inputs that are changed together: alone, those of a lead, a wave ..."""
+    """Return the columns of each group of inputs that are changed together."""
     groups: dict[Pair, list[int]] = {}
     for column, name in enumerate(names):
         for key in keys_of(name):
@@ -94,21 +94,21 @@ def replaced(
     others: Signals,
     waves: Measurements | None,
 ) -> Signals:
-    """Return rows with some columns of `others`; criteria follow where `waves` were measured.
+    """Return rows with some columns of `others`, and criteria computed anew if `waves` are known.
 
-    The axes and areas of `morphology`, to which all leads contribute, do not follow.
+    The axes and areas of `morphology`, to which all leads contribute, stay as they are.
     """
     changed = rows.copy()
     changed[:, columns] = others[..., columns]
     if waves is not None:
-        before, after = (_derived(names, of, waves) for of in (rows, changed))
+        before, after = (_dependents(names, of, waves) for of in (rows, changed))
         for name, values in after.items():
             changed[:, names.index(name)] += np.nan_to_num(values - before[name])
     return changed
 
 
-def _derived(names: Sequence[str], rows: Signals, waves: Measurements) -> dict[str, Floats]:
-    """Return what inputs derive of the other inputs, and of `waves` that are no input."""
+def _dependents(names: Sequence[str], rows: Signals, waves: Measurements) -> dict[str, Floats]:
+    """Return the inputs that are computed from others, or from `waves` that are no input."""
     own = {wave: getattr(waves, wave).copy() for wave in _MEASURED}
     for wave, letter in _MEASURED.items():
         for at, lead in enumerate(LEADS):
@@ -120,14 +120,14 @@ def _derived(names: Sequence[str], rows: Signals, waves: Measurements) -> dict[s
 
 
 class Context:
-    """What is known of the records of a run, the same for the model of each fold.
+    """The records of a run and the layout of their inputs: the same for the models of all folds.
 
     `names` are those of tabular inputs; `layout` is that of the signal, None where there is none;
     `positions` in the cohort are those of the records with features.
     """
 
     def __init__(self, cohort: Cohort, features: FeatureSet, settings: Any) -> None:
-        """Find it for features that a form with `settings` extracted from the cohort."""
+        """Take the features that a form with `settings` extracted from the cohort."""
         self.cohort, self.features = cohort, features
         position = {name: at for at, name in enumerate(cohort.records)}
         self.positions = np.array([position[name] for name in features.records], dtype=np.int64)
@@ -159,7 +159,7 @@ class Context:
         return rows, signals.reshape(-1, *self._shape) if self.layout else signals
 
     def join(self, rows: Signals, signals: Signals) -> Signals:
-        """Return the inputs of what `split` gave, either of it once or several times."""
+        """Join the parts that `split` returns; one of them may hold the records several times."""
         if not self.names:
             return signals
         flat = signals.reshape(len(signals), -1)
@@ -171,7 +171,7 @@ class Context:
 class FoldImportance:
     """Scores of the model of a fold for its test records, in their order.
 
-    Those without something, by its kind and name, have shape (n_repeats, n_records). `curves` are
+    `changed`, by kind and name of the changed part, has shape (n_repeats, n_records). `curves` are
     the log-odds of windows around the QRS peaks, and the mean beats that the model reads: shape
     (2, n_records, n_times, n_leads); None where no beat is known.
     """
@@ -209,7 +209,7 @@ def fold_importance(
     for column, lead in enumerate(layout.leads):
         without = occlusion.bridged(signals, [(column, 0, layout.n_samples)])
         found.changed["lead", lead] = ask(without)[None]
-    if not context.has_waves:  # it is unknown where a beat is
+    if not context.has_waves:  # no beat is known
         return found
     parts = [layout.wave_parts(context.cohort, record) for record in records]
     for key, places in _wave_groups(layout.leads).items():

@@ -51,7 +51,7 @@ FORMS = {
 
 
 def check_cohort(name: str, cohort: Cohort, group: str = "data") -> None:
-    """Refuse records of a group of settings that a feature form cannot use, and say which can."""
+    """Refuse records, of `data` or `external`, that a form cannot use; say which forms can."""
     lacks = FORMS[name].lacks(cohort)
     if not lacks:
         return

@@ -154,7 +154,7 @@ def measure(cohort: Cohort) -> Measurements:
     recommends (Eur Heart J 6, 1985): the mean of the 0.02 s that end there.
     """
     waves = _medians(cohort, _OF_WAVES)
-    v1 = cohort.leads.index("v1") if "v1" in cohort.leads else 0  # all are NaN where it is none
+    v1 = cohort.leads.index("v1") if "v1" in cohort.leads else 0  # without v1 nothing is measured
     p_end = {name: waves.pop(name)[:, v1] for name in ("p_depth", "p_time")}
     return Measurements(leads=cohort.leads, **waves, **p_end, male=cohort.male)
 

@@ -177,7 +177,8 @@ def load(folder: str | Path) -> FinalModel:
         for name, digest in description.files.items():
             if sha256(read_bytes(folder / name, folder, _MAX_BYTES)).hexdigest() != digest:
                 raise InputError(f"{name}: expected the file that was saved. Received: another")
-        with _reading(TRAINING, "arrays"), np.load(folder / TRAINING, allow_pickle=False) as arrays:
+        file = folder / TRAINING
+        with _reading(TRAINING, "arrays"), np.load(file, allow_pickle=False) as arrays:
             training = TrainingRecords(**arrays)
         read_members = _network_scores if description.is_network else _classifier_scores
         scores = read_members(description, [folder / name for name in names])
@@ -271,7 +272,7 @@ def _forget_subjects(part: Any) -> None:
 
 
 def _classifier_scores(description: Description, paths: Sequence[Path]) -> MemberScores:
-    """Return what scores records by each classifier."""
+    """Return a function that scores records by each classifier."""
     members = [_read_classifier(path) for path in paths]
     if not members:  # published criteria, which are not fitted
         model: Any = MODELS[description.settings.model.name]
@@ -308,7 +309,7 @@ def _write_network(path: Path, description: Description, state: Any) -> None:
 
 
 def _network_scores(description: Description, paths: Sequence[Path]) -> MemberScores:
-    """Return what scores records by one network, with the weights of each member in turn."""
+    """Return a function that scores records by a network with the weights of each member."""
     backend = description.settings.backend
     check_installed(backend)
     start(backend, None, cores())

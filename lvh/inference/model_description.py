@@ -201,7 +201,7 @@ def parse(text: str) -> Description:
         raise InputError(printable(f"{place}: {first['msg']}")[:300]) from None
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"not the description of a model ({type(error).__name__})") from None
-    # a default of today need not be that of the training; models of before lack the last fields
+    # defaults may have changed, so each field must be there; older models lack the last ones
     own = json.loads(description.to_json())
     if {**own, **values} != own:
         raise InputError("expected the fields and values that this version of lvh writes")

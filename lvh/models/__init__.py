@@ -1,4 +1,4 @@
-"""Models: networks that Keras trains, and estimators that are fitted; a new one adds a line."""
+"""Models: networks that Keras trains, and estimators. A new one adds a line to `MODELS`."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -46,7 +46,7 @@ class Estimator(NamedTuple):
     form: str | None = None
     """The only feature form that it takes; None for every tabular one."""
     inputs: Kind | None = "tabular"
-    is_given: bool = False
+    takes_any: bool = False
     """Whether it gets inputs as a user gave them, tables and missing values too."""
 
 

@@ -71,18 +71,18 @@ def _convolve(inputs: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any,
     n_tiles = -(-n_outputs // _TILE)
     at_inputs = _TILE * np.arange(n_tiles) + np.arange(_WINDOW)[:, None]
     at_outputs = at_inputs[:_TILE]
-    windows = _transformed(_OF_INPUTS, _gathered(inputs, at_inputs))
+    windows = _transform(_OF_INPUTS, _gather(inputs, at_inputs))
     flat = tf.matmul(_OF_FILTER, tf.reshape(kernel, [_TAPS, -1]))
     kernels = tf.reshape(flat, [_WINDOW, n_in, n_out])
-    tiles = _transformed(_OF_OUTPUTS, tf.matmul(windows, kernels))
-    outputs = _placed(tiles, n_tiles, n_outputs)
+    tiles = _transform(_OF_OUTPUTS, tf.matmul(windows, kernels))
+    outputs = _place(tiles, n_tiles, n_outputs)
 
     def gradients(gradient: Any) -> tuple[Any, Any]:
         # each step backwards is that forwards with its matrix transposed
-        of_tiles = _transformed(_OF_OUTPUTS.T, _gathered(gradient, at_outputs))
+        of_tiles = _transform(_OF_OUTPUTS.T, _gather(gradient, at_outputs))
         of_windows = tf.matmul(of_tiles, kernels, transpose_b=True)
-        of_steps = _transformed(_OF_INPUTS.T, of_windows)
-        of_inputs = _placed(of_steps, n_tiles, n_steps)
+        of_steps = _transform(_OF_INPUTS.T, of_windows)
+        of_inputs = _place(of_steps, n_tiles, n_steps)
         products = tf.matmul(windows, of_tiles, transpose_a=True)
         of_kernel = tf.matmul(_OF_FILTER.T, tf.reshape(products, [_WINDOW, -1]))
         return of_inputs, tf.reshape(of_kernel, kernel.shape)
@@ -90,13 +90,13 @@ def _convolve(inputs: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple[Any,
     return outputs, gradients
 
 
-def _transformed(matrix: _Floats, values: Any) -> Any:
+def _transform(matrix: _Floats, values: Any) -> Any:
     """Multiply a matrix with values of shape (n, n_rows, n_channels), along their first axis."""
     flat = tf.matmul(matrix, tf.reshape(values, [matrix.shape[1], -1]))
     return tf.reshape(flat, [len(matrix), -1, values.shape[2]])
 
 
-def _gathered(values: Any, at: Any) -> Any:
+def _gather(values: Any, at: Any) -> Any:
     """Return values (n_records, n_steps, n_channels) at steps (n, n_tiles); zeros beyond them.
 
     The result has the shape (n, n_records * n_tiles, n_channels).
@@ -108,7 +108,7 @@ def _gathered(values: Any, at: Any) -> Any:
     return tf.reshape(rows, [len(at), -1, n_channels])
 
 
-def _placed(tiles: Any, n_tiles: int, n_steps: int) -> Any:
+def _place(tiles: Any, n_tiles: int, n_steps: int) -> Any:
     """Put tiles (n, n_records * n_tiles, n_channels), eight steps apart, in their order.
 
     Where tiles of more than eight steps overlap, they are added: (n_records, n_steps, n_channels).

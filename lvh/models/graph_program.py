@@ -35,7 +35,7 @@ class _GraphProgram(Program):
             self.n_networks = len(seeds)
             self._trace()
         for at in range(self.n_networks):
-            seed = seeds[min(at, len(seeds) - 1)]  # of a network without a training, the last
+            seed = seeds[min(at, len(seeds) - 1)]  # a spare network repeats the last
             assign(self.network(at), self.initial_weights(seed))
         for variable in self._adam:
             variable.assign(tf.zeros_like(variable))
@@ -48,9 +48,9 @@ class _GraphProgram(Program):
         n_steps = -(-max(sizes) // self._batch_size)
         rows = np.full((n_epochs, n_networks, n_steps * self._batch_size), -1)
         for at in range(n_networks):
-            own = min(at, len(data) - 1)  # one without a training is trained as the last
+            own = min(at, len(data) - 1)  # a spare network repeats the last
             rows[:, at, : sizes[own]] = orders[own] + sum(sizes[:own])
-        # by step; what fills up a last batch is no record, and has no share in a mean
+        # by step; -1 fills the last batch: it is no record, and has no share in a mean
         cut = n_epochs, n_networks, n_steps, self._batch_size
         by_step = rows.reshape(cut).swapaxes(1, 2).reshape(-1, n_networks, self._batch_size)
         is_record, by_step = (by_step >= 0).astype(np.float32), np.maximum(by_step, 0)
@@ -143,7 +143,7 @@ class _StackProgram(_GraphProgram):
         self._side_by_side = side_by_side or _SIDE_BY_SIDE
 
     def max_parallel(self, sizes: Sequence[int]) -> int:
-        # those of equally many steps
+        # only trainings of equally many steps run side by side
         steps = [-(-size // self._batch_size) for size in sizes[: self._side_by_side]]
         return next((at for at, n in enumerate(steps) if n != steps[0]), len(steps))
 

@@ -100,7 +100,7 @@ class KerasTrainer:
         return [copies(self._program.network(at)) for at in range(len(self._trainings))]
 
     def checkpoints(self) -> list[Checkpoint]:
-        """Return where the training of each job stands that asked for it."""
+        """Return the checkpoint of each job that asked for one."""
         return self._checkpoints
 
     def _train_in_parts(self, orders: Sequence[Labels]) -> Floats:
@@ -185,7 +185,7 @@ class _Training:
         return is_best if settings.restore_best else has_stopped
 
     def checkpoint(self, variables: Weights, moments: Weights) -> Checkpoint:
-        """Return where the training stands, with the variables of its network and optimizer."""
+        """Return a checkpoint, with the variables of the network and of its optimizer."""
         states = [one.bit_generator.state for one in (self._order, self._changes)]
         return Checkpoint(variables, moments, json.dumps(states), self.history())
 

@@ -22,8 +22,8 @@ Weights = list[npt.NDArray[Any]]
 class Program:
     """A network that Keras's own `fit` trains, on any backend, for all folds and settings.
 
-    What derives from it may hold several networks side by side; lists that go in and out have a
-    part for each.
+    A subclass may hold several networks side by side; arguments and results that are lists have
+    an item for each.
     """
 
     rebuild: Callable[[], keras.Model] | None = None

@@ -32,10 +32,10 @@ class EstimatorTrainer(Trainer):
     """Fits a new classifier to each job, alone; its one epoch is the whole fit."""
 
     def __init__(
-        self, build: Callable[[int, Subjects], Any], threads: int, *, is_given: bool = False
+        self, build: Callable[[int, Subjects], Any], threads: int, *, takes_any: bool = False
     ) -> None:
-        """Take what makes a classifier; it gets float64, or inputs as they are (`is_given`)."""
-        self._build, self._threads, self._is_given = build, threads, is_given
+        """Take what makes a classifier; it gets float64, or inputs as they are (`takes_any`)."""
+        self._build, self._threads, self._takes_any = build, threads, takes_any
 
     def fit(self, jobs: Sequence[FitJob], on_epoch: OnEpoch) -> list[History]:
         """Fit a classifier to one job; raise LvhError if it refuses the training records."""
@@ -68,7 +68,7 @@ class EstimatorTrainer(Trainer):
         return [self._fitted]
 
     def _inputs(self, X: Inputs) -> Any:
-        return read(X) if self._is_given else read(X).astype(np.float64)
+        return read(X) if self._takes_any else read(X).astype(np.float64)
 
 
 def make_trainer(
@@ -87,7 +87,7 @@ def make_trainer(
     if isinstance(entry, Estimator):
         build = partial(entry.build, model, features.names)
         n_threads = train.threads or automatic_threads(entry)
-        return EstimatorTrainer(build, n_threads, is_given=entry.is_given)
+        return EstimatorTrainer(build, n_threads, takes_any=entry.takes_any)
     started = time.perf_counter()
     start(backend, train.threads, automatic_threads(entry))
     from lvh.models.keras_trainer import KerasTrainer

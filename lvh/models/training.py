@@ -105,7 +105,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """Where a training stands: from here it continues as if it had not stopped.
+    """The state of a training, from which it continues as if it had not stopped.
 
     `random` has the states of the generators of order and of changes of the records, as JSON.
     """
@@ -166,7 +166,7 @@ class Trainer(Protocol):
         """Return what each job fitted: the variables of a network, or a classifier."""
 
     def checkpoints(self) -> list[Checkpoint]:
-        """Return where the training of each job stands that asked for it."""
+        """Return the checkpoint of each job that asked for one."""
         return []
 
 

@@ -43,8 +43,8 @@ _FIGURES = {"ranges": ("min", "mean", "max"), "quality": ("noise",), "voltages":
 def survey(cohort: Cohort) -> tuple[dict[str, Floats], pd.DataFrame]:
     """Return measures of every lead, mV, shape (n_records, n_leads), and the faults of each record.
 
-    The latter are leads that are `flat`, and with fiducials also those `without_p`, without (N)(t)
-    (`no_qrs_t`), or `irregular`: with a peak that lacks onset or offset.
+    Faults count leads: `flat`; with fiducials also `without_p`, without (N)(t) (`no_qrs_t`), and
+    `irregular`, where a peak lacks onset or offset.
     """
     if not cohort.leads or cohort.unit != "mV":
         received = "another unit" if cohort.leads else "none"

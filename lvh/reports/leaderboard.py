@@ -32,7 +32,7 @@ def leaderboard(study: StudyResult, pairs: pd.DataFrame | None = None) -> pd.Dat
 
     `mean`, `std` and the corrected 95 % interval from `low` to `high`, cut at the ends of the
     scale, are of the first objective over the `folds` that define it; where folds have none, `mean`
-    is the trial's value. The verdicts are those of `pairs`, of `comparisons`.
+    is the trial's value. `pairs` is what `comparisons` returns; it has the verdicts.
     """
     pairs = comparisons(study) if pairs is None else pairs
     lines = [
@@ -190,7 +190,7 @@ def facts(study: StudyResult, board: pd.DataFrame | None = None) -> dict[str, st
 
 
 def headline(study: StudyResult, board: pd.DataFrame, first: str) -> str:
-    """Return the first sentence of `facts` with the name of the best, and how many equal it."""
+    """Return the first of `facts` with the name of the best, and how many may be as good."""
     if not first.startswith("The best has"):
         return first
     name = clipped(configuration_names(study)[study.complete[0].number], 100)

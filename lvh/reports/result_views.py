@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
-class _Shown:
+class _NotebookResult:
     """What a notebook shows of a result: its summary, not its predictions."""
 
     __slots__ = ()
@@ -36,13 +36,13 @@ class _Shown:
 
     @classmethod
     def of(cls, result: Any, **more: Any) -> Self:
-        """Return a result with tables and figures, and with `more` in place of its fields."""
+        """Return a result as one with tables and figures; `more` replaces some of its fields."""
         own = {one.name: getattr(result, one.name) for one in fields(result) if one.init}
         return cls(**own | more)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class StudyResult(_Shown, results.StudyResult):
+class StudyResult(_NotebookResult, results.StudyResult):
     """A sweep, with tables and figures for a notebook."""
 
     def to_frame(self) -> pd.DataFrame:
@@ -91,7 +91,7 @@ class StudyResult(_Shown, results.StudyResult):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class CVResult(_Shown, cv_result.CVResult):
+class CVResult(_NotebookResult, cv_result.CVResult):
     """A cross-validation, with tables and figures for a notebook.
 
     Attributes:

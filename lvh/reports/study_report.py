@@ -123,12 +123,12 @@ def write(
         explain=explain,
         objective=study.objectives[0].name,
         label=study.label_name,
-        **_of_run(of_best, folder),
+        **_best_run_content(of_best, folder),
     )
 
 
-def _of_run(run: Path | None, folder: Path) -> dict[str, object]:
-    """Return what the folder of the best run has for the page, seen from the page's folder."""
+def _best_run_content(run: Path | None, folder: Path) -> dict[str, object]:
+    """Return tables and pictures of the best run, and the link to its explanation."""
     if run is None:
         return {"external": {}, "explanation": [], "explained": ""}
     tables = {name: run / name for name in (f"{one}.csv" for one in TABLES)}

@@ -24,13 +24,13 @@ Folds in a store that were made under another number are trained again.
 def deciding(settings: RunSettings) -> dict[str, Any]:
     """Return the settings that decide the result of a fold, apart from data and split.
 
-    A default of a setting that there was not always is left out: older keys stay right.
+    A setting that earlier versions lacked is left out at its default: older keys stay valid.
     """
     features = asdict(settings.features)
     if isinstance(settings.features, MeasuredSettings):
         for name in [one for one in ("inputs", "columns") if features[one] in ("full", ())]:
             del features[name]
-    # the key knows the order of what follows
+    # the order of these entries is a part of the key
     decisions: dict[str, Any] = {"features": features, "model": asdict(settings.model)}
     if settings.is_network:
         # threads, and on a GPU the folds that are trained at once, may change the last digits of
@@ -61,8 +61,8 @@ def fold_keys(
 ) -> dict[tuple[int, int], str]:
     """Return the keys of folds, by repeat and fold.
 
-    A fold is the same in a longer cross-validation. Where weights are carried, those before it
-    `among` all folds, by default these, decide it too.
+    A fold has the same key in a longer cross-validation. Where weights are carried, its key has
+    the earlier folds too, of those `among` which it is trained; by default these.
     """
     is_carried = decisions["protocol"]["weights"] == "carried"
     in_order = sorted(among or splits, key=lambda split: split.number)
@@ -93,7 +93,7 @@ def run_key_of(keys: Iterable[str], permutations: int) -> str:
 
 
 def changed_options(plugins: Mapping[str, Plugin], store: str) -> list[str]:
-    """Return the options that a store of folds knows by other code only; each is said once."""
+    """Return the options of which a store has only folds of other code; each is returned once."""
     changed = []
     for option, plugin in plugins.items():
         folder = Path(store) / "plugins" / option  # an empty file for each code

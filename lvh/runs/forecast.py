@@ -95,7 +95,7 @@ def timed_steps(settings: RunSettings, data: ExperimentData) -> float:
     folds, batch = data.splits, settings.train.batch_size
     n_trainings = len(folds) * (1 + settings.cv.permutations)
     if not settings.is_network:
-        first = seconds(1, folds[:1])  # with what a library does but once
+        first = seconds(1, folds[:1])  # includes what a library does only once
         return (first if first > _LEAST else seconds(1, folds[:1])) * n_trainings
     sizes = [len(split.train) for split in folds]
     together = new_trainer(settings, data.features, data.cohort.fs).max_parallel(sizes)
@@ -127,7 +127,7 @@ def seconds_left(
     """
     rungs = plan.search.rungs(epochs)
     usual = usual_shares(plan.search, rungs, plan.n_folds, min(plan.total, _MOST_PLACES))
-    places = range(0, plan.total, max(1, plan.total // _MOST_PLACES))  # or some of very many
+    places = range(0, plan.total, max(1, plan.total // _MOST_PLACES))  # of very many, some
     ended = [at for at, one in trials.items() if one.state in _TRAINED and _seconds(one)]
     ended.sort(key=lambda at: trials[at].datetime_complete or datetime.max)
     share = np.array([share_trained(trials[at], rungs, plan.n_folds) for at in ended])
@@ -140,8 +140,8 @@ def seconds_left(
         return math.nan
     of_others = np.mean([left for _, left in costs.values()] or [1.0])
     each = each * [costs.get(str(place), (0, of_others))[1] for place in places]
-    # what surrounds a training; the first trials of all processes import
-    around = [_whole_seconds(trials[at]) - _seconds(trials[at]) for at in ended][at_once:]
+    # seconds around a training; those of first trials are left out, which import
+    around = [_seconds_in_all(trials[at]) - _seconds(trials[at]) for at in ended][at_once:]
     last = len(usual) - 1
     saved = (_USUAL + share.sum()) / (_USUAL + sum(usual[min(at, last)] for at in ended))
     each *= _latest(pace, 1.0) * saved * usual[np.minimum(places, last)]
@@ -150,13 +150,13 @@ def seconds_left(
         if trial is not None:
             left = each[at] * (1 - share_trained(trial, rungs, plan.n_folds))
             if trial.state == TrialState.RUNNING:
-                left = min(left, max(0.0, each[at] - _whole_seconds(trial)))
+                left = min(left, max(0.0, each[at] - _seconds_in_all(trial)))
             each[at] = 0.0 if trial.state.is_finished() else left
     return float(max(each.sum() * plan.total / len(places) / at_once, each.max()))
 
 
 def _by_timed_steps(plan: StudyPlan, costs: Timed, of: Sequence[Sequence[int]]) -> list[Floats]:
-    """Return seconds of places, by a ridge regression over those that are timed, and as timed."""
+    """Return seconds of places: as timed, else by a ridge regression on those that are timed."""
     from sklearn.feature_extraction import DictVectorizer
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
@@ -188,8 +188,8 @@ def _seconds(trial: FrozenTrial) -> float:
     return float(sum(fold["seconds"] for fold in folds))
 
 
-def _whole_seconds(trial: FrozenTrial) -> float:
-    """Return how long a trial has run, with all that surrounds its training."""
+def _seconds_in_all(trial: FrozenTrial) -> float:
+    """Return how long a trial has run, from its start to its end."""
     now = datetime.now()
     return ((trial.datetime_complete or now) - (trial.datetime_start or now)).total_seconds()
 

@@ -30,7 +30,7 @@ def say_next(name: str, *arguments: str | Path, **options: str | Path | None) ->
 
 
 def typed(name: str, *arguments: str | Path, **options: str | Path | None) -> str:
-    """Return a command line of lvh that begins as the user began this one: by Python, or not."""
+    """Return a command line of lvh that begins as the typed one: `python -m lvh`, or `lvh`."""
     program = sys.argv[0]
     if program.endswith(".py") or program.startswith("python -m"):
         start = [_callable(sys.executable), "-m", "lvh", name]

@@ -47,7 +47,7 @@ def choose(run: str | None, storage: str | None, study: str | None) -> Chosen:
         path = _path(run)
         if not path.exists() and not is_run_id(run):
             (path,) = runs_named(run, storage, _STORE)
-        # a link will lead elsewhere: outputs/latest
+        # `outputs/latest` will lead elsewhere later
         return Chosen(str(path.resolve() if path.is_symlink() else path))
     result = load(storage, named or study, _STORE)
     best = next(iter(result.complete), None)
@@ -153,7 +153,7 @@ def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
                 f"Received: {run}"
             )
         text = read_bytes(path, path.parent, _MAX_CONFIG_BYTES).decode("utf-8", errors="replace")
-    try:  # nothing in it is resolved again
+    try:  # a run's folder has resolved settings
         config = dict(OmegaConf.to_container(OmegaConf.create(text), resolve=False))  # type: ignore[arg-type]
     except Exception as error:
         raise InputError(f"{path}: expected a configuration: {as_lvh_error(error)}") from None
@@ -206,7 +206,7 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
         listed = ", ".join(labels.values())
         raise InputError(f"RUN: expected runs of one label. Received: {listed}")
     keys = dict.fromkeys(key for record in records for key in record.params)
-    # null says no more than a setting that a model does not have
+    # null counts as a setting that the model does not have
     differing = [key for key in keys if len({one.params.get(key) for one in records}) > 1]
     trials = tuple(
         Trial(

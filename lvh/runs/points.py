@@ -36,7 +36,7 @@ class SweepPoints:
         """Find the first point that can run; raise InputError where there is none."""
         _check_swept(space)
         self.space, self.settings_at, self._label = space, point_settings(command, space), ""
-        self._results: dict[_Key, str] = {}  # what decides the results of points that can run
+        self._run_keys: dict[_Key, str] = {}  # of the points that can run
         refused: dict[str, Point] = {}
         for point in islice(space.probes(), _MOST):
             if not (fault := self._fault(point)):
@@ -59,20 +59,20 @@ class SweepPoints:
         if is_grid and len(faults) < total:
             counted = f"the {len(faults)} points that were checked, of {counted},"
         if not is_grid:  # each value has to fit to some others
-            of_value = dict[tuple[str, Plain], list[str]]()
+            faults_of = dict[tuple[str, Plain], list[str]]()
             for point, fault in faults:
                 for value in point.items():
-                    of_value.setdefault(value, []).append(fault)
-            faults = [(dict([value]), min(of_value[value])) for value in of_value]
+                    faults_of.setdefault(value, []).append(fault)
+            faults = [(dict([value]), min(faults_of[value])) for value in faults_of]
             counted = f"{len(faults)} values"
         refused = [(point, fault) for point, fault in faults if fault]
-        is_whole = is_grid and len(self._results) == total == self.space.size
-        idle = self._idle() if is_whole else ""
-        known = done() if refused or idle else ()
-        if idle and not known:
+        is_whole = is_grid and len(self._run_keys) == total == self.space.size
+        without_effect = self._without_effect() if is_whole else ""
+        known = done() if refused or without_effect else ()
+        if without_effect and not known:
             raise InputError(
-                f"{idle}: expected a setting that changes the results of some point. Received: "
-                "values with which all results are the same"
+                f"{without_effect}: expected a setting that changes the results of some point. "
+                "Received: values with which all results are the same"
             )
         left = [one for one in refused if one[0] not in known and (is_grid or not known)]
         if not left:
@@ -91,7 +91,7 @@ class SweepPoints:
         for name, dimension in space.dimensions.items():
             is_group = isinstance(dimension, Choice) and "." not in name
             if is_group or _group_of(name) in _RECORDS:
-                values, start = dimension.values() or dimension.ends(), self._start(name)
+                values, start = dimension.values() or dimension.ends(), self._point_with(name)
                 probed += [space.present({**start, name: one}) for one in islice(values, _MOST)]
         digest = fingerprint(
             data.cohort.fingerprint,
@@ -106,12 +106,12 @@ class SweepPoints:
         return f"{swept[:60]}-{digest[:12]}"
 
     def _faults(self, is_grid: bool) -> list[tuple[Point, str]]:
-        """Return points and why each cannot run, or nothing: each value once, then all that may."""
+        """Return points, each with its fault or an empty text: first every value once, then all."""
         space, total, ends_at = self.space, self.plan.total, time.process_time() + _PATIENCE
         faults = dict[_Key, str]()
         for name, one in space.dimensions.items() if total == space.size or not is_grid else ():
             start = {other: of.ends()[0] for other, of in space.dimensions.items()}
-            start |= self._start(name)
+            start |= self._point_with(name)
             for value in islice(one.values() if isinstance(one, Choice) else one.ends(), _MOST):
                 point = space.present({**start, name: value})
                 faults[tuple(point.items())] = self._fault(point)
@@ -132,21 +132,21 @@ class SweepPoints:
             key = run_key(settings, data.cohort.fingerprint, data.splits)
         except InputError as error:
             return str(error)
-        self._results[tuple(point.items())] = key
+        self._run_keys[tuple(point.items())] = key
         return ""
 
-    def _idle(self) -> str:
+    def _without_effect(self) -> str:
         """Return a dimension whose values all give the same results, whatever the others are."""
         for name in self.space.names:
             pairs = {
                 (tuple(one for one in point if one[0] != name), key)
-                for point, key in self._results.items()
+                for point, key in self._run_keys.items()
             }
-            if len(pairs) == len({rest for rest, _ in pairs}) < len(self._results):
+            if len(pairs) == len({rest for rest, _ in pairs}) < len(self._run_keys):
                 return name
         return ""
 
-    def _start(self, name: str) -> Point:
+    def _point_with(self, name: str) -> Point:
         """Return a point that has a dimension: the first that can run, if that has it."""
         if name in self.first:
             return self.first
@@ -157,9 +157,9 @@ class SweepPoints:
             settings = self.settings_at(point)
             is_swept = any(_group_of(name) in _RECORDS for name in self.space.names)
             data = load_data(settings).cohort.fingerprint if is_swept else ""
-        except InputError:  # does not go with the rest of this point; maybe with another's
+        except InputError:  # the value may fit to another point
             return "refused"
-        # these change no run; what leaks stands in the protocol
+        # these change no run; a leak is a part of the protocol
         cv = replace(settings.cv, allow_leakage=False, recalibrate="none", refits=0)
         return repr([deciding(settings), asdict(cv), RESULTS_VERSION, data])
 

@@ -1,4 +1,4 @@
-"""What Python hands over: a model to train, and data, features and splits to train it on."""
+"""What calls from Python give: a model to train, and data, features and splits for it."""
 
 import inspect
 import sys
@@ -53,9 +53,9 @@ class Learner:
         return not isinstance(self.entry, Estimator)
 
     @property
-    def is_given(self) -> bool:
+    def takes_any(self) -> bool:
         """Whether it gets inputs as a user gave them, with missing values and texts."""
-        return isinstance(self.entry, Estimator) and self.entry.is_given
+        return isinstance(self.entry, Estimator) and self.entry.takes_any
 
     def trainer(self, features: FeatureSet, fs: float) -> Trainer:
         """Return what trains it, as `lvh run` does; fs in Hz."""
@@ -123,7 +123,7 @@ def _of_classifier(estimator: Any, train: TrainSettings, params: dict[str, Any])
         raise InputError(f"space: {error}") from error
     name, has_probabilities = type(estimator).__name__, hasattr(model, "predict_proba")
     origin = Origin(named("estimator", type(estimator)), type(estimator).__module__)
-    entry = classifier_entry(origin, NoneType, lambda **_: clone(model), is_given=True)
+    entry = classifier_entry(origin, NoneType, lambda **_: clone(model), takes_any=True)
     entry.build(None, (), 0, np.zeros(0, np.str_))  # raises what can be known before a training
     return Learner(name, entry, None, train, has_probabilities=has_probabilities)
 
@@ -225,7 +225,7 @@ def option(group: str, name: str, changes: Mapping[str, Any]) -> Any:
 
 def _form(learner: Learner, form: Any) -> Any:
     """Return the settings of the features that a learner gets of a cohort."""
-    if form is None and not learner.is_given and learner.name in MODELS:
+    if form is None and not learner.takes_any and learner.name in MODELS:
         return compose(CommandLine((f"model={learner.name}",))).settings.features
     if isinstance(form, str):
         return option("features", form, {})
@@ -247,7 +247,7 @@ def fitting(learner: Learner, features: FeatureSet) -> FeatureSet:
             f"estimator: {learner.name} needs {kind} inputs, of a cohort features="
             f"{' or '.join(forms)}. Received: {features.kind} ones of shape {X.shape}"
         )
-    if learner.is_given or isinstance(X, LazyArray):
+    if learner.takes_any or isinstance(X, LazyArray):
         return features
     if isinstance(X, FrameRows):
         frame = X[:]

@@ -99,7 +99,7 @@ def sweep(
 
 
 class _Training:
-    """Trains the trials of a study, of one estimator, under no name, or of several."""
+    """Trains the trials of a study, of one estimator (its name is empty) or of several."""
 
     plan: StudyPlan
 
@@ -112,7 +112,7 @@ class _Training:
                 "estimator and space: expected names, and a dict for each in the space. "
                 f"Received: {excerpt(estimator)} and {excerpt(space)}"
             )
-        # of several, it is for the networks; where there is none, it is refused
+        # of several, only networks get `train`; if none is a network, all get it and refuse it
         networks = [name for name, one in estimators.items() if learner_of(one).is_network]
         self._of = {
             name: partial(learner_of, one, train if name in (networks or estimators) else None)
@@ -122,12 +122,12 @@ class _Training:
         chosen = {"model": {name: space.get(name, {}) for name in estimators}} if several else space
         self.space, self._objects = space_from(chosen, prefixes=several)
         for name in self.space.names:  # each is refused before any training
-            self._at(next(point for point in self.space.probes() if name in point))
+            self._learner_at(next(point for point in self.space.probes() if name in point))
         self.data: dict[str, TrainingData] = {}
         self.results: dict[int, CVResult] = {}  # of complete trials
         self._seed = seed
 
-    def _at(self, point: Mapping[str, Plain]) -> tuple[str, Learner]:
+    def _learner_at(self, point: Mapping[str, Plain]) -> tuple[str, Learner]:
         """Return the estimator of a point, by name and with its parameters."""
         params = {name: self._objects[name].get(value, value) for name, value in point.items()}
         name = "" if "" in self.learners else params.pop("model")
@@ -137,7 +137,7 @@ class _Training:
         """Train a trial; its failure is its own."""
         search, scores = self.plan.search, list[FoldScore]()
         try:
-            name, learner = self._at(trial.point)
+            name, learner = self._learner_at(trial.point)
             check_scores(learner, search.objectives)
             data = self.data[name]
             follower = Follower(trial, data.features.records, search.objectives[0], WorkerResult())
@@ -185,7 +185,7 @@ def _plan(space: Space, data: Mapping[str, TrainingData], search: dict[str, Any]
 
 
 def space_from(space: Any, prefixes: bool = False) -> tuple[Space, dict[str, Mapping[Plain, Any]]]:
-    """Read a space, see `sweep`, and what the values of its choices stand for.
+    """Read a space as `sweep` takes it; return also the object that each text of a choice means.
 
     With `prefixes` the names under an option of the outermost choice begin with that option.
     """

@@ -58,7 +58,7 @@ def run_configuration(
 
     `callbacks` follow the folds, in their `order`, and may stop the run after some (`check_after`).
     `rungs` are numbers of epochs: all folds have those of one before any has those of the next.
-    `makes_figures` decides by the scores; without it there are figures.
+    `makes_figures` decides by the record whether there are figures; without it there are.
     """
     settings, splits = composed.settings, order or data.splits
     store, stages, shown = FoldStore(Path(settings.store)), list[_Stage](), list[ProgressReporter]()
@@ -75,7 +75,7 @@ def run_configuration(
     show = partial(ProgressReporter, verbosity=verbosity, title=title + run.record.name)
     for stage in stages:
         shown.append(show(stage.settings, data.cohort, data.features, stage.trainer))
-    is_alone = sweep is None and settings.resume  # else its folds are its own
+    is_alone = sweep is None and settings.resume  # else no other process trains its folds
     with _locked(settings, run.record.key) if is_alone else nullcontext():
         run.start(composed.yaml, splits)
         with run.recorded(tracker):
@@ -144,7 +144,7 @@ class _Stage(Callback):
         for split in splits:
             if (fold := self._store.load(self.keys[split.number], split)) is not None:
                 known[split.number] = fold
-        if self.settings.cv.weights == "carried":  # a repeat begins at its first fold, or is known
+        if self.settings.cv.weights == "carried":  # all folds of a repeat are known, or none
             lost = {split.repeat for split in splits if split.number not in known}
             known = {number: fold for number, fold in known.items() if number[0] not in lost}
         return known
@@ -152,7 +152,7 @@ class _Stage(Callback):
     def test(self, result: CVResult, follow: Callable[[int, int], None]) -> CVResult:
         """Compare a result with those of shuffled labels."""
         settings, cv, features = self.settings, self.settings.cv, self._data.features
-        key = run_key_of([*self.keys.values(), WAY], permutations=0)  # more extend fewer
+        key = run_key_of([*self.keys.values(), WAY], permutations=0)  # of any number of shuffles
         path = Path(settings.store) / "permutations" / f"{key}.json"
         null = load_null(path)[: cv.permutations] if settings.resume else []
         while len(null) < cv.permutations:
@@ -195,7 +195,7 @@ class _Run:
         self.result: CVResult | None = None
         cohort, features, cv = data.cohort, data.features, settings.cv
         params, label, n = settings.params(), cohort.label_name, len(features.records)
-        if features.kind == "signal" and "features.leads" in params:  # maybe not the default ones
+        if features.kind == "signal" and "features.leads" in params:  # those used, not defaults
             params["features.leads"] = " ".join(features.names)
         leakage = {"leakage": cv.leakage} if cv.leakage else {}
         record = RunRecord(
@@ -252,7 +252,7 @@ class _Run:
     def recorded(self, tracker: Tracker) -> Iterator[None]:
         """Write the record at any end of a run.
 
-        No error is raised here where a callback stopped it, and in a sweep for its own failure.
+        An error goes on from here, except a stop by a callback, and in a sweep a failed run.
         """
         status: RunStatus = "leaking" if "leakage" in self.record.tags else "complete"
         reason = ""
@@ -269,7 +269,7 @@ class _Run:
             raise
         finally:
             if status != "killed" or self._before is None or not self._before.mean:
-                self._end(status, reason)  # else it was complete before
+                self._end(status, reason)  # a killed repetition leaves a complete record as it is
                 tracker.track(self.record)
 
     def _end(self, status: RunStatus, error: str) -> None:
@@ -308,6 +308,6 @@ def _locked(settings: RunSettings, key: str) -> Iterator[None]:
 
 @cache
 def _import_ahead() -> None:
-    """Import beside the training, once in a process, what every result needs."""
+    """Import what every result needs in a thread beside the training, once in a process."""
     # no daemon: an import cannot be cut at the exit
     threading.Thread(target=lambda: [importlib.import_module(name) for name in _SLOW]).start()

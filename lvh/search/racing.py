@@ -36,7 +36,7 @@ class BudgetPruner(BasePruner):
     """
 
     def __init__(self, n_folds: int, *, burn_in: int | None, reduction: int) -> None:
-        """Take the folds of a stage; a `burn_in` of None: there is no racing."""
+        """Take the number of folds of a stage; without a `burn_in` there is no racing."""
         self._n_folds, self._burn_in, self._reduction = n_folds, burn_in, reduction
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -58,7 +58,7 @@ class BudgetPruner(BasePruner):
         ]
         if last == steps[-1]:
             rivals = [np.array(of) for other in others if (of := scores(other))]
-            return is_out(np.array(scores(trial)), rivals, self._reduction)
+            return is_behind(np.array(scores(trial)), rivals, self._reduction)
         if self._burn_in is None:
             return False
         racing = [one for one in others if one.state in (TrialState.RUNNING, TrialState.COMPLETE)]
@@ -67,7 +67,7 @@ class BudgetPruner(BasePruner):
         return bool(beaten(np.array(padded), maximize=True, burn_in=self._burn_in)[0])
 
 
-def is_out(scores: Floats, others: Sequence[Floats], reduction: int) -> bool:
+def is_behind(scores: Floats, others: Sequence[Floats], reduction: int) -> bool:
     """Return whether a trial is not among the best 1 / reduction of those that ended a stage.
 
     That is successive halving without waiting for the slowest (Li et al., A System for Massively

@@ -81,7 +81,7 @@ class Trial(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
-    """A sweep, finished or not; `predictions`, by trial, are those at hand of complete trials."""
+    """A sweep, finished or not; `predictions`, by trial, are the stored ones of complete trials."""
 
     name: str
     title: str

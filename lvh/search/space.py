@@ -188,7 +188,7 @@ def _plain(text: str) -> Plain:
 
 @dataclass(frozen=True, slots=True)
 class StudyPlan:
-    """The question of a study, which it stores; its sampler and number of trials are `decided`."""
+    """What a study asks, as it stores it, with the sampler and the number that `decided` chose."""
 
     space: Space
     search: SearchSettings

@@ -34,7 +34,7 @@ HEARTBEAT, GRACE = 10, 90
 
 _WAIT = 120  # s; another process holds an SQLite file for milliseconds
 _FAULTS = (SQLAlchemyError, sqlite3.Error, OptunaError, OSError, ImportError, RuntimeError)
-"""What opening a database raises; a RuntimeError: another version of Optuna made it."""
+"""Errors of opening a database; a RuntimeError if another version of Optuna made it."""
 _KEEP_ALIVE = {  # so that a lost machine, or one paused within a transaction, is noticed
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -72,7 +72,7 @@ class Storage(RDBStorage):
         event.listen(self.engine, "handle_error", self._handle)
 
     def _open(self, attempts: int = 50) -> None:
-        """Open the database, making what of its schema is missing."""
+        """Open the database, and make the missing parts of its schema."""
         is_file = self._url.drivername == "sqlite"
         options = {
             "connect_args": {"timeout": _WAIT} if is_file else _KEEP_ALIVE,
@@ -143,7 +143,7 @@ class Storage(RDBStorage):
 
         def beat() -> None:
             while not ended.wait(HEARTBEAT):
-                with suppress(EnvironmentFault):  # the next one follows, the trial reports it
+                with suppress(EnvironmentFault):  # the trial itself reports a lasting fault
                     self.record_heartbeat(trial_id)
 
         self.record_heartbeat(trial_id)
@@ -168,7 +168,7 @@ def process_name(process: int) -> str:
 
 
 def is_dead(name: str) -> bool:
-    """Return whether a process is known to have ended: one of this machine that is not there."""
+    """Return whether a process of this machine has ended; false for one of another machine."""
     machine, _, rest = name.partition(" ")
     if not rest or machine != process_name(os.getpid()).partition(" ")[0]:
         return False
@@ -178,7 +178,8 @@ def is_dead(name: str) -> bool:
 def _check_file(file: Path, to_read: bool) -> None:
     """Refuse a file of another program, before a table is made in it."""
     names = tables_of(file, _WAIT)
-    if names and not names & {"studies", "version_info", "study_directions"}:  # one is made first
+    # Optuna makes one of these first
+    if names and not names & {"studies", "version_info", "study_directions"}:
         raise InputError(
             f"search.storage: expected a database of studies. Received: {file}, which has other "
             "tables"

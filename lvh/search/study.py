@@ -163,7 +163,7 @@ class Study:
         return sum(self._retry(trial) for trial in dead)
 
     def _retry(self, trial: FrozenTrial) -> bool:
-        """Let another process train a trial, unless too many died before they did one more fold."""
+        """Let another process train a trial, unless too many processes died without a new fold."""
         done = len(trial.intermediate_values)
         deaths, before = trial.user_attrs.get(_DEATHS, (0, 0))
         deaths = 1 if done > before else deaths + 1
@@ -183,7 +183,7 @@ class Study:
         except UpdateFinishedTrialError:
             return  # taken for dead, it was given to another process, which has ended it
         except BaseException:
-            with suppress(Exception):  # the reason why is what is to be reported
+            with suppress(Exception):  # the first error is the one to report
                 self.storage.put_back(trial)
             raise
         states = {"complete": TrialState.COMPLETE, "failed": TrialState.FAIL}
@@ -231,7 +231,7 @@ class Study:
 
 def _is_dead(trial: FrozenTrial) -> bool:
     owner = trial.user_attrs.get(OWNER)
-    if owner is None and trial.datetime_start:  # without a sign of life that could grow old
+    if owner is None and trial.datetime_start:  # it has sent no heartbeat that could grow old
         return (datetime.now() - trial.datetime_start).total_seconds() > GRACE
     return is_dead(owner or "")
 

@@ -65,7 +65,7 @@ def resolved_uri(settings: TrackingSettings) -> str:
 
 
 def checked_uri(settings: TrackingSettings, *, to_read: bool = False) -> str:
-    """Return the tracking URI; find out before a training that an embedded store is no good."""
+    """Return the tracking URI; before a training, refuse an embedded store that cannot be used."""
     if (database := embedded(settings)) is None:
         return resolved_uri(settings)
     if re.search(r"[?#]|%[0-9A-Fa-f]{2}|:memory:", str(database)):

@@ -2,7 +2,7 @@
 
 Each configuration carries all its parameters and mean scores itself, since the UI's filters and
 plots see a run alone. Writing a record a second time changes nothing. A run counts as KILLED until
-all of it is written, so a killed process leaves none RUNNING. At the end, what is looked up there.
+all of it is written, so a killed process leaves none RUNNING. The last functions look up runs.
 """
 
 import json
@@ -109,7 +109,7 @@ class MlflowStore:
         for file in map(Path, record.runs):
             run = load_run(file)
             belongs = run.sweep is not None and run.sweep.study == record.study
-            if belongs and not _is_whole(below.get(file.stem), run):
+            if belongs and not _is_complete(below.get(file.stem), run):
                 self.sync(file)  # with its lock: another command may write it just now
         self._client.update_run(run_id, name=record.title)
         self._set_view(record.study, record.title, view_state(record.dimensions, below_it))
@@ -139,7 +139,7 @@ class MlflowStore:
                 self._client.delete_run(one.info.run_id)  # only a part of it was written
         folds = [fold for one in record.fold_keys if (fold := store.read(one)) is not None]
         folds = [one for one in folds if (str(one.repeat + 1), str(one.fold + 1)) not in tracked]
-        if not folds and _is_whole(run, record):
+        if not folds and _is_complete(run, record):
             return
         for fold in folds:
             self._create_fold(run_id, record.name, fold, leakage)
@@ -274,8 +274,8 @@ def _move_artifacts(database: Path) -> None:
                     )
 
 
-def _is_whole(run: Run | None, record: RunRecord) -> bool:
-    """Return whether a run in the store shows a record, all of it."""
+def _is_complete(run: Run | None, record: RunRecord) -> bool:
+    """Return whether a run in the store shows all of a record."""
     if run is None or run.data.tags.get(_RECORD) != record.digest:
         return False
     return bool(run.info.status == _STATUS.get(record.status, "FINISHED"))

@@ -260,7 +260,7 @@ def _summary(rows: "pd.DataFrame") -> Summary:
 
 
 def _with_newer_scores(result: CVResult, known: set[str]) -> CVResult:
-    """Add scores that are newer than the run, of its predictions; baselines have none: NaN."""
+    """Add scores that are newer than the run, from its predictions; those of baselines are NaN."""
     if known >= set(NAMES):
         return result
     mean, std = mean_and_std([fold.metrics for fold in result.folds])

@@ -115,7 +115,7 @@ class RunRecord:
 
     @property
     def description(self) -> str:
-        """What a user reads first of a configuration with scores: the pooled ap."""
+        """The first sentence about a configuration with scores: its pooled ap."""
         baselines = ", ".join(f"{name} {means['ap']:.3f}" for name, means in self.baselines.items())
         leakage = self.tags.get("leakage", "")
         return (

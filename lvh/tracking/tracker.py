@@ -78,14 +78,14 @@ class Tracker:
         if worker is None:
             return []
         try:
-            faulty = self._faulty()
+            faulty = self._failures()
             if self._patience > 0:  # the store may be back
                 self._sent = [(path, self._in_turn.submit(self._write, path)) for path in faulty]
-                faulty = self._faulty()
+                faulty = self._failures()
         finally:
             self._worker = None
             with suppress(OSError), worker:
-                worker.kill()  # what it has reported is whole
+                worker.kill()  # what it has reported is written in full
                 self._in_turn.shutdown(cancel_futures=True)
         if not faulty:
             return []
@@ -96,7 +96,7 @@ class Tracker:
             f"python -m lvh.track, records them without training"
         ]
 
-    def _faulty(self) -> dict[str, str]:
+    def _failures(self) -> dict[str, str]:
         """Wait for the answers to what was sent; return which records are not written, and why."""
         faulty, fault = {}, ""
         for path, written in self._sent:
@@ -122,13 +122,13 @@ class Tracker:
 
 
 def serve() -> None:
-    """Be the worker: write the records whose paths come on standard input, and say how it went.
+    """Be the worker: write the records whose paths come on standard input, and answer each.
 
-    The input ends with the process that has started it.
+    The input ends when the process ends that has started this one.
     """
     writer = RecordWriter(TrackingSettings(**json.loads(sys.stdin.readline())))
     with suppress(BrokenPipeError):
-        for path in chain([""], map(json.loads, sys.stdin)):  # opens the store at first
+        for path in chain([""], map(json.loads, sys.stdin)):  # the empty path opens the store
             print(json.dumps((writer.write(path), writer.page)), flush=True)
 
 

@@ -11,7 +11,7 @@ _LEAST_SPREAD = 1e-6
 
 
 class Recalibration(NamedTuple):
-    """What makes scores probabilities: see `recalibration` and `line`."""
+    """Intercept and slope that make scores probabilities: see `recalibration` and `line`."""
 
     intercept: float
     slope: float

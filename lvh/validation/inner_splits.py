@@ -1,7 +1,7 @@
-"""Folds inside a training part, by which something is chosen or calibrated there.
+"""Folds inside a training part, which choose a threshold or calibrate a model.
 
-So the threshold of a fold: scores of the records that a model has learned from are too good, and a
-threshold chosen by them has a lower specificity on new records.
+Scores of the records that a model has learned from are too good: a threshold that is chosen by them
+has a lower specificity on new records.
 """
 
 from collections.abc import Iterator, Sequence

@@ -19,7 +19,7 @@ EPSILON = 1e-7  # Keras clips probabilities so before it takes their logarithm
 NO_SKILL = "no skill"
 """Name of the baseline that knows the prevalence of the training records, and nothing else."""
 
-_ORDERS = 2000  # random ones
+_ORDERS = 2000  # random orders of the records
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from lvh.validation.metrics import Labels, Subjects
 
 Indices = npt.NDArray[np.int64]
 Parts = tuple[Indices, Indices]
-"""Positions of what is learned from, and of the others."""
+"""Positions of the training records, and of the others."""
 Threshold = Literal["fixed", "specificity_90"]
 _ONE_FOLD = ("holdout", "external")
 
@@ -64,7 +64,7 @@ class CvSettings:
 
     @cached_property
     def leakage(self) -> str:
-        """How test records decide what they are scored by; empty where it is honest."""
+        """How test records change the model that scores them; empty if they do not."""
         carried = ["carried weights"] if self.weights == "carried" else []
         best = ["best epoch on the test fold"] if self.epoch == "best_on_scored" else []
         return ", ".join(carried + best)

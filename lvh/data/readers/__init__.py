@@ -1,4 +1,4 @@
-"""What a file says of one record, and what all formats have in common; `record` reads any file."""
+"""One recording as a file has it, and what readers of all formats share; `record` reads a file."""
 
 import math
 import re
@@ -77,7 +77,7 @@ class Recording:
 
 @contextmanager
 def refusing(path: Path, expected: str) -> Iterator[None]:
-    """Make one line of any error of the library that reads a file."""
+    """Turn any error of a library that reads a file into an InputError of one line."""
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
@@ -119,7 +119,7 @@ def millivolts_per_unit(path: Path, lead: str, unit: str, options: ReadOptions) 
     factor = _MV.get(name.lower().replace("\N{GREEK SMALL LETTER MU}", "µ").removesuffix("s"))
     if factor is None or (options.unit and factor != _MV[options.unit.lower()]):
         given = options.unit or "not given"
-        expected = f"the unit mV, uV or V, as --unit says it where the file does not: {given}"
+        expected = f"the unit mV, uV or V, as --unit says it where the file has none ({given})"
         raise refusal(f"{path}: lead {lead}", expected, unit)
     return factor
 

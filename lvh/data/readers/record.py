@@ -74,7 +74,7 @@ def read(
         str(path.with_name(record_name(path))),
         signals[None],
         fs=own_fs,
-        # half of what a model needs is not enough for it
+        # a model that needs one needs both
         age=[math.nan if known_male is None else known_age],
         male=[bool(known_male)],
         leads=leads,
@@ -141,12 +141,12 @@ def read_leads(
         wanted = tuple(lead for lead in LEADS if lead not in _DERIVED)
     for lead in wanted or keys:
         if (n := keys.count(lead)) != 1:
-            expected = f"the leads {' '.join(leads) or 'by different names'}"
+            expected = f"the leads {' '.join(leads) or 'under different names'}, each once"
             raise refusal(path, expected, f"{n or 'no'} {lead} in {', '.join(names)}")
     chosen = {lead: recording.signals[keys.index(lead)] for lead in wanted or keys}
     kinds = {(signal.fs, len(signal.values)) for signal in chosen.values()}
     if len(kinds) > 1:
-        expected = "leads of one sampling frequency and length, in Hz and samples"
+        expected = "leads of one sampling frequency (Hz) and one length (samples)"
         raise refusal(path, expected, sorted(kinds, key=str))
     fs = sampling_frequency(path, kinds.pop()[0], options)
     columns = {
@@ -195,7 +195,7 @@ def _resample(cohort: Cohort, fs: float) -> Cohort:
     ratio = Fraction(fs / cohort.fs).limit_denominator(_MAX_RATIO)
     up, down = ratio.numerator, ratio.denominator
     if up > _MAX_RATIO or not math.isclose(float(ratio) * cohort.fs, fs, rel_tol=1e-6):
-        expected = f"{fs:g} Hz to be a fraction of its own frequency, of numbers up to {_MAX_RATIO}"
+        expected = f"a frequency whose ratio to {fs:g} Hz has numbers up to {_MAX_RATIO}"
         raise refusal(cohort.name, expected, cohort.fs)
     # its ends would be filtered against zero: a baseline far from there would ring
     signals = resample_poly(cohort.signals, up, down, axis=1, padtype="line")

@@ -57,7 +57,7 @@ def read_table(path: Path, data: bytes, options: ReadOptions) -> Recording:
     )
     missing = frame[frame.columns[-1]].isna()
     if frame.shape[1] != len(columns) or (missing.any() and not missing.all()):
-        received = f"rows of up to {frame.shape[1]}, {missing.sum()} of them without the last"
+        received = f"rows of up to {frame.shape[1]}; {missing.sum()} lack the last value"
         raise refusal(path, f"{len(columns)} values in each row, as there are names", received)
     return _of_columns(path, columns, frame, options)
 
@@ -167,7 +167,7 @@ def _fs(path: Path, times: npt.NDArray[np.float64], unit: str, options: ReadOpti
 
 
 class StoredSignals(NamedTuple):
-    """An array of signals, of a `.npy` file mapped; what else is empty the file does not say."""
+    """An array of signals, mapped if it is a `.npy` file; a field is empty if the file lacks it."""
 
     signals: npt.NDArray[Any]  # shape (n_samples, n_leads), or (n_records, n_samples, n_leads)
     leads: tuple[str, ...] = ()
@@ -179,8 +179,8 @@ class StoredSignals(NamedTuple):
 def open_signals(path: Path, leads: tuple[str, ...], n_axes: int) -> StoredSignals:
     """Open a `.npy` file, or a `.npz` file with `signals`, and maybe `leads`, `fs`, `unit`.
 
-    The last two axes may be turned; of one lead, the last may be missing. A file may not name its
-    leads, so the user's names are taken.
+    The last two axes may be swapped, and one lead needs no axis of its own. `leads` are the names
+    of leads that the file does not name.
     """
     expected = "a .npy file, or a .npz file with the array `signals`, maybe `leads`, `fs`, `unit`"
     with refusing(path, expected):

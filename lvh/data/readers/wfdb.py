@@ -171,7 +171,7 @@ def read_record(path: Path, root: Path) -> tuple[Header, npt.NDArray[np.int16]]:
     return replace(header, signals=tuple(header.signals[at] for at in order)), digital[:, order]
 
 
-def check_kind(header: Header, fs: float, n_samples: int) -> None:
+def check_fs_and_length(header: Header, fs: float, n_samples: int) -> None:
     """Refuse a record of another length or sampling frequency than others of its data set."""
     if (header.fs, header.n_samples) != (fs, n_samples):
         expected = f"{n_samples} samples at {fs} Hz, as others have"
@@ -208,7 +208,7 @@ def read_annotations(path: Path, root: Path, n_samples: int) -> LeadWaves:
             continue
         now += step
         if code not in _SYMBOLS or now >= n_samples:
-            expected = f"annotations ( ) N p t of {n_samples} samples, in 16 bits, and a zero"
+            expected = f"16-bit annotations ( ) N p t within {n_samples} samples, then a zero"
             raise refusal(path, expected, f"code {code} at {now}, in {len(data)} bytes")
         symbols += _SYMBOLS[code]
         samples.append(now)
@@ -224,10 +224,10 @@ def read(path: Path, options: ReadOptions) -> Recording:
     """
     base = path.with_name(path.name.removesuffix(".hea"))
     header = read_header(base.with_name(f"{base.name}.hea"), path.parent)
-    start, stop = 0, None  # all of an unknown length: the package takes no part of it
+    start, stop = 0, None  # of unknown length: the package reads it only as a whole
     if header.n_samples:
         start = round(options.start * header.fs)
-        # the last samples of a signal that is late are not there
+        # a signal that is late lacks its last samples
         stop = header.n_samples - max((signal.skew for signal in header.signals), default=0)
         if options.seconds is not None:
             stop = min(start + round(options.seconds * header.fs), stop)
@@ -280,7 +280,7 @@ def _signals(header: Header, start: int, stop: int | None) -> list[Signal]:
     if start == 0 and stop in (header.n_samples, None):
         check_sums(header, record.e_d_signal)
     is_ludb, signals = _is_ludb(header), []
-    physical = record.dac(expanded=True)  # where it is NaN, a sample is invalid
+    physical = record.dac(expanded=True)  # NaN marks an invalid sample
     for line, digital, own in zip(header.signals, record.e_d_signal, physical, strict=True):
         baseline, gain = (0, _LUDB_GAIN) if is_ludb else (line.baseline, line.gain)
         values = np.where(np.isnan(own), np.nan, (digital - baseline) / gain)
