@@ -38,8 +38,13 @@ _log = logging.getLogger(__name__)
 
 
 def refusal(where: object, expected: str, received: object) -> InputError:
-    """Return an InputError that says where it is, what was expected and what was received."""
-    return InputError(f"{where}: expected {expected}. Received: {excerpt(received)}")
+    """Return an InputError that says where it is, what was expected and what was received.
+
+    Texts stand without quotes, and the parts of a tuple side by side.
+    """
+    parts = received if isinstance(received, tuple) else (received,)
+    texts = [excerpt(one).strip("'\"" if isinstance(one, str) and one else "") for one in parts]
+    return InputError(f"{where}: expected {expected}. Received: {', '.join(texts)}")
 
 
 def checked_signals(X: Any, leads: Sequence[str]) -> tuple[Inputs, tuple[str, ...]]:
