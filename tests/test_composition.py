@@ -187,6 +187,14 @@ def test_the_grammar_of_sweeps_spans_a_space(typed, dimensions, conditions):
     assert (space.dimensions, space.conditions) == (dimensions, conditions)
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("kernl=250", "kernel"), ("externl=ptbxl", "external")]
+)
+def test_a_group_without_an_option_is_suggested(typed, meant):
+    with pytest.raises(InputError, match=f"did you mean {meant}"):
+        compose(CommandLine((typed,)))
+
+
 def test_a_configuration_holds_no_password_and_resolves(own, monkeypatch):
     monkeypatch.setenv("LVH_LUDB_ROOT", "here")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host")

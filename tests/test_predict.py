@@ -26,6 +26,7 @@ def test_a_page_says_what_is_said_of_its_record(model, cohort, tmp_path, capsys)
     asked = [path, "--model", str(model), "--picture", str(picture), "--fiducials"]
     assert main([*asked, "--json"]) == 0
     (said,) = json.loads(capsys.readouterr().out)
+    assert main([*asked, "--json", "--csv"]) == 2
     assert said["picture"] == str(picture)
     assert said["fitted_on"] is True
     assert isinstance(said["doubtful"], bool)

@@ -37,6 +37,8 @@ Row = dict[str, Any]
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.json and options.csv:
+        raise InputError("--json and --csv: expected one of them")
     rows, codes, male = list[Row](), list[int](), False
     pictures: list[Path | None] = [None] * len(options.record)
     if options.picture is not None:
@@ -57,9 +59,9 @@ def _run(options: argparse.Namespace) -> int:
             rows.append(row)
         except LvhError as error:
             codes.append(print_error(str(error), error.exit_code))
-    if options.form == "json" and rows:
+    if options.json and rows:
         print(json.dumps(rows, indent=2))
-    elif options.form == "csv" and rows:
+    elif options.csv and rows:
         print(pd.DataFrame(rows).to_csv(index=False), end="")
     elif rows:
         _show(rows, model.description, male)
@@ -266,8 +268,8 @@ main = command(
         },
         "--explain": {"action": "store_true", "help": "colour what raises or lowers the score"},
         "--fiducials": {"action": "store_true", "help": "mark onsets, peaks and offsets"},
-        "--json": {"dest": "form", "action": "store_const", "const": "json", "help": "print JSON"},
-        "--csv": {"dest": "form", "action": "store_const", "const": "csv", "help": "print CSV"},
+        "--json": {"action": "store_true", "help": "print JSON"},
+        "--csv": {"action": "store_true", "help": "print CSV"},
     },
     _run,
 )

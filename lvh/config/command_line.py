@@ -250,6 +250,8 @@ def _no_such_setting(key: str, node: DictConfig) -> str:
         return f"{key}: no such setting: {group} has none"
     place = str(node._get_full_key(None) or "")
     groups = {} if place else {one: its for one, its in known.items() if isinstance(its, dict)}
+    # a group of which no option is chosen has no node
+    known = known if place else dict.fromkeys([*GROUPS, *known])
     names = [*known, *(f"{one}.{field}" for one, its in groups.items() for field in its)]
     hint, of = suggestion(key.removeprefix(f"{place}."), names), f" of {place}" if place else ""
     return f"{key}: no such setting{hint}. Expected one of {', '.join(known)}{of}"

@@ -203,7 +203,7 @@ def open_signals(path: Path, leads: tuple[str, ...], n_axes: int) -> StoredSigna
         array = np.swapaxes(array, -1, -2)
     is_array = array.ndim == n_axes and array.dtype.kind in "iuf"
     if not (n_leads and is_array and array.shape[-1] == n_leads):
-        axes = ("n_records, " * (n_axes - 2)) + f"n_samples, {n_leads}"
+        axes = ("n_records, " * (n_axes - 2)) + f"n_samples, {n_leads or 'n_leads'}"
         expected = f"numbers of shape ({axes}), and names of the leads: --leads says them in order"
         raise refusal(path, expected, (str(array.dtype), array.shape))
     return stored._replace(signals=array, leads=stored.leads or leads)
