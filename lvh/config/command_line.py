@@ -42,6 +42,7 @@ _REFUSED = {
     r"[+~]*plugins([=@.].*)?": (
         "expected plugins=[MODULE] or --plugin FILE.py, typed; code that a file names is not run"
     ),
+    r"[+~]*hydra\.sweep\.subdir=.*": "the folder of a trial is its number. hydra.sweep.dir is free",
     r"[+~]*hydra/sweeper=(?!lvh$).*": (
         "lvh has a sweeper of its own, which uses Optuna; leave this out, search.sampler chooses"
     ),

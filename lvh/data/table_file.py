@@ -134,10 +134,11 @@ def read_array(path: Path, records: Sequence[str], options: ReadOptions) -> Tabl
     n, n_samples = array.shape[:2]
     first = round(options.start * fs)
     last = n_samples if options.seconds is None else first + round(options.seconds * fs)
-    if n != len(records) or not first < last <= n_samples:
-        expected = f"{len(records)} records, and a part of their {n_samples / fs:g} s in {path}"
-        received = (n, options.start, options.seconds)
-        raise refusal("data.signals, data.start and data.seconds", expected, received)
+    if n != len(records):
+        raise refusal("data.signals", f"{len(records)} records, as the table has, in {path}", n)
+    if not first < last <= n_samples:
+        expected, received = f"a part of the {n_samples / fs:g} s in {path}", f"{first} to {last}"
+        raise refusal("data.start and data.seconds", expected, f"samples {received}")
 
     def in_mv(values: npt.NDArray[Any], _: object) -> Floats:
         with np.errstate(over="ignore"):  # an overflow gives infinity, which is a flaw
