@@ -166,7 +166,7 @@ DAMAGE = {
     "odd sex": ({}, {"age": 50, "sex": 1}, "row 1, column sex: expected female or male"),
     "no leads": (dict(leads=()), {}, "expected numbers .* data.leads says them"),
     "no fs": (dict(fs=None), {}, "data.fs says it, in Hz"),
-    "too long": (dict(seconds=1.0), {}, "data.seconds: expected .* a part of the 0.3 s"),
+    "too long": (dict(seconds=1.0), {}, "data.seconds: expected a part of the 0.3 s"),
     "unit": (dict(unit="V"), {}, "or some that are usable.* Is this another unit"),
     "label is sex": (
         dict(label="sex", positive="F"),

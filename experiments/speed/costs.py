@@ -35,8 +35,6 @@ def operations(kernel: int, stride: int) -> Operations:
     for n_in, n_out in itertools.pairwise(FILTERS):
         n_outputs = n_steps - TAPS + 1
         direct += 3 * 2 * n_outputs * TAPS * n_in * n_out
-        # tiles of the outputs forwards, of the inputs in both gradients
-        tiles = -(-n_outputs // TILE) + 2 * -(-n_steps // TILE)
-        done += 2 * tiles * (TILE + TAPS - 1) * n_in * n_out
+        done += 3 * 2 * -(-n_outputs // TILE) * (TILE + TAPS - 1) * n_in * n_out
         n_steps = n_outputs
     return Operations(direct, done)

@@ -14,11 +14,12 @@ import commands
 import numpy as np
 import tensorflow as tf
 from _common import put, table, write
+from costs import TAPS, TILE
 
 from lvh.models import fast_layers as fast
 from lvh.models.backends import start
 
-N, WIDTH, SQUARE = 32, 512, 2048
+N, WIDTH, SQUARE, WINDOW = 32, 512, 2048, TILE + TAPS - 1
 STEPS = {"stride 10": 472, "stride 50": 92}  # of the inputs of the third convolution
 
 
@@ -37,40 +38,42 @@ def milliseconds(call: Callable[..., Any], *given: Any) -> float:
     return 1000 * min(spent[1:])
 
 
-def both_ways(layer: Callable[[Any], Any], X: Any) -> float:
-    """Measure a layer and its gradient."""
+def both_ways(layer: Callable[..., Any], *inputs: Any) -> float:
+    """Measure a layer and its gradients."""
 
-    def run(X: Any) -> Any:
+    def run(*inputs: Any) -> Any:
         with tf.GradientTape() as tape:
-            tape.watch(X)
-            outputs = layer(X)
-        return outputs, tape.gradient(outputs, X, output_gradients=outputs)
+            tape.watch(inputs)
+            outputs = layer(*inputs)
+        return outputs, tape.gradient(outputs, inputs, output_gradients=outputs)
 
-    return milliseconds(run, X)
+    return milliseconds(run, *inputs)
 
 
 def parts(n_steps: int) -> dict[str, float]:
     """Measure each part, in ms."""
-    X, kernel = draw(N, n_steps, WIDTH), draw(5, WIDTH, WIDTH)
-    kernels, n_outputs = fast._of_filter(kernel), n_steps - 4
-    windows = fast._tiled(X, fast._OF_INPUTS, 0, n_outputs)
-    products = milliseconds(tf.matmul, windows, kernels)
-    back = milliseconds(lambda one: tf.matmul(one, one, transpose_a=True), windows)
-    after = milliseconds(lambda one: fast._outputs(one, kernels, n_outputs), windows)
+    X, kernel = draw(N, n_steps, WIDTH), draw(TAPS, WIDTH, WIDTH)
+    rows, kernels = draw(WINDOW, N * n_tiles(n_steps), WIDTH), draw(WINDOW, WIDTH, WIDTH)
+    products = (
+        milliseconds(tf.matmul, rows, kernels)
+        + milliseconds(lambda a, b: tf.matmul(a, b, transpose_b=True), rows, kernels)
+        + milliseconds(lambda a: tf.matmul(a, a, transpose_a=True), rows)
+    )
     normalization, dropout = fast.BatchNormalization(), fast.Dropout(0.5)
     for layer in (normalization, dropout):
         layer.build(X.shape)
     return {
-        "its products of matrices, three times twelve": 2 * products + back,
-        "evaluations of its inputs, and of gradients": (
-            2 * milliseconds(lambda X: fast._tiled(X, fast._OF_INPUTS, 0, n_outputs), X)
-            + milliseconds(lambda X: fast._tiled(X, fast._OF_OUTPUTS.T, 0, n_steps), X)
-        ),
-        "interpolation of outputs, and of gradients": 2 * (after - products),
+        "its products of matrices, three times twelve": products,
+        "its transforms": both_ways(fast._convolve, X, kernel) - products,
         "batch normalization": both_ways(lambda X: normalization(X, training=True), X),
         "ReLU": both_ways(tf.nn.relu, X),
         "dropout": both_ways(lambda X: dropout(X, training=True), X),
     }
+
+
+def n_tiles(n_steps: int) -> int:
+    """Return how many tiles of outputs a convolution has."""
+    return -(-(n_steps - TAPS + 1) // TILE)
 
 
 def main() -> None:
@@ -81,7 +84,7 @@ def main() -> None:
     by_stride = [parts(n_steps) for n_steps in STEPS.values()]
     totals = [sum(one.values()) for one in by_stride]
     least = [  # of its products, at the rate of the large one
-        2 * N * (-(-(n - 4) // 8) * 2 + -(-n // 8)) * 12 * WIDTH**2 / rate for n in STEPS.values()
+        3 * 2 * N * n_tiles(n) * WINDOW * WIDTH**2 / rate for n in STEPS.values()
     ]
     cells = [
         (part, *(f"{ms:.1f} ({ms / total:.0%})" for ms, total in zip(row, totals, strict=True)))
