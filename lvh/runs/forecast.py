@@ -1,36 +1,73 @@
-"""How long a sweep takes: from timed steps of some configurations, and from what ran lately."""
+"""How long a sweep takes: a cost for each configuration, from timed steps and from what ran."""
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from lvh.config.run_settings import RunSettings
 from lvh.evaluation.cross_validation import train_folds
+from lvh.evaluation.results import Plain
 from lvh.runs.cache_key import deciding, fold_keys
 from lvh.runs.experiment_data import ExperimentData, load_data, new_trainer
 from lvh.search.racing import Floats, share_trained, usual_shares
 from lvh.search.space import Point, StudyPlan
+from lvh.search.storage import OWNER
 from lvh.search.study import OUTCOME, Study
 from lvh.tracking.fold_store import FoldStore
-from lvh.validation.splits import Split
 
+Kind = tuple[tuple[str, Plain], ...]
+"""What decides the cost of a configuration: its values that are whole numbers or words."""
 Timed = Mapping[str, tuple[float, float]]
 """By the place of a configuration: s of all its folds, and the share of them that is not stored."""
 
 _TIMED = "timed"  # attribute of a study
-_MOST_TIMED, _MOST_PLACES = 12, 1000
+_MOST_TIMED, _MOST_POINTS = 12, 1000
 _SHARE, _LEAST = 0.05, 1.0  # of the expected time, and s, that timing may take
 _TRAINED = (TrialState.COMPLETE, TrialState.PRUNED)
-_OVERHEAD = 0.5  # s; of a configuration, apart from its training
-_LATEST = 5  # trials that say how fast the machine is now
+_OVERHEAD = 0.5  # s; of a configuration, apart from its training, until it is known
 _USUAL = 4  # trials: weight of what a budget usually saves, against what it has saved
+
+
+def timed_steps(settings: RunSettings, data: ExperimentData) -> float:
+    """Return about how many seconds the folds of a configuration train, from a few timed steps.
+
+    A classifier is fitted on one fold.
+    """
+
+    def seconds(epochs: int, splits: Iterable[object]) -> float:
+        train = replace(settings.train, epochs=epochs, patience=None)
+        trainer = new_trainer(replace(settings, train=train), data.features, data.cohort.fs)
+        folds = train_folds(data.features, tuple(splits), trainer, seed=settings.seed)  # type: ignore[arg-type]
+        return sum(fold.seconds for fold in folds)
+
+    folds, batch = data.splits, settings.train.batch_size
+    n_trainings = len(folds) * (1 + settings.cv.permutations)
+    if not settings.is_network:
+        first = seconds(1, folds[:1])  # with what a library does but once
+        return (first if first > _LEAST else seconds(1, folds[:1])) * n_trainings
+    sizes = [len(split.train) for split in folds]
+    together = new_trainer(settings, data.features, data.cohort.fs).max_parallel(sizes)
+    nothing = folds[0].train[:0]
+    short = [
+        replace(split, train=split.train[:batch], validation=nothing, test=split.test[:1])
+        for split in folds[:together]
+    ]
+    seconds(1, short)  # builds and traces
+    once, n_more = seconds(1, short), 1
+    while (more := seconds(1 + n_more, short) - once) < 0.2 and n_more < 200:
+        n_more *= 4  # until the steps take longer than all that surrounds them
+    step = max(0.0, more) / n_more
+    n_steps = np.mean(sizes) / batch if together == 1 else math.ceil(max(sizes) / batch)
+    return float(step * n_steps * settings.train.epochs * n_trainings / together)
 
 
 def begin(study: Study, at_once: int, settings_at: Callable[[Point], RunSettings]) -> str:
@@ -43,8 +80,7 @@ def begin(study: Study, at_once: int, settings_at: Callable[[Point], RunSettings
         return ""
     study.set_attribute(_TIMED, {})  # one that kills its process is not timed again
     costs, started, epochs = dict[str, tuple[float, float]](), time.perf_counter(), 1
-    spread = np.linspace(0, plan.total - 1, min(_MOST_TIMED, plan.total)).round().astype(int)
-    for place in sorted(spread.tolist(), key=lambda at: at not in (0, plan.total - 1)):
+    for place in _examples(plan):
         with suppress(Exception):  # its trial reports it
             settings = settings_at(plan.space.at(place))
             data, epochs = load_data(settings), settings.train.epochs
@@ -66,10 +102,10 @@ def begin(study: Study, at_once: int, settings_at: Callable[[Point], RunSettings
         seconds_left(one, study.configurations(), costs, epochs=epochs, at_once=at_once)
         for one in (plan, whole)
     )
-    text = f"training takes about {_duration(of_whole)}"
+    text = f"training takes about {duration(of_whole)}"
     saving = ["racing"] * plan.search.races + ["halving"] * plan.search.halves
     if saving:
-        text += f", with {' and '.join(saving)} about {_duration(left)}"
+        text += f", with {' and '.join(saving)} about {duration(left)}"
     return f"{text} (timed steps of {len(costs)} of {plan.total} configurations)"
 
 
@@ -77,40 +113,7 @@ def left_text(study: Study, at_once: int, epochs: int) -> str:
     """Return how much time a study takes from now, with a comma before it, if that is known."""
     costs = study.attribute(_TIMED) or {}
     left = seconds_left(study.plan, study.configurations(), costs, epochs=epochs, at_once=at_once)
-    return "" if math.isnan(left) else f", about {_duration(left)} left"
-
-
-def timed_steps(settings: RunSettings, data: ExperimentData) -> float:
-    """Return about how many seconds the folds of a configuration train, from a few timed steps.
-
-    A classifier is fitted on one fold.
-    """
-
-    def seconds(epochs: int, splits: Sequence[Split]) -> float:
-        train = replace(settings.train, epochs=epochs, patience=None)
-        trainer = new_trainer(replace(settings, train=train), data.features, data.cohort.fs)
-        folds = train_folds(data.features, splits, trainer, seed=settings.seed)
-        return sum(fold.seconds for fold in folds)
-
-    folds, batch = data.splits, settings.train.batch_size
-    n_trainings = len(folds) * (1 + settings.cv.permutations)
-    if not settings.is_network:
-        first = seconds(1, folds[:1])  # includes what a library does only once
-        return (first if first > _LEAST else seconds(1, folds[:1])) * n_trainings
-    sizes = [len(split.train) for split in folds]
-    together = new_trainer(settings, data.features, data.cohort.fs).max_parallel(sizes)
-    nothing = folds[0].train[:0]
-    short = [
-        replace(split, train=split.train[:batch], validation=nothing, test=split.test[:1])
-        for split in folds[:together]
-    ]
-    seconds(1, short)  # builds and traces
-    once, n_more = seconds(1, short), 1
-    while (more := seconds(1 + n_more, short) - once) < 0.2 and n_more < 200:
-        n_more *= 4  # until the steps take longer than all that surrounds them
-    n_steps = np.mean(sizes) / batch if together == 1 else math.ceil(max(sizes) / batch)
-    step = max(0.0, more) / n_more
-    return float(step * n_steps * settings.train.epochs * n_trainings / together)
+    return "" if math.isnan(left) else f", about {duration(left)} left"
 
 
 def seconds_left(
@@ -118,69 +121,45 @@ def seconds_left(
 ) -> float:
     """Return about how many seconds a study takes from now; NaN where nothing is known.
 
-    A configuration with all its folds and epochs costs what its timed steps say, or those of
-    others, multiplied by taken/expected of the latest trials. Where no steps were timed it costs
-    what the others took. Under a budget it takes its usual share of that, corrected by what the
-    budget has saved so far.
+    A configuration with all its folds and epochs costs what equal ones took last; else its timed
+    steps, multiplied by taken/timed in the later half of the training so far; else what a
+    regression of the logarithm of the cost on the logarithms of the swept numbers says. Under a
+    budget it takes its usual share of that, corrected by what the budget has saved so far.
 
     `trials` are those that have begun, by their place; one that is not stopped has all `epochs`.
     """
     rungs = plan.search.rungs(epochs)
-    usual = usual_shares(plan.search, rungs, plan.n_folds, min(plan.total, _MOST_PLACES))
-    places = range(0, plan.total, max(1, plan.total // _MOST_PLACES))  # of very many, some
-    ended = [at for at, one in trials.items() if one.state in _TRAINED and _seconds(one)]
+    usual = usual_shares(plan.search, rungs, plan.n_folds, min(plan.total, _MOST_POINTS))
+    ended = [at for at, trial in trials.items() if trial.state in _TRAINED and _seconds(trial)]
     ended.sort(key=lambda at: trials[at].datetime_complete or datetime.max)
+    timed = {_kind(plan.space.at(int(place))): one for place, one in costs.items()}
     share = np.array([share_trained(trials[at], rungs, plan.n_folds) for at in ended])
-    took = np.array([_seconds(trials[at]) for at in ended]) / share
-    each, pace = np.full(len(places), np.mean(took) if ended else math.nan), took[:0]
-    if any(cost for cost, _ in costs.values()):
-        each, full = _by_timed_steps(plan, costs, [places, ended[-_LATEST:]])
-        pace = took[-_LATEST:] / full
-    elif not ended:
+    known = _known(
+        [_kind(trials[at].params) for at in ended],
+        np.array([_seconds(trials[at]) for at in ended]) / share,
+        {kind: cost for kind, (cost, _) in timed.items() if cost},
+    )
+    if not known:
         return math.nan
-    of_others = np.mean([left for _, left in costs.values()] or [1.0])
-    each = each * [costs.get(str(place), (0, of_others))[1] for place in places]
-    # seconds around a training; those of first trials are left out, which import
-    around = [_seconds_in_all(trials[at]) - _seconds(trials[at]) for at in ended][at_once:]
+    places = _places(plan)
+    each = np.full(len(places), np.mean([*known.values()]))  # of points that are unknown
+    if plan.search.sampler == "grid":
+        kinds = [_kind(plan.space.at(place)) for place in places]
+        unknown = [kind for kind in dict.fromkeys(kinds) if kind not in known]
+        known |= zip(unknown, _regressed(unknown, known), strict=True)
+        of_others = np.mean([left for _, left in timed.values()] or [1.0])
+        each = np.array([known[kind] * timed.get(kind, (0, of_others))[1] for kind in kinds])
     last = len(usual) - 1
     saved = (_USUAL + share.sum()) / (_USUAL + sum(usual[min(at, last)] for at in ended))
-    each *= _latest(pace, 1.0) * saved * usual[np.minimum(places, last)]
-    each += max(0.0, _latest(around, _OVERHEAD))
+    each = each * usual[np.minimum(places, last)] * saved + _overhead(trials, ended)
     for at, trial in enumerate(map(trials.get, places)):
         if trial is not None:
             left = each[at] * (1 - share_trained(trial, rungs, plan.n_folds))
-            if trial.state == TrialState.RUNNING:
-                left = min(left, max(0.0, each[at] - _seconds_in_all(trial)))
+            if trial.state == TrialState.RUNNING and trial.datetime_start:
+                passed = (datetime.now() - trial.datetime_start).total_seconds()
+                left = min(left, max(0.0, each[at] - passed))
             each[at] = 0.0 if trial.state.is_finished() else left
     return float(max(each.sum() * plan.total / len(places) / at_once, each.max()))
-
-
-def _by_timed_steps(plan: StudyPlan, costs: Timed, of: Sequence[Sequence[int]]) -> list[Floats]:
-    """Return seconds of places: as timed, else by a ridge regression on those that are timed."""
-    from sklearn.feature_extraction import DictVectorizer
-    from sklearn.linear_model import Ridge
-    from sklearn.pipeline import make_pipeline
-
-    def inputs(place: int) -> dict[str, float | str]:
-        values: dict[str, float | str] = {"": ""}
-        for name, value in plan.space.at(place).items():
-            if isinstance(value, int) and value > 0 and name != "seed":
-                values[name] = math.log(value)
-            elif not isinstance(value, float) and name != "seed":
-                values[name] = str(value)
-        return values
-
-    timed = {int(place): cost for place, (cost, _) in costs.items() if cost}
-    y = np.log(np.maximum([*timed.values()], 1e-6))
-    model = make_pipeline(DictVectorizer(sparse=False), Ridge(alpha=0.01))
-    model.fit([*map(inputs, timed)], y)
-
-    def seconds(places: Sequence[int]) -> Floats:
-        predicted = model.predict([*map(inputs, places)]) if places else np.zeros(0)
-        predicted = np.exp(np.clip(predicted, y.mean() - 5, y.mean() + 5))  # 150 times the mean
-        return np.array([timed.get(at, of) for at, of in zip(places, predicted, strict=True)])
-
-    return [*map(seconds, of)]
 
 
 def _seconds(trial: FrozenTrial) -> float:
@@ -188,17 +167,73 @@ def _seconds(trial: FrozenTrial) -> float:
     return float(sum(fold["seconds"] for fold in folds))
 
 
-def _seconds_in_all(trial: FrozenTrial) -> float:
-    """Return how long a trial has run, from its start to its end."""
-    now = datetime.now()
-    return ((trial.datetime_complete or now) - (trial.datetime_start or now)).total_seconds()
+def _known(kinds: list[Kind], took: Floats, timed: Mapping[Kind, float]) -> dict[Kind, float]:
+    """Return seconds of the kinds that have run, by the order in which they did, or were timed."""
+    of_kind = defaultdict[Kind, list[float]](list)
+    for kind, seconds in zip(kinds, took.tolist(), strict=True):
+        of_kind[kind].append(seconds)
+    is_late = np.cumsum(took) > took.sum() / 2
+    late = [at for at, kind in enumerate(kinds) if kind in timed and is_late[at]]
+    pace = sum(took[at] for at in late) / sum(timed[kinds[at]] for at in late) if late else 1.0
+    known = {kind: pace * seconds for kind, seconds in timed.items()}
+    return known | {kind: median(seconds[-5:]) for kind, seconds in of_kind.items()}
 
 
-def _latest(values: Sequence[float], usual: float) -> float:
-    return float(np.median(values[-_LATEST:])) if len(values) else usual
+def _overhead(trials: Mapping[int, FrozenTrial], ended: list[int]) -> float:
+    """Return seconds of a trial apart from its training; the first one of a process imports."""
+    seconds, seen = [], set[str]()
+    for trial in map(trials.__getitem__, ended):
+        owner = trial.user_attrs.get(OWNER, "")
+        if owner in seen and trial.duration:
+            seconds.append(max(0.0, trial.duration.total_seconds() - _seconds(trial)))
+        seen.add(owner)
+    return median(seconds) if seconds else _OVERHEAD
 
 
-def _duration(seconds: float) -> str:
+def _places(plan: StudyPlan) -> range:
+    """Return the places of a study, or some of very many, evenly between."""
+    return range(0, plan.total, max(1, plan.total // _MOST_POINTS))
+
+
+def _examples(plan: StudyPlan) -> list[int]:
+    """Return places of different kinds: the ends first, evenly between."""
+    kinds: dict[Kind, int] = {}
+    for place in _places(plan):
+        kinds.setdefault(_kind(plan.space.at(place)), place)
+    places = list(kinds.values())
+    at = np.linspace(0, len(places) - 1, min(_MOST_TIMED, len(places))).round().astype(int)
+    first, *between = (places[number] for number in at)
+    return [first, *between[-1:], *between[:-1]]
+
+
+def _kind(point: Mapping[str, Plain]) -> Kind:
+    values = sorted(point.items())
+    return tuple(one for one in values if not isinstance(one[1], float) and one[0] != "seed")
+
+
+def _regressed(kinds: list[Kind], known: Mapping[Kind, float]) -> list[float]:
+    """Return seconds of some kinds by a ridge regression over kinds that are known."""
+    if not kinds:
+        return []
+    from sklearn.feature_extraction import DictVectorizer
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+
+    def inputs(kind: Kind) -> dict[str, float | str]:
+        values = dict([("", ""), *kind])
+        return {
+            name: math.log(value) if isinstance(value, int) and value > 0 else str(value)
+            for name, value in values.items()
+        }
+
+    y = np.log(np.maximum([*known.values()], 1e-6))
+    model = make_pipeline(DictVectorizer(sparse=False), Ridge(alpha=0.01))
+    predicted = model.fit([*map(inputs, known)], y).predict([*map(inputs, kinds)])
+    return [*np.exp(np.clip(predicted, y.mean() - 5, y.mean() + 5))]  # at most 150 times the mean
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a user reads them."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
