@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import commands
+import keras
 import numpy as np
 import tensorflow as tf
 from _common import put, table, write
@@ -76,6 +77,33 @@ def n_tiles(n_steps: int) -> int:
     return -(-(n_steps - TAPS + 1) // TILE)
 
 
+def rounding() -> list[tuple[str, ...]]:
+    """Compare Keras's convolution and ours with Keras's in double precision."""
+    random = np.random.default_rng(0)
+    X, kernel = random.normal(size=(8, 120, WIDTH)), random.normal(size=(TAPS, WIDTH, WIDTH))
+
+    def results(kind: type[keras.layers.Conv1D], dtype: str) -> list[Any]:
+        layer = kind(WIDTH, TAPS, use_bias=False, dtype=dtype)
+        layer.build(X.shape)
+        layer.set_weights([kernel / (TAPS * WIDTH) ** 0.5])
+        inputs = tf.constant(X.astype(dtype))
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs)
+            loss = tf.reduce_sum(outputs**2)
+        return [outputs, *tape.gradient(loss, [inputs, layer.kernel.value])]
+
+    exact = [np.asarray(one) for one in results(keras.layers.Conv1D, "float64")]
+    rows = []
+    for name, kind in {"Keras's, float32": keras.layers.Conv1D, "ours": fast.Conv1D}.items():
+        off = [
+            np.asarray(one) - of for one, of in zip(results(kind, "float32"), exact, strict=True)
+        ]
+        far = [np.sqrt(np.mean(one**2)) / of.std() for one, of in zip(off, exact, strict=True)]
+        rows.append((name, *(f"{one:.1e}" for one in far)))
+    return rows
+
+
 def main() -> None:
     """Measure all parts at both strides."""
     start("tensorflow", 1, 1)
@@ -98,6 +126,14 @@ def main() -> None:
         commands.HERE / "README.md",
         "<!-- made by layers.py -->",
         table(("part, ms", *STEPS), cells),
+    )
+    header = ("convolution", "outputs", "gradient of its inputs", "of its kernel")
+    found = rounding()
+    write(commands.HERE / "rounding.csv", [dict(zip(header, one, strict=True)) for one in found])
+    put(
+        commands.HERE / "README.md",
+        "<!-- rounding, made by layers.py -->",
+        table(header, found),
     )
 
 
