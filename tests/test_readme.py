@@ -55,7 +55,7 @@ def commands(*names: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "arguments"), commands("run", "sweep", "doctor"))
-def test_every_run_and_sweep_is_valid(name, arguments, tmp_path, monkeypatch):
+def test_every_run_and_sweep_is_valid(name, arguments, tmp_path, monkeypatch, plugins_forgotten):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(MINE)
     command_line, flags = read_arguments(shlex.split(arguments))

@@ -36,7 +36,7 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "-m experiment=classical_baselines,report_dnn": ["experiment: the recipe of a sweep"],
     "-m model=svm 'model.C=range(1,10,0)'": ["model.C: expected range", "a step other than 0"],
     "-m seed=0,1 search.workers=2": ["search.workers: needs a launcher"],
-    "-m seed=0,1 search.budget=race search.pruner=median": ["expected one of them"],
+    "-m seed=0,1 search.budget=race search.pruner=median": ["only one of the two"],
     "-m data=synthetic ++cv.folds=2,3 search.budget=race": ["a sweep of ++cv.folds"],
     "-m data=synthetic train.epochs=9,18 search.budget=halving": ["a sweep of train.epochs"],
     "-m data=synthetic 'model.l2=interval(0.1,1)' search.sampler=grid": ["cannot be listed"],
