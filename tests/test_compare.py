@@ -16,7 +16,7 @@ from pages import Page
 from servers import free_port
 
 from lvh.cli import report
-from lvh.runs.lookup import in_mlflow
+from lvh.runs.result_page import in_mlflow
 from lvh.tracking import TrackingSettings
 
 PAGES = ("1.0/report/report.html", "both/report.html")

@@ -8,7 +8,8 @@ from lvh.cli.command import STORAGE, TRACKING, command, tracking_of
 from lvh.reports.study_report import run_folders, show_sweep
 from lvh.reports.terminal import say
 from lvh.runs.hints import say_next
-from lvh.runs.lookup import runs_named, study_named, study_of_runs, write_page
+from lvh.runs.lookup import runs_named, study_named
+from lvh.runs.result_page import study_of_runs, write_page
 from lvh.search.storage import Storage
 from lvh.search.study import load
 

@@ -189,9 +189,9 @@ def _figures(tables: Mapping[str, pd.DataFrame], labels: tuple[str, str]) -> dic
     colours = dict(zip(labels, (BLUE, ORANGE), strict=True))
     balance = tables["balance"]
     balance = balance.assign(up=balance.high - balance.share, down=balance.share - balance.low)
-    whole = balance[balance.group.isin(["all", "sex", "decade"])]
+    groups = balance[balance.group.isin(["all", "sex", "decade"])]
     bars = {"error_y": "up", "error_y_minus": "down", "hover_data": ["records", "with_label"]}
-    shares = express.scatter(whole, x="value", y="share", template="none", **bars)
+    shares = express.scatter(groups, x="value", y="share", template="none", **bars)
     shares.update_xaxes(type="category", title=None)
     figures = {"balance": shares.update_yaxes(range=[-0.02, 1.05], tickformat=".0%")}
     for name, measures in _FIGURES.items():

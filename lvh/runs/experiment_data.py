@@ -108,9 +108,9 @@ def _cohort(source: Any, state: object, group: str) -> Cohort:
 
 @lru_cache(maxsize=_LOADED)
 def _joined(cohorts: tuple[Cohort, ...]) -> Cohort:
-    whole = join(*cohorts) if len(cohorts) > 1 else cohorts[0]
-    summarize_cohort(whole)  # checks it
-    return whole
+    joined = join(*cohorts) if len(cohorts) > 1 else cohorts[0]
+    summarize_cohort(joined)  # checks it
+    return joined
 
 
 @lru_cache(maxsize=_LOADED)

@@ -1,30 +1,23 @@
-"""Finished runs by what a user calls them, the best of a sweep, and the page that shows them."""
+"""Finished runs by what a user calls them, and the best of a sweep."""
 
 import re
-from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 from omegaconf import OmegaConf
 
 from lvh.config.groups import suggestion
 from lvh.config.run_settings import RunSettings, settings_from
-from lvh.data.cohort import Cohort
-from lvh.errors import InputError, LvhError, as_lvh_error, masked
+from lvh.errors import InputError, as_lvh_error
 from lvh.files import read_bytes
-from lvh.reports.result_views import fold_scores, predictions_of
-from lvh.reports.study_report import TrackedAt, run_folders, write
+from lvh.reports.study_report import run_folders
 from lvh.reports.terminal import say
-from lvh.runs.experiment_data import load_cohort
-from lvh.runs.hints import typed
-from lvh.search.results import Objective, StudyResult, Trial
 from lvh.search.storage import Storage
 from lvh.search.study import load
-from lvh.tracking import TrackingSettings, resolved_uri
-from lvh.tracking.run_dir import read_folder, study_in
+from lvh.tracking import TrackingSettings
+from lvh.tracking.run_dir import study_in
 from lvh.tracking.run_record import RunRecord, load_run, load_sweep, records_of
 
 _STORE = "outputs/folds"
@@ -162,75 +155,3 @@ def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
         if config.get("plugins", {}).get(option, {}).get("digest") != plugin.digest:
             raise InputError(f"RUN: {option}: its code changed since this run. Run it again first")
     return settings
-
-
-def write_page(study: StudyResult, folder: Path, runs: Mapping[int, Path]) -> Path:
-    """Write the report of a study, with links to MLflow and the worst records of the best run."""
-    best = runs.get(study.complete[0].number) if study.complete else None
-    if best is None:
-        return write(study, folder, runs)
-    cohort: Cohort | str
-    tracked_at = None
-    try:
-        settings = settings_of(str(best), TrackingSettings())
-        tracked_at = in_mlflow(settings.tracking)
-        cohort = load_cohort(settings)
-        if cohort.fingerprint != load_run(best / "run.json").data.fingerprint:
-            raise InputError("the records have changed since this run")
-    except LvhError as error:
-        cohort = str(error)
-    explain = typed("explain", str(best.absolute()))
-    return write(study, folder, runs, tracked_at=tracked_at, cohort=cohort, explain=explain)
-
-
-def in_mlflow(tracking: TrackingSettings) -> TrackedAt | None:
-    """Return what gives a run's address in MLflow, or the command that shows it; None for `off`."""
-    if tracking.name == "off":
-        return None
-    uri = masked(resolved_uri(tracking))
-    if uri.startswith("http"):
-        from lvh.tracking.mlflow_store import experiment_id
-
-        with suppress(LvhError):
-            start = f"{uri.rstrip('/')}/#/experiments/{experiment_id(tracking)}/runs?searchFilter="
-            return lambda key, folder: start + quote(f"tags.key = '{key}'")
-    own = {"uri": uri, "experiment": tracking.experiment}
-    return lambda key, folder: typed("ui", str(folder.absolute()), **own)
-
-
-def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]]:
-    """Return the runs of folders as a study, and the folder of each trial by its number."""
-    results, records = zip(*map(read_folder, folders), strict=True)
-    labels = {record.data.label.casefold(): record.data.label for record in records}
-    if len(labels) > 1:
-        listed = ", ".join(labels.values())
-        raise InputError(f"RUN: expected runs of one label. Received: {listed}")
-    keys = dict.fromkeys(key for record in records for key in record.params)
-    # null counts as a setting that the model does not have
-    differing = [key for key in keys if len({one.params.get(key) for one in records}) > 1]
-    trials = tuple(
-        Trial(
-            number=number,
-            params={name: record.params[name] for name in differing if name in record.params},
-            state="complete" if record.status == "complete" else "leaking",
-            values=(record.mean["ap"],) if record.status == "complete" else (),
-            folds=fold_scores(result, record.data.fingerprint),
-            baselines=record.baselines if record.status == "complete" else {},
-            error=record.tags.get("leakage", record.error),
-            run_key=record.key,
-        )
-        for number, (result, record) in enumerate(zip(results, records, strict=True))
-    )
-    names = dict.fromkeys(f"{record.name} on {record.data.name}" for record in records)
-    study = StudyResult(
-        name=", ".join(dict.fromkeys(record.name for record in records)),
-        title=next(iter(names)) if len(names) == 1 else f"{len(records)} runs side by side",
-        note="; ".join(dict.fromkeys(filter(None, (record.data.note for record in records)))),
-        objectives=(Objective("ap"),),
-        dimensions=tuple(differing),
-        n_folds=max(len(trial.folds) for trial in trials),
-        trials=trials,
-        predictions={number: predictions_of(result) for number, result in enumerate(results)},
-        label_name=records[0].data.label,
-    )
-    return study, dict(enumerate(folders))

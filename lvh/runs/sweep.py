@@ -1,10 +1,9 @@
 """A sweep: one study, trained by one process or many, and shown as one table."""
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,12 +25,12 @@ from lvh.reports.study_report import run_folders, show_sweep
 from lvh.reports.terminal import near, say, show_facts
 from lvh.runs.experiment_data import ExperimentData
 from lvh.runs.hints import say_hints, say_next, say_where
-from lvh.runs.lookup import write_page
 from lvh.runs.points import SweepPoints, shown
+from lvh.runs.result_page import write_page
 from lvh.runs.worker import Worker, WorkerResult
 from lvh.search.results import StudyResult
 from lvh.search.space import Choice, Space
-from lvh.search.storage import Storage
+from lvh.search.storage import Storage, repeated
 from lvh.search.study import OUTCOME, Study, attempts, open_study, result_of
 from lvh.tracking import TrackingSettings
 from lvh.tracking.fold_store import store_of
@@ -159,29 +158,21 @@ def _train(
     raise EnvironmentFault("the processes of this sweep die again and again; is memory short?")
 
 
-@contextmanager
-def _tracked_as_they_end(study: Study, tracker: Tracker, store: Path) -> Iterator[None]:
+def _tracked_as_they_end(
+    study: Study, tracker: Tracker, store: Path
+) -> AbstractContextManager[None]:
     """Have the runs of other processes tracked while these train; the sweep tracks what is left."""
-    ended = threading.Event()
+    sent = set[str]()
 
-    def follow() -> None:
-        sent = set[str]()
-        while not ended.wait(_BETWEEN_LOOKS):
-            with suppress(LvhError):
-                for trial in study.configurations().values():
-                    key = trial.user_attrs.get(OUTCOME, {}).get("run_key", "")
-                    path = store / "runs" / f"{key}.json"
-                    if key not in sent and path.exists():
-                        sent.add(key)
-                        tracker.track(load_run(path))
+    def track() -> None:
+        for trial in study.configurations().values():
+            key = trial.user_attrs.get(OUTCOME, {}).get("run_key", "")
+            path = store / "runs" / f"{key}.json"
+            if key not in sent and path.exists():
+                sent.add(key)
+                tracker.track(load_run(path))
 
-    thread = threading.Thread(target=follow)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return repeated(_BETWEEN_LOOKS, track)
 
 
 def _track(

@@ -74,8 +74,8 @@ def is_behind(scores: Floats, others: Sequence[Floats], reduction: int) -> bool:
     Parallel Hyperparameter Tuning, 2020, algorithm 2). Others with fewer scores count as worse.
     """
     mean = np.nanmean(scores)
-    whole = [other for other in others if len(other) == len(scores)]
-    n_better = sum(bool(np.nanmean(other) > mean) for other in whole)
+    complete = [other for other in others if len(other) == len(scores)]
+    n_better = sum(bool(np.nanmean(other) > mean) for other in complete)
     return n_better >= max(1, (len(others) + 1) // reduction)
 
 

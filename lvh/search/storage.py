@@ -5,8 +5,8 @@ import os
 import sqlite3
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import optuna
@@ -17,7 +17,7 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from lvh.errors import EnvironmentFault, InputError, masked
+from lvh.errors import EnvironmentFault, InputError, LvhError, masked
 from lvh.tracking import tables_of
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -136,24 +136,29 @@ class Storage(RDBStorage):
         """Return the trials without a recent heartbeat."""
         return self._get_stale_trial_ids(study_id)
 
-    @contextmanager
-    def alive(self, trial_id: int) -> Iterator[None]:
-        """Send heartbeats of a trial."""
-        ended = threading.Event()
-
-        def beat() -> None:
-            while not ended.wait(HEARTBEAT):
-                with suppress(EnvironmentFault):  # the trial itself reports a lasting fault
-                    self.record_heartbeat(trial_id)
-
+    def alive(self, trial_id: int) -> AbstractContextManager[None]:
+        """Send heartbeats of a trial, the first one at once."""
         self.record_heartbeat(trial_id)
-        thread = threading.Thread(target=beat)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+        return repeated(HEARTBEAT, lambda: self.record_heartbeat(trial_id))
+
+
+@contextmanager
+def repeated(seconds: float, call: Callable[[], object]) -> Iterator[None]:
+    """Call something again and again meanwhile, in a thread; what fails is tried again."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            with suppress(LvhError):  # the body of the context reports a lasting fault
+                call()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def process_name(process: int) -> str:
