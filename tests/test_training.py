@@ -232,6 +232,17 @@ def test_a_training_beside_others_is_what_it_is_alone():
         np.testing.assert_allclose(predict(alone, new)[: 70 - at], scores[at], atol=1e-4)
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="dense networks are stacked on TensorFlow")
+def test_a_training_alone_does_not_cost_what_many_side_by_side_do():
+    """As in a race, whose folds are trained one by one after the first ones."""
+    trainer, job = dnn(), fit_job(*problem(), 0)
+    sizes = []
+    for n in (8, 1, 5, 8, 2, 1):
+        trainer.fit([job] * n, lambda at, epoch: None)
+        sizes.append(trainer._program.n_networks)
+    assert sizes == [8, 1, 8, 8, 2, 1]
+
+
 def test_lazy_records_train_what_those_in_memory_do(monkeypatch):
     """In parts of two batches, of which the last is cut."""
     monkeypatch.setattr("lvh.models.keras_trainer._PART_BYTES", 2 * 32 * 4 * 400 * 2)

@@ -26,14 +26,27 @@ class _GraphProgram(Program):
     """One network and the graphs that train and score it; their first axis is that of networks."""
 
     n_networks = 0
+    _held: dict[int, Any]
+    _trained: list[Any]
+    _adam: list[Any]
+    _train: Any
+    _score: Any
+
+    def __init__(self, model: keras.Model, batch_size: int) -> None:
+        super().__init__(model, batch_size)
+        self._traced: dict[int, tuple[Any, ...]] = {}  # by the number of networks
 
     def optimizer(self, at: int) -> Sequence[Any]:
         return self._adam  # the number of steps, and moments
 
     def reset(self, seeds: Sequence[np.random.SeedSequence], l2: float | None) -> None:
-        if self.n_networks < len(seeds):
-            self.n_networks = len(seeds)
+        # a spare network costs as much as any other, tracing as much as a short training
+        fitting = [n for n in self._traced if len(seeds) <= n <= 2 * len(seeds)]
+        self.n_networks = n = min(fitting, default=len(seeds))
+        if n not in self._traced:
             self._trace()
+            self._traced[n] = self._held, self._trained, self._adam, self._train, self._score
+        self._held, self._trained, self._adam, self._train, self._score = self._traced[n]
         for at in range(self.n_networks):
             seed = seeds[min(at, len(seeds) - 1)]  # a spare network repeats the last
             assign(self.network(at), self.initial_weights(seed))

@@ -52,10 +52,12 @@ def timed_steps(settings: RunSettings, data: ExperimentData) -> float:
     folds, batch = data.splits, settings.train.batch_size
     n_trainings = len(folds) * (1 + settings.cv.permutations)
     if not settings.is_network:
-        first = seconds(1, folds[:1])  # with what a library does but once
-        return (first if first > _LEAST else seconds(1, folds[:1])) * n_trainings
+        one = seconds(1, folds[:1])  # with what a library does but once
+        return (one if one > _LEAST else seconds(1, folds[:1])) * n_trainings
     sizes = [len(split.train) for split in folds]
-    together = new_trainer(settings, data.features, data.cohort.fs).max_parallel(sizes)
+    # a trial that may stop after any fold trains one at a time
+    first = sizes[:1] if settings.search.stops_at_folds else sizes
+    together = new_trainer(settings, data.features, data.cohort.fs).max_parallel(first)
     nothing = folds[0].train[:0]
     short = [
         replace(split, train=split.train[:batch], validation=nothing, test=split.test[:1])
