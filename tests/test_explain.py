@@ -6,7 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import done_here
 from final_models import describe, save_model, settings
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 
@@ -23,6 +26,7 @@ from lvh.explanations.importance import (
 )
 from lvh.explanations.occlusion import beats_of, occluded, windows
 from lvh.features import FORMS
+from lvh.features.columns import ColumnsSettings
 from lvh.features.voltage import VoltageSettings, measure
 from lvh.features.waveforms import BeatSettings
 from lvh.inference import FinalModel, load
@@ -174,6 +178,41 @@ def test_a_run_on_measured_inputs_is_explained_unless_it_was_stopped(trained, ca
     monkeypatch.setattr("lvh.cli.explain.load_run", lambda _: SimpleNamespace(status="stopped"))
     assert main([str(run)]) == 2
     assert "stopped early" in capsys.readouterr().err
+
+
+OF_AN_ECG = st.sampled_from(["v1_S", "ii_T", "i_P", "cornell", "qrs_duration", "age_1", "male"])
+HEADINGS = st.lists(OF_AN_ECG | st.text("ab_ 1", min_size=1), min_size=1, max_size=9, unique=True)
+
+
+@given(HEADINGS, st.data())
+def test_a_column_is_explained_alone_whatever_it_is_called(cohort, names, data):
+    table = pd.DataFrame(RANDOM.normal(size=(len(cohort.records), len(names))), columns=names)
+    of, records = ColumnsSettings(columns=tuple(names)), replace(cohort, columns=table)
+    features = FORMS["columns"].extract(records, of)
+    context, read = Context(records, features, of), data.draw(st.sampled_from(names))
+    at = names.index(read)
+    found = fold_importance(lambda X: X[:, at], features.X, np.arange(len(table)), context)
+    assert {*found.changed} == {("input", name) for name in names}
+    for (_, name), scores in found.changed.items():  # by its own values, and by nothing else
+        assert (scores == found.y_score).all() == (name != read)
+
+
+def test_a_run_on_a_table_is_explained_without_words_of_an_ecg(tmp_path, capsys):
+    table = pd.DataFrame(RANDOM.normal(size=(40, 2)), columns=["rate", "ii_T"])
+    table.assign(af=np.tile([0, 1], 20)).to_csv(tmp_path / "t.csv", index_label="record")
+    typed = ("data=table", f"data.path={tmp_path}/t.csv", "data.label=af", "features=columns")
+    run = tmp_path / "run"
+    done = done_here(
+        *(*typed, "model=logistic", "cv.folds=2", "tracking=off", f"hydra.run.dir={run}"),
+        cwd=tmp_path,
+    )
+    assert (done.code, done.err) == (0, "")
+    assert main([str(run), "--changes", "amplitude"]) == 2
+    assert main([str(run)]) == 0
+    shown = capsys.readouterr()
+    assert "--changes: expected none with columns. Received: 'amplitude'" in shown.err
+    assert {*pd.read_csv(run / "explanation/importance.csv")["kind"]} == {"input"}
+    assert not {"lead", "wave", "ECG", "heart"} & {*shown.out.split()}
 
 
 def test_of_a_model_on_recordings_it_stands_in_the_leads_that_it_reads(cohort):

@@ -14,6 +14,7 @@ from lvh.errors import InputError
 from lvh.explanations import Explanation, explain_run
 from lvh.explanations.report import KINDS, by_kind, facts, write_report
 from lvh.explanations.robustness import Change, changes_of
+from lvh.features import FORMS
 from lvh.reports.terminal import progress, say, show_facts, show_table
 from lvh.runs.cache_key import run_key
 from lvh.runs.experiment_data import ExperimentData, load_data
@@ -44,7 +45,8 @@ def _run(args: argparse.Namespace) -> None:
     if record.exists() and load_run(record).status == "stopped":
         raise InputError(f"RUN: expected a finished run. Received: {chosen.run}, stopped early")
     data = load_data(settings)
-    changes = changes_of(data.cohort, args.changes)
+    form = FORMS[settings.features.name]
+    changes = changes_of(data.cohort, args.changes, is_ecg=form.reads_ecg)
     n_all = len(data.splits)
     n_folds = min(args.folds or n_all, n_all)
     usual = EXPLANATIONS / chosen.run if is_tracked else Path(chosen.run, "explanation")

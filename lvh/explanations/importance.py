@@ -14,7 +14,7 @@ from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
 from lvh.explanations import occlusion
 from lvh.explanations.occlusion import WAVES, Floats, Score, SignalLayout, Signals, beats_of
-from lvh.features import FeatureSet
+from lvh.features import FORMS, FeatureSet
 from lvh.features.criteria import CRITERIA, Measurements
 from lvh.features.voltage import measure
 from lvh.validation.calibration import logit
@@ -129,6 +129,7 @@ class Context:
     def __init__(self, cohort: Cohort, features: FeatureSet, settings: Any) -> None:
         """Take the features that a form with `settings` extracted from the cohort."""
         self.cohort, self.features = cohort, features
+        self.is_ecg = FORMS[settings.name].reads_ecg
         position = {name: at for at, name in enumerate(cohort.records)}
         self.positions = np.array([position[name] for name in features.records], dtype=np.int64)
         self._shape = features.signal_shape or features.input_shape
@@ -148,7 +149,7 @@ class Context:
             before = round(settings.before * cohort.fs) if hasattr(settings, "before") else None
             self.layout = SignalLayout(leads, self._shape[0], before, cohort.fs)
         self.has_waves = len(cohort.delineation.samples) > 0
-        is_measured = self.has_waves and {*CRITERIA} & {*self.names}
+        is_measured = self.is_ecg and self.has_waves and {*CRITERIA} & {*self.names}
         self.waves = measure(cohort) if is_measured else None
 
     def split(self, X: Signals) -> tuple[Signals, Signals]:
@@ -196,6 +197,8 @@ def fold_importance(
     random = np.random.default_rng(seed)
     orders = [random.permutation(len(X)) for _ in range(_REPEATS)]
     for (kind, name), columns in groups_of(context.names).items():
+        if kind != "input" and not context.is_ecg:
+            continue
         own = None if kind == "group" else waves
         permuted = [replaced(context.names, rows, columns, rows[order], own) for order in orders]
         scores = score(context.join(np.concatenate(permuted), signals))

@@ -62,7 +62,7 @@ def facts(explanation: Explanation) -> dict[str, str]:
     if baseline := explanation.baseline_ap:
         of_baseline = (
             f"Of {AGE_AND_SEX} alone {baseline.estimate:.3f}. An explanation of a model that is "
-            "little better than age and sex says little of the heart."
+            "little better than age and sex says little else."
         )
     curve = voltage_curve(explanation.robustness) if len(explanation.robustness) else []
     return {

@@ -37,7 +37,7 @@ _SWAPS = {
 _FOUND_AGAIN = ("noise", "wander", "resampling", "arms")
 
 
-def changes_of(cohort: Cohort, asked: str) -> tuple[Change, ...]:
+def changes_of(cohort: Cohort, asked: str, *, is_ecg: bool = True) -> tuple[Change, ...]:
     """Return `all` changes that are possible in some records, `none`, or those of a list."""
     is_mv = cohort.unit == "mV"
     swaps = {name: [""] if {*swap} <= {*cohort.leads} else [] for name, swap in _SWAPS.items()}
@@ -49,13 +49,11 @@ def changes_of(cohort: Cohort, asked: str) -> tuple[Change, ...]:
         **swaps,
         "flat": cohort.leads,
     }
-    possible = [name for name, some in strengths.items() if some]
+    possible = [name for name, some in strengths.items() if some and is_ecg]
     names = {"all": possible, "none": []}.get(asked, [*dict.fromkeys(asked.split(","))])
     if unknown := [name for name in names if name not in possible]:
-        raise InputError(
-            f"--changes: expected all, none, or some of {','.join(possible)}. "
-            f"Received: {excerpt(unknown[0])}"
-        )
+        some = f"all, none, or some of {','.join(possible)}" if is_ecg else "none with columns"
+        raise InputError(f"--changes: expected {some}. Received: {excerpt(unknown[0])}")
     return tuple((name, strength) for name in names for strength in strengths[name])
 
 

@@ -23,6 +23,11 @@ class Form(NamedTuple):
     needs_age_and_sex: bool = False
     needs_twelve_leads: bool = False
 
+    @property
+    def reads_ecg(self) -> bool:
+        """Whether signals or waves decide the inputs, not only columns of a table."""
+        return self.needs_signals or self.needs_delineation
+
     def lacks(self, cohort: Cohort) -> list[str]:
         """Return what records lack for this form."""
         missing = {

@@ -37,7 +37,7 @@ TrackedAt = Callable[[str, Path], str]
 
 _EXPLANATIONS = {
     "saliency.png": "Importance over time and lead, averaged over beats, with the mean beat",
-    "importance.png": "Loss of average precision without leads, waves and inputs",
+    "importance.png": "Loss of average precision without a part of the inputs",
     "robustness.png": "Probability after changes of the signals, by label",
 }
 _N_WORST = 4  # records that are drawn
