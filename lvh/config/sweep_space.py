@@ -7,11 +7,12 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from itertools import islice
+from random import Random
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, in_plain_words, target
@@ -208,6 +209,9 @@ def _texts(override: Override) -> tuple[str, ...]:
                 f"Received: {excerpt(override.input_line)}"
             )
     texts = tuple(dict.fromkeys(override.sweep_string_iterator()))
+    if isinstance(value, (ChoiceSweep, RangeSweep)) and value.shuffle:
+        # Hydra draws another order each time, and the same command continues its study
+        texts = tuple(Random(override.input_line).sample(sorted(texts), len(texts)))
     if not texts:
         raise InputError(f"{override.input_line}: expected one value or more")
     return texts
