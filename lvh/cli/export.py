@@ -54,7 +54,7 @@ def _export(options: argparse.Namespace) -> tuple[Path, list[str | Path]]:
         raise InputError(f"--out: expected a folder that is not there yet. Received: {folder}")
     result = cross_validated(settings, data, chosen.study)
     n_records = len(data.features.y)
-    say(f"{settings.name} on {data.cohort.name}: {n_records} records, {options.seeds} seeds")
+    say(f"{settings.name} on {data.cohort.name}: {n_records} records, seeds: {options.seeds}")
     total = options.seeds * (settings.train.epochs if settings.is_network else 1)
     with made_whole(folder) as temporary:
         with progress() as bar:

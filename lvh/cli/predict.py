@@ -196,7 +196,7 @@ def _explain(rows: list[Row], description: Description) -> None:
     show_facts(
         {
             "model": f"{description.name}, trained with {description.data}{note}{learned}; "
-            f"{len(description.seeds)} seeds",
+            f"seeds: {len(description.seeds)}",
             "threshold": f"it says {label} where P({label}) is above {description.threshold:.3g}",
             "calibrated": f"by {description.calibration.n_records} out-of-fold records; at another "
             "place it may differ",

@@ -95,7 +95,8 @@ class ProgressReporter(Callback, AbstractContextManager["ProgressReporter"]):
         n_tabular, *signal = self._features.input_shape
         join = " + " if self._features.signal_shape else " x "
         inputs = join.join(filter(None, [str(n_tabular), " x ".join(map(str, signal))]))
-        return f"{inputs} inputs, {parameters}{self._n_folds} folds{epochs}"
+        noun = "input" if inputs == "1" else "inputs"
+        return f"{inputs} {noun}, {parameters}{self._n_folds} folds{epochs}"
 
     def _facts(self, known: int) -> dict[str, str]:
         settings, features, tracking = self._settings, self._features, self._settings.tracking
