@@ -30,7 +30,7 @@ Timed = Mapping[str, tuple[float, float]]
 """By the place of a configuration: s of all its folds, and the share of them that is not stored."""
 
 _TIMED = "timed"  # attribute of a study
-_MOST_TIMED, _MOST_POINTS = 12, 1000
+_FEWEST_TIMED, _MOST_TIMED, _MOST_POINTS = 4, 12, 1000
 _SHARE, _LEAST = 0.05, 1.0  # of the expected time, and s, that timing may take
 _TRAINED = (TrialState.COMPLETE, TrialState.PRUNED)
 _OVERHEAD = 0.5  # s; of a configuration, apart from its training, until it is known
@@ -98,7 +98,7 @@ def begin(study: Study, at_once: int, settings_at: Callable[[Point], RunSettings
             costs[str(place)] = (timed_steps(settings, data) if left else 0.0), left
         expected = sum(cost for cost, _ in costs.values()) / max(1, len(costs)) * plan.total
         spent = time.perf_counter() - started
-        if len(costs) > 1 and spent > max(_LEAST, _SHARE * expected):  # both ends, at least
+        if len(costs) >= _FEWEST_TIMED and spent > max(_LEAST, _SHARE * expected):
             break
     study.set_attribute(_TIMED, costs)
     if not any(cost for cost, _ in costs.values()):
@@ -202,14 +202,23 @@ def _places(plan: StudyPlan) -> range:
 
 
 def _examples(plan: StudyPlan) -> list[int]:
-    """Return places of different kinds: the ends first, evenly between."""
+    """Return places of different kinds: first those with the least or largest of each number."""
     kinds: dict[Kind, int] = {}
     for place in _places(plan):
         kinds.setdefault(_kind(plan.space.at(place)), place)
-    places = list(kinds.values())
-    at = np.linspace(0, len(places) - 1, min(_MOST_TIMED, len(places))).round().astype(int)
-    first, *between = (places[number] for number in at)
-    return [first, *between[-1:], *between[:-1]]
+    values = defaultdict[str, list[int]](list)
+    for name, value in (pair for kind in kinds for pair in kind):
+        if isinstance(value, int):
+            values[name].append(value)
+    ends = {name: (min(of), max(of)) for name, of in values.items()}
+    corners, others, chosen = list[int](), list[int](), list[int]()
+    for kind, place in kinds.items():
+        is_corner = all(value in ends.get(name, (value,)) for name, value in kind)
+        (corners if is_corner else others).append(place)
+    for places in (corners, others):
+        n = min(len(places), _MOST_TIMED - len(chosen))
+        chosen += [places[at] for at in np.linspace(0, len(places) - 1, n).round().astype(int)]
+    return chosen
 
 
 def _kind(point: Mapping[str, Plain]) -> Kind:
