@@ -233,6 +233,27 @@ def test_what_cannot_be_right_is_refused_before_any_training(name):
         lvh.cross_validate(**{"estimator": SVC(), "X": X, "y": Y, **changed})
 
 
+TAKE_A_SEED = {
+    "cross_validate": lambda seed: lvh.cross_validate("logistic", X, Y, cv=3, seed=seed),
+    "sweep": lambda seed: lvh.sweep("svm", X, Y, space={"C": [0.1, 1.0]}, cv=3, seed=seed),
+    "bootstrap_intervals": lambda seed: lvh.bootstrap_intervals(Y, X[:, 0], GROUPS, seed=seed),
+}
+NO_SEEDS = (
+    st.integers(max_value=-1)
+    | st.integers(2**32)
+    | st.integers(-9, -1).map(np.int64)
+    | st.floats()
+    | st.sampled_from([None, True, "3", [1, 2]])
+)
+
+
+@pytest.mark.parametrize("name", TAKE_A_SEED)
+@given(NO_SEEDS)
+def test_what_is_no_seed_is_refused_by_its_name(name, seed):
+    with pytest.raises(lvh.InputError, match="seed: expected a whole number from 0 to 4294967295"):
+        TAKE_A_SEED[name](seed)
+
+
 def test_data_that_do_not_fit_their_settings_are_refused():
     with pytest.raises(lvh.LvhError, match=r"ValueError: Input X contains NaN"):
         lvh.cross_validate(LogisticRegression(), WITH_GAPS, Y, cv=3)

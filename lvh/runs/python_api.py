@@ -13,6 +13,7 @@ from lvh.config.groups import suggestion
 from lvh.config.plugins import load_installed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
+from lvh.data.array_checks import checked_seed
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.reports.result_views import CVResult, StudyResult
 from lvh.runs import experiment_data, python_inputs
@@ -112,7 +113,7 @@ def cross_validate(
             raise InputError(f"{given[0]}: expected none with settings, which decide it")
         learner, seed = _of_settings(estimator, X), estimator.seed
     else:
-        learner = learner_of(estimator, train)
+        learner, seed = learner_of(estimator, train), checked_seed(seed)
     data = python_inputs.training_data(learner, X, y, groups, features=features, cv=cv)
     if metrics is None and not learner.has_probabilities:
         names = tuple(name for name in NAMES if not SCALES[name].needs_probabilities)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lvh.config.run_settings import search_from
+from lvh.data.array_checks import checked_seed
 from lvh.errors import InputError, LvhError, excerpt, warn_renamed
 from lvh.evaluation.cv_result import CVResult
 from lvh.evaluation.results import Plain
@@ -125,7 +126,7 @@ class _Training:
             self._learner_at(next(point for point in self.space.probes() if name in point))
         self.data: dict[str, TrainingData] = {}
         self.results: dict[int, CVResult] = {}  # of complete trials
-        self._seed = seed
+        self._seed = checked_seed(seed)
 
     def _learner_at(self, point: Mapping[str, Plain]) -> tuple[str, Learner]:
         """Return the estimator of a point, by name and with its parameters."""

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lvh.data.array_checks import checked_seed
+
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Subjects = npt.NDArray[np.str_]
@@ -129,7 +131,7 @@ def bootstrap_intervals(
     >>> roc_auc.low < roc_auc.estimate < roc_auc.high
     True
     """
-    blocks = resampled(subjects, resamples, seed)
+    blocks = resampled(subjects, resamples, checked_seed(seed))
     tables = [weighted_scores(y_true, y_score, weights, threshold) for weights in blocks]
     tail = (1 - level) / 2
     with warnings.catch_warnings(action="ignore"):  # of a score that no resample defines
