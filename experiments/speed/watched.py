@@ -16,10 +16,10 @@ from lvh.reports.run_report import ProgressReporter
 draw_all, show_epoch = run_report.draw_all, ProgressReporter.on_epoch
 
 
-def timed_draw_all(*args: Any) -> None:
+def timed_draw_all(*args: Any, **named: Any) -> None:
     """Draw; the import of matplotlib counts."""
     started = time.perf_counter()
-    draw_all(*args)
+    draw_all(*args, **named)
     print("DRAWN", time.perf_counter() - started, flush=True)
 
 
