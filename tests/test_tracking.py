@@ -106,7 +106,11 @@ def levels(settings: TrackingSettings) -> Counter:
     return Counter(run.data.tags["level"] for run in every)
 
 
-def test_the_tree_has_three_levels_and_a_second_time_changes_nothing(settings, record, cohort):
+@pytest.mark.parametrize("n_on_a_page", [50_000, 1])
+def test_the_tree_has_three_levels_and_a_second_time_changes_nothing(
+    settings, record, cohort, n_on_a_page, monkeypatch
+):
+    monkeypatch.setattr("lvh.tracking.mlflow_store._MOST_RUNS", n_on_a_page)
     linked = replace(record, sweep=SweepLink("kernel-1", 0))
     sweep = SweepRecord(
         "kernel-1", "kernel", ("Done.",), (str(linked.path),), True, root=linked.root

@@ -33,7 +33,7 @@ from lvh.tracking.run_record import SHOWN, RunRecord, SweepRecord, load_run, loa
 
 _LOCK_SECONDS = 120
 _ARTIFACTS = "mlartifacts"
-_MOST_RUNS = 50_000  # of a search; MLflow takes no larger number
+_MOST_RUNS = 50_000  # of a page; MLflow takes no larger number
 _PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
 _BELOW = f"tags.`{_PARENT}` = '{{}}'"
 _RECORD = "record"
@@ -227,8 +227,10 @@ class MlflowStore:
             self._client.restore_run(runs[0].info.run_id)
         return runs[0]
 
-    def _search(self, condition: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
-        return [*self._client.search_runs([self.experiment_id], condition, view, _MOST_RUNS)]
+    def _search(self, condition: str, view: int = ViewType.ACTIVE_ONLY, at: str = "") -> list[Run]:
+        among = [self.experiment_id]
+        page = self._client.search_runs(among, condition, view, _MOST_RUNS, page_token=at)
+        return [*page, *(self._search(condition, view, page.token) if page.token else ())]
 
     def _set_view(self, key: str, name: str, state: Mapping[str, Any]) -> None:
         """Save a view in the experiment, unless it is there."""
