@@ -3,21 +3,16 @@
 import contextlib
 import json
 import re
-import shlex
 import shutil
 from base64 import b64encode
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from conftest import command, csv_rows, in_process
 from pages import Page
-from servers import free_port
 
 from lvh.cli import report
-from lvh.runs.result_page import in_mlflow
-from lvh.tracking import TrackingSettings
 
 PAGES = ("1.0/report/report.html", "both/report.html")
 
@@ -91,22 +86,3 @@ def test_the_records_with_the_largest_errors_are_drawn(runs, tmp_path):
     assert "Left out: the records have changed since this run" in other.text
     assert other.pictures == ["data:image/png;base64," + b64encode(b"a picture").decode()]
     assert "../explanation/importance.csv" in other.links
-
-
-def test_a_run_is_found_in_mlflow_by_a_command_or_an_address(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    assert in_mlflow(TrackingSettings("off")) is None
-    for uri in (None, f"http://me:secret@127.0.0.1:{free_port()}"):  # a server that is down
-        words = shlex.split(in_mlflow(TrackingSettings("mlflow", uri, "mine"))("key", Path("run")))
-        assert words[-6].endswith("ui")
-        assert words[-5:] == [
-            *(str(tmp_path / "run"), "--uri"),
-            (uri or f"sqlite:///{tmp_path}/mlflow.db").replace("secret", "***"),
-            *("--experiment", "mine"),
-        ]
-    monkeypatch.setattr("lvh.tracking.mlflow_store.experiment_id", lambda settings: "7")
-    address = in_mlflow(TrackingSettings("mlflow", "http://tracker:5000/"))("abc", Path("run"))
-    start, _, query = address.partition("?searchFilter=")
-    assert start == "http://tracker:5000/#/experiments/7/runs"
-    assert unquote(query) == "tags.key = 'abc'"

@@ -11,10 +11,9 @@ from conftest import python
 
 import lvh
 from lvh.cli import main as command
-from lvh.cli.command import exit_code_of
 from lvh.cli.completion import candidates
 from lvh.cli.main import main
-from lvh.errors import EnvironmentFault, InputError, RenamedWarning, warn_renamed
+from lvh.errors import RenamedWarning, warn_renamed
 from lvh.models import MODEL_ALIASES
 from lvh.runs.cache_key import run_key
 
@@ -101,23 +100,6 @@ def test_a_signal_ends_it_by_its_number(number, code, waits):
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (code, f"lvh: interrupted by {number.name}\n")
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "line"),
-    [
-        (InputError("a: wrong"), 2, "lvh: a: wrong\n"),
-        (EnvironmentFault("a: wrong"), 3, "lvh: a: wrong\n"),
-        (InputError("postgresql://me:secret@db/x"), 2, "lvh: postgresql://me:***@db/x\n"),
-    ],
-)
-def test_an_error_is_a_line_without_passwords_and_a_code(error, code, line, capsys, monkeypatch):
-    def body():
-        raise error
-
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    assert exit_code_of(body) == code
-    assert capsys.readouterr().err == line
 
 
 def test_a_working_directory_that_is_gone_is_a_fault_of_the_environment(tmp_path):

@@ -238,13 +238,7 @@ TAKE_A_SEED = {
     "sweep": lambda seed: lvh.sweep("svm", X, Y, space={"C": [0.1, 1.0]}, cv=3, seed=seed),
     "bootstrap_intervals": lambda seed: lvh.bootstrap_intervals(Y, X[:, 0], GROUPS, seed=seed),
 }
-NO_SEEDS = (
-    st.integers(max_value=-1)
-    | st.integers(2**32)
-    | st.integers(-9, -1).map(np.int64)
-    | st.floats()
-    | st.sampled_from([None, True, "3", [1, 2]])
-)
+NO_SEEDS = st.integers(max_value=-1) | st.integers(2**32) | st.sampled_from([None, True, "3", 1.5])
 
 
 @pytest.mark.parametrize("name", TAKE_A_SEED)

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import csv_rows
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_curve
 from sklearn.model_selection import StratifiedKFold
@@ -119,15 +118,3 @@ def test_a_planted_leak_cannot_move_the_threshold(learner, validation):
     clean = [fold.threshold for fold in first.folds]
     assert thresholds(data) == clean
     assert [at for at in range(4) if poisoned[at] == clean[at]] == [2]  # the poison was there
-
-
-@pytest.mark.slow
-def test_a_reader_sees_the_threshold_of_each_fold(trained):
-    """Nested, too: what is chosen, is chosen inside each of the inner folds again."""
-    candidates = "model.candidates=[logistic C:0.01,logistic C:1]"
-    nested = ("model=nested_selection", candidates, "model.folds=3", "cv.scheme=stratified")
-    folder = trained("features=voltage", *nested, "cv.threshold=specificity_90").folder
-    thresholds = {row["fold"]: float(row["threshold"]) for row in csv_rows(folder / "folds.csv")}
-    assert len(set(thresholds.values())) == 3
-    for row in csv_rows(folder / "predictions.csv"):
-        assert int(row["y_pred"]) == (float(row["y_score"]) > thresholds[row["fold"]])
