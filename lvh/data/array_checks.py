@@ -6,7 +6,6 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +97,6 @@ def checked_subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
         raise refusal("groups", expected, groups)
     check_spellings("groups", texts.tolist())
     return np.asarray(texts[codes], np.str_)
-
-
-def checked_seed(seed: Any) -> int:
-    """Return a seed that both the commands and NumPy take."""
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 2**32:
-        expected = f"seed: expected a whole number from 0 to {2**32 - 1}"
-        raise InputError(f"{expected}. Received: {excerpt(seed)}")
-    return int(seed)
 
 
 def checked_ages(

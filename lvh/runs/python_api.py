@@ -13,7 +13,6 @@ from lvh.config.groups import suggestion
 from lvh.config.plugins import load_installed
 from lvh.config.run_settings import RunSettings
 from lvh.data import SOURCES
-from lvh.data.array_checks import checked_seed
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.reports.result_views import CVResult, StudyResult
 from lvh.runs import experiment_data, python_inputs
@@ -21,6 +20,7 @@ from lvh.runs.experiment_data import ExperimentData
 from lvh.runs.python_inputs import Learner, Train, check_scores, learner_of
 from lvh.search import study
 from lvh.tracking.run_dir import read_result
+from lvh.validation.bounds import checked_seed
 from lvh.validation.metrics import NAMES, SCALES
 
 Metric = Callable[[Any, Any], float]

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lvh.config.run_settings import search_from
-from lvh.data.array_checks import checked_seed
 from lvh.errors import InputError, LvhError, excerpt, warn_renamed
 from lvh.evaluation.cv_result import CVResult
 from lvh.evaluation.results import Plain
@@ -24,6 +23,7 @@ from lvh.search.results import FoldScore, Outcome
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Space, StudyPlan, decided
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, open_study, result_of
+from lvh.validation.bounds import checked_seed
 
 
 def sweep(

@@ -1,8 +1,11 @@
 """What the numbers of settings may be; upper bounds are far above any useful value."""
 
-from typing import Annotated
+from numbers import Integral
+from typing import Annotated, Any
 
 from pydantic import Field, Strict
+
+from lvh.errors import InputError, excerpt
 
 Count = Annotated[int, Strict(), Field(ge=1, le=1_000_000)]
 Width = Annotated[int, Strict(), Field(ge=1, le=10_000)]
@@ -17,3 +20,11 @@ Share = Annotated[float, Strict(), Field(ge=0, lt=1)]
 """Part of a whole, not all of it."""
 Part = Annotated[float, Strict(), Field(gt=0, le=1)]
 """Part of a whole, or all of it, not nothing."""
+
+
+def checked_seed(seed: Any) -> int:
+    """Return a seed that both the commands and NumPy take."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 2**32:
+        expected = f"seed: expected a whole number from 0 to {2**32 - 1}"
+        raise InputError(f"{expected}. Received: {excerpt(seed)}")
+    return int(seed)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.array_checks import checked_seed
+from lvh.validation.bounds import checked_seed
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
