@@ -6,6 +6,7 @@ import re
 import shutil
 from base64 import b64encode
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from conftest import command, csv_rows, in_process
 from pages import Page
 
 from lvh.cli import report
+from lvh.runs.result_page import in_mlflow
+from lvh.tracking import TrackingSettings
 
 PAGES = ("1.0/report/report.html", "both/report.html")
 
@@ -86,3 +89,10 @@ def test_the_records_with_the_largest_errors_are_drawn(runs, tmp_path):
     assert "Left out: the records have changed since this run" in other.text
     assert other.pictures == ["data:image/png;base64," + b64encode(b"a picture").decode()]
     assert "../explanation/importance.csv" in other.links
+
+
+def test_the_address_of_a_run_in_mlflow_has_no_password(monkeypatch):
+    monkeypatch.setattr("lvh.tracking.mlflow_store.experiment_id", lambda settings: "7")
+    tracking = TrackingSettings("mlflow", "http://me:secret@tracker:5000/")
+    address = "http://me:***@tracker:5000/#/experiments/7/runs?searchFilter=tags.key = 'abc'"
+    assert unquote(in_mlflow(tracking)("abc", Path("run"))) == address

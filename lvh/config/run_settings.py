@@ -18,6 +18,7 @@ from lvh.models.training import TrainSettings, check_train
 from lvh.search import SearchSettings
 from lvh.tracking import TrackingSettings
 from lvh.tracking.run_names import run_name
+from lvh.validation.bounds import Seed
 from lvh.validation.metrics import NAMES
 from lvh.validation.splits import CvSettings, check_protocol
 
@@ -61,7 +62,7 @@ class RunSettings:
     search: SearchSettings
     tracking: TrackingSettings
     backend: Name
-    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)]
+    seed: Seed
     resume: Annotated[bool, Strict()]
     store: Annotated[str, Field(min_length=1)]
 

@@ -32,6 +32,7 @@ Timed = Mapping[str, tuple[float, float]]
 _TIMED = "timed"  # attribute of a study
 _FEWEST_TIMED, _MOST_TIMED, _MOST_POINTS = 4, 12, 1000
 _SHARE, _LEAST = 0.05, 1.0  # of the expected time, and s, that timing may take
+_MOST = 0.25  # of the expected time, after which two configurations are enough
 _TRAINED = (TrialState.COMPLETE, TrialState.PRUNED)
 _OVERHEAD = 0.5  # s; of a configuration, apart from its training, until it is known
 _USUAL = 4  # trials: weight of what a budget usually saves, against what it has saved
@@ -98,17 +99,18 @@ def begin(study: Study, at_once: int, settings_at: Callable[[Point], RunSettings
             costs[str(place)] = (timed_steps(settings, data) if left else 0.0), left
         expected = sum(cost for cost, _ in costs.values()) / max(1, len(costs)) * plan.total
         spent = time.perf_counter() - started
-        if len(costs) >= _FEWEST_TIMED and spent > max(_LEAST, _SHARE * expected):
+        n_least = _FEWEST_TIMED if spent < _MOST * expected else 2
+        if len(costs) >= n_least and spent > max(_LEAST, _SHARE * expected):
             break
     study.set_attribute(_TIMED, costs)
     if not any(cost for cost, _ in costs.values()):
         return ""
-    whole = replace(plan, search=replace(plan.search, budget="full", race=False))
-    left, of_whole = (
-        seconds_left(one, study.configurations(), costs, epochs=epochs, at_once=at_once)
-        for one in (plan, whole)
+    full = replace(plan, search=replace(plan.search, budget="full", race=False))
+    left, in_full = (
+        seconds_left(budgeted, study.configurations(), costs, epochs=epochs, at_once=at_once)
+        for budgeted in (plan, full)
     )
-    text = f"training takes about {duration(of_whole)}"
+    text = f"training takes about {duration(in_full)}"
     saving = ["racing"] * plan.search.races + ["halving"] * plan.search.halves
     if saving:
         text += f", with {' and '.join(saving)} about {duration(left)}"

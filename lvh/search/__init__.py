@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
-from lvh.validation.bounds import Count, Processes
+from lvh.validation.bounds import Count, Processes, Seed
 
 __all__ = ["SearchSettings"]
 
@@ -37,7 +37,7 @@ class SearchSettings:
     objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("ap",)
     sampler: Literal["auto", "grid", "tpe", "random"] = "auto"
     n_trials: Count | None = None
-    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 0
+    seed: Seed = 0
     budget: Literal["full", "race", "halving", "both"] = "full"
     race: Annotated[bool, Strict()] = False
     reduction: Annotated[int, Strict(), Field(ge=2)] = 3

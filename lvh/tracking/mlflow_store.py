@@ -227,10 +227,13 @@ class MlflowStore:
             self._client.restore_run(runs[0].info.run_id)
         return runs[0]
 
-    def _search(self, condition: str, view: int = ViewType.ACTIVE_ONLY, at: str = "") -> list[Run]:
-        among = [self.experiment_id]
-        page = self._client.search_runs(among, condition, view, _MOST_RUNS, page_token=at)
-        return [*page, *(self._search(condition, view, page.token) if page.token else ())]
+    def _search(self, condition: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
+        among, runs, token = [self.experiment_id], list[Run](), None
+        while token != "":
+            page = self._client.search_runs(among, condition, view, _MOST_RUNS, page_token=token)
+            runs += page
+            token = page.token or ""
+        return runs
 
     def _set_view(self, key: str, name: str, state: Mapping[str, Any]) -> None:
         """Save a view in the experiment, unless it is there."""

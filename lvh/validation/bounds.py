@@ -20,11 +20,14 @@ Share = Annotated[float, Strict(), Field(ge=0, lt=1)]
 """Part of a whole, not all of it."""
 Part = Annotated[float, Strict(), Field(gt=0, le=1)]
 """Part of a whole, or all of it, not nothing."""
+SEEDS = 2**32
+"""How many there are: as many as NumPy and scikit-learn take."""
+Seed = Annotated[int, Strict(), Field(ge=0, lt=SEEDS)]
 
 
 def checked_seed(seed: Any) -> int:
-    """Return a seed that both the commands and NumPy take."""
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 2**32:
-        expected = f"seed: expected a whole number from 0 to {2**32 - 1}"
+    """Return a seed, of any type of whole numbers; raise InputError for anything else."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < SEEDS:
+        expected = f"seed: expected a whole number from 0 to {SEEDS - 1}"
         raise InputError(f"{expected}. Received: {excerpt(seed)}")
     return int(seed)
