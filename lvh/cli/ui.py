@@ -7,6 +7,8 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from wsgiref.simple_server import make_server
 
 from lvh.cli.command import PORT, STORAGE, TRACKING, command, tracking_of
 from lvh.errors import EnvironmentFault, InputError
@@ -38,11 +40,15 @@ def _serve_studies(args: argparse.Namespace) -> None:
             bottle.abort(403)  # a page of another site, whose name leads here
 
     say(f"starting Optuna's dashboard on {near(storage.shown)}")
-    say(f"sweeps: http://{_LOOPBACK}:{port}/dashboard", "Ctrl-C ends it", wraps=False)
     try:
-        bottle.run(dashboard, host=_LOOPBACK, port=port)
+        server = make_server(_LOOPBACK, port, dashboard)
     except OSError as error:
         raise EnvironmentFault(f"--port: cannot listen on {port}: {error.strerror}") from None
+    say(f"sweeps: http://{_LOOPBACK}:{port}/dashboard", "Ctrl-C ends it", wraps=False)
+    # in a thread: an interrupt within a request would be taken for a fault of that request
+    answers = Thread(target=server.serve_forever, daemon=True)
+    answers.start()
+    answers.join()
 
 
 def _serve_runs(args: argparse.Namespace) -> None:
