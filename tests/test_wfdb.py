@@ -18,14 +18,15 @@ N_SAMPLES = 5000
 
 
 def assert_same_annotations(root, name, lead):
-    symbols, samples = wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, N_SAMPLES)
+    path = root / "data" / f"{name}.{lead}"
+    ((symbols, samples),) = wfdb.read_annotations([path], root, N_SAMPLES)
     expected = oracle.rdann(str(root / "data" / name), lead)
     assert symbols.tobytes().decode() == "".join(expected.symbol), (name, lead)
     assert np.array_equal(samples, expected.sample), (name, lead)
 
 
 def assert_same_signals(root, name):
-    header, digital = wfdb.read_record(root / "data" / f"{name}.hea", root)
+    ((header, digital),) = wfdb.read_records([root / "data" / f"{name}.hea"], root)
     expected = oracle.rdrecord(str(root / "data" / name), physical=False)
     order = [[one.lower() for one in expected.sig_name].index(lead) for lead in LEADS]
     assert digital.dtype == np.int16
@@ -70,9 +71,8 @@ def test_any_delineation_is_read_as_it_was_written(tmp_path, waves):
     symbols, steps = zip(*waves, strict=True)
     path, samples = tmp_path / "1.v2", np.cumsum(steps)
     path.write_bytes(words_to_bytes(annotation_words(symbols, samples)))
-    found = wfdb.read_annotations(path, tmp_path, 40 * 100_000)
-    assert found[0].tobytes().decode() == "".join(symbols)
-    assert found[1].tolist() == samples.tolist()
+    ((found, at),) = wfdb.read_annotations([path], tmp_path, 40 * 100_000)
+    assert (found.tobytes().decode(), at.tolist()) == ("".join(symbols), samples.tolist())
 
 
 def coded(symbol, step):
@@ -97,4 +97,4 @@ def test_malformed_annotations_are_refused(data_set, content):
     path = data_set / "data/1.i"
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"{path}: expected"):
-        wfdb.read_annotations(path, data_set, N_SAMPLES)
+        wfdb.read_annotations([path], data_set, N_SAMPLES)

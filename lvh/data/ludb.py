@@ -144,25 +144,22 @@ def _record_names(root: Path) -> tuple[str, ...]:
 
 
 def _parse(root: Path, names: tuple[str, ...]) -> cache.Arrays:
-    parsed = [wfdb.read_record(root / "data" / f"{name}.hea", root) for name in names]
-    headers, digital = zip(*parsed, strict=True)
+    paths = [root / "data" / f"{name}.hea" for name in names]
+    headers, parts = zip(*wfdb.read_records(paths, root), strict=True)
     first = headers[0]
-    for header, values in parsed:
+    for header in headers:
         wfdb.check_fs_and_length(header, first.fs, first.n_samples)
-        if fault := wfdb.digital_fault(values, _ZEROS, _GAINS):
-            raise InputError(f"{header.path}: {fault}")
-    waves = Delineation.from_leads(
-        [
-            wfdb.read_annotations(root / "data" / f"{name}.{lead}", root, len(digital[0]))
-            for name in names
-            for lead in LEADS
-        ]
-    )
+    digital = np.stack(parts)
+    for path, fault in zip(paths, wfdb.digital_faults(digital, _ZEROS, _GAINS), strict=True):
+        if fault:
+            raise InputError(f"{path}: {fault}")
+    files = [path.with_suffix(f".{lead}") for path in paths for lead in LEADS]
+    waves = Delineation.from_leads(wfdb.read_annotations(files, root, first.n_samples))
     persons = [_person(header) for header in headers]
     return {
         "records": np.array(names),
         "fs": np.array(first.fs),
-        "digital": np.stack(digital),
+        "digital": digital,
         "symbols": waves.symbols,
         "samples": waves.samples,
         "offsets": waves.offsets,

@@ -221,7 +221,7 @@ def _label(root: Path, table: "pd.DataFrame", typed: str) -> tuple[str, npt.NDAr
 
 def _signals(path: Path, root: Path, table: "pd.DataFrame", fs: int) -> tuple[Arrays, LazyArray]:
     """Return calibration and flaws of all records, and ADC values, from the cache or parsed."""
-    first, _ = wfdb.read_record(root / f"{table['file'][0]}.hea", root)
+    ((first, _),) = wfdb.read_records([root / f"{table['file'][0]}.hea"], root)
     signals, n_samples = path.with_suffix(".npy"), first.n_samples
 
     def mapped() -> LazyArray:
@@ -253,11 +253,12 @@ def _parse(
     """Read all records, and write their ADC values."""
     gains, baselines, flaws = [], [], []
     for row in cache.shown(table.itertuples(), "reading"):
-        header, digital = wfdb.read_record(root / f"{row.file}.hea", root)
+        ((header, digital),) = wfdb.read_records([root / f"{row.file}.hea"], root)
         wfdb.check_fs_and_length(header, fs, n_samples)
         write(digital)
         gains.append(np.array([one.gain for one in header.signals], np.float32))
         baselines.append(np.array([one.baseline for one in header.signals], np.float32))
         unknown = "no sex" if not row.sex else "no age" if not row.age else ""
-        flaws.append(unknown or wfdb.digital_fault(digital, baselines[-1], gains[-1]))
+        (fault,) = wfdb.digital_faults(digital[None], baselines[-1], gains[-1])
+        flaws.append(unknown or fault)
     return {"gains": np.array(gains), "baselines": np.array(baselines), "flaws": np.array(flaws)}

@@ -7,6 +7,7 @@ Source: WFDB Applications Guide, header(5), signal(5), annot(5).
 import hashlib
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,9 +85,11 @@ class Header:
     segments: tuple[tuple[str, int], ...] = ()  # name, samples; `~` is a gap
 
 
-def read_header(path: Path, root: Path) -> Header:
-    """Parse a header; neither it nor its signal files may lie outside `root`."""
-    data = read_bytes(path, root, MAX_BYTES)
+def _read_header(path: Path) -> Header:
+    return _parse_header(path, read_bytes(path, path.parent, MAX_BYTES))
+
+
+def _parse_header(path: Path, data: bytes) -> Header:
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -148,25 +151,39 @@ def check_sums(header: Header, columns: list[npt.NDArray[np.integer]]) -> None:
             raise refusal(where, f"checksum {signal.checksum}", total % 2**16)
 
 
-def read_record(path: Path, root: Path) -> tuple[Header, npt.NDArray[np.int16]]:
-    """Read a record of twelve leads in one file of format 16.
+def read_records(paths: Sequence[Path], root: Path) -> list[tuple[Header, npt.NDArray[np.int16]]]:
+    """Read records of twelve leads, each in one file of format 16; no file may lie outside `root`.
 
-    Return the header with its leads in the order of `LEADS`, and ADC values, (n_samples, 12).
+    Return each header with its leads in the order of `LEADS`, and ADC values, (n_samples, 12).
     """
-    header = read_header(path, root)
-    names = [signal.name.lower() for signal in header.signals]
+    texts = [read_bytes(path, root, MAX_BYTES) for path in paths]
+    headers = [_parse_header(path, text) for path, text in zip(paths, texts, strict=True)]
+    sizes = list(map(_checked_size, headers))
+    data = [
+        read_bytes(header.path.parent / header.signals[0].file, root, size, exact=True)
+        for header, size in zip(headers, sizes, strict=True)
+    ]
+    return list(map(_ordered, headers, data))
+
+
+def _checked_size(header: Header) -> int:
+    """Return the bytes of a record's samples; refuse one that is not as `read_records` takes it."""
+    names, stem = sorted(signal.name.lower() for signal in header.signals), header.path.stem
     storage = {(signal.file, signal.storage, signal.unit) for signal in header.signals}
     n_bytes = 2 * header.n_samples * len(LEADS)
     has_size = 0 < header.fs <= MAX_FS and 0 < n_bytes <= MAX_BYTES
-    is_usual = sorted(names) == sorted(LEADS) and [one[1:] for one in storage] == [("16", "mV")]
-    if not (has_size and is_usual and header.name == path.stem):  # a copy is a subject twice
-        expected = (
-            f"record {path.stem}, twelve leads in mV, one file in format 16, up to {MAX_FS} Hz"
-        )
-        raise refusal(path, expected, (header.name, names, sorted(storage), n_bytes, header.fs))
-    data = read_bytes(path.parent / storage.pop()[0], root, n_bytes, exact=True)
+    is_usual = names == sorted(LEADS) and [one[1:] for one in storage] == [("16", "mV")]
+    if not (has_size and is_usual and header.name == stem):  # a copy is a subject twice
+        expected = f"record {stem}, twelve leads in mV, one file in format 16, up to {MAX_FS} Hz"
+        received = (header.name, names, sorted(storage), n_bytes, header.fs)
+        raise refusal(header.path, expected, received)
+    return n_bytes
+
+
+def _ordered(header: Header, data: bytes) -> tuple[Header, npt.NDArray[np.int16]]:
     digital = np.frombuffer(data, dtype="<i2").reshape(-1, len(LEADS))
     check_sums(header, list(digital.T))
+    names = [signal.name.lower() for signal in header.signals]
     order = [names.index(lead) for lead in LEADS]
     return replace(header, signals=tuple(header.signals[at] for at in order)), digital[:, order]
 
@@ -188,16 +205,20 @@ def millivolts(
     return mv
 
 
-def digital_fault(digital: npt.NDArray[np.int16], baselines: Floats, gains: Floats) -> str:
-    """Say what is wrong with a record's ADC values; empty if nothing is."""
+def digital_faults(digital: npt.NDArray[np.int16], baselines: Floats, gains: Floats) -> list[str]:
+    """Say what is wrong with the ADC values of each record; empty where nothing is."""
     mv = millivolts(digital, baselines, gains)
     mv[digital == _INVALID_SAMPLE] = np.nan
-    return signal_fault(mv)
+    return list(map(signal_fault, mv))
 
 
-def read_annotations(path: Path, root: Path, n_samples: int) -> LeadWaves:
-    """Return symbols, `( ) N p t` in ASCII, and samples of one lead (MIT annotation format)."""
-    data = read_bytes(path, root, MAX_BYTES)
+def read_annotations(paths: Sequence[Path], root: Path, n_samples: int) -> list[LeadWaves]:
+    """Return symbols, `( ) N p t` in ASCII, and samples of leads (MIT annotation format)."""
+    data = [read_bytes(path, root, MAX_BYTES) for path in paths]
+    return [_parse_annotations(*one, n_samples) for one in zip(paths, data, strict=True)]
+
+
+def _parse_annotations(path: Path, data: bytes, n_samples: int) -> LeadWaves:
     is_whole = len(data) % 2 == 0 and data[-2:] == b"\0\0"
     words = iter(np.frombuffer(data, dtype="<u2")[:-1].tolist() if is_whole else [0])
     symbols, samples, now = "", [], 0
@@ -223,7 +244,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
     from annotation files, one a lead, as LUDB has them; without all twelve there are none.
     """
     base = path.with_name(path.name.removesuffix(".hea"))
-    header = read_header(base.with_name(f"{base.name}.hea"), path.parent)
+    header = _read_header(base.with_name(f"{base.name}.hea"))
     start, stop = 0, None  # of unknown length: the package reads it only as a whole
     if header.n_samples:
         start = round(options.start * header.fs)
@@ -239,8 +260,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
     age, male = _age_and_sex(header.comments)
     files, waves = [base.with_name(f"{base.name}.{lead}") for lead in LEADS], None
     if not options.is_part and all(file.is_file() for file in files):
-        n_samples = len(signals[0].values)
-        leads = [read_annotations(file, base.parent, n_samples) for file in files]
+        leads = read_annotations(files, base.parent, len(signals[0].values))
         waves = Delineation.from_leads(leads)
     return Recording(signals, age, male, waves, is_part=stop is not None)
 
@@ -255,7 +275,7 @@ def _joined(header: Header, start: int, stop: int | None) -> list[Signal]:
         if first >= last:  # outside of the part, or a layout, which has no samples
             continue
         path = header.path.with_name(f"{name}.hea")
-        segment = header if name == "~" else read_header(path, path.parent)  # a gap
+        segment = header if name == "~" else _read_header(path)  # a gap
         if (segment.fs, segment.n_samples, segment.segments) != (header.fs, n_samples, ()):
             raise refusal(header.path, expected, f"segment {name}")
         kinds.add(tuple((one.name, one.unit, one.rate) for one in segment.signals))
