@@ -95,7 +95,8 @@ def driver(site, tmp_path_factory):
 )
 @pytest.mark.parametrize("words", FIRST)
 def test_the_first_result_of_the_search_is_the_page(driver, words):
-    box = driver.find_element("css selector", "input.md-search__input")
+    search = "css selector", "input.md-search__input"
+    box, *_ = until(lambda: driver.find_elements(*search), "the page", seconds=30)
     box.click()  # a page from the disk reads its index when a person goes to the search
     driver.execute_script("document.querySelector('.md-search-result__list').replaceChildren()")
     driver.execute_script(
