@@ -16,9 +16,9 @@ from lvh.evaluation.cross_validation import Callback, cross_validate
 from lvh.evaluation.cv_result import CVResult
 from lvh.features import FeatureSet
 from lvh.models.backends import start
-from lvh.models.graph_program import new_program
 from lvh.models.keras_trainer import KerasTrainer
 from lvh.models.networks import DnnSettings, TwoBranchSettings, build_dnn, build_two_branch
+from lvh.models.programs import new_program
 from lvh.models.training import TrainSettings
 from lvh.validation.splits import CvSettings, splits
 

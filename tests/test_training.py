@@ -10,7 +10,6 @@ from conftest import BACKEND
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import LvhError
 from lvh.models.backends import cores, start
-from lvh.models.graph_program import new_program
 from lvh.models.keras_trainer import KerasTrainer, _children
 from lvh.models.networks import (
     CnnSettings,
@@ -20,7 +19,7 @@ from lvh.models.networks import (
     build_dnn,
     build_two_branch,
 )
-from lvh.models.programs import Program, copies
+from lvh.models.programs import Program, copies, new_program
 from lvh.models.training import AugmentSettings, FitJob, TrainSettings
 
 NOTHING = (np.zeros((0, 12), np.float32), np.zeros(0, np.int64))

@@ -47,8 +47,8 @@ def ours(stride: int, threads: int, dropout: float) -> Train:
     from lvh.models.backends import start
 
     start("tensorflow", threads, threads)
-    from lvh.models.graph_program import new_program
     from lvh.models.networks import CnnSettings, build_cnn
+    from lvh.models.programs import new_program
 
     settings = CnnSettings(strides=stride, dropout=dropout)
     program: Any = new_program(lambda: build_cnn(settings, (SAMPLES, LEADS)), BATCH, "float32")

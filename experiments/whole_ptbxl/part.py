@@ -12,9 +12,9 @@ from lvh.data import ptbxl
 from lvh.data.lazy_array import prefetch
 from lvh.features.waveforms import RawSettings, extract_raw
 from lvh.models.backends import start
-from lvh.models.graph_program import new_program
 from lvh.models.keras_trainer import KerasTrainer
 from lvh.models.networks import CnnSettings, build_cnn
+from lvh.models.programs import new_program
 from lvh.models.training import FitJob, TrainSettings
 
 BATCH = 32

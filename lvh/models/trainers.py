@@ -108,7 +108,7 @@ def _program(
     how: tuple[int, str, int | None],
 ) -> Any:
     """Build a model; every fold, and every configuration of its shape, shares it."""
-    from lvh.models.graph_program import new_program
+    from lvh.models.programs import new_program
 
     build = partial(entry.build, model, input_shape)
     batch_size, precision, side_by_side = how
