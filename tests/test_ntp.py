@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lvh.data.cohort import part_of
 from lvh.errors import InputError
-from lvh.features.base import fill_missing
+from lvh.features.missing_values import fill_missing
 from lvh.features.waveforms import NtpSettings, age_decades, fiducial_means, scale
 from lvh.features.waveforms import extract_ntp as extract
 

@@ -14,7 +14,8 @@ from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
 from lvh.features import FeatureSet, Kind
-from lvh.features.base import Fill, feature_set
+from lvh.features.feature_set import feature_set
+from lvh.features.missing_values import Fill
 from lvh.models import Architecture, Estimator
 
 _ROUNDING = 1e-6  # of a probability, which is cut

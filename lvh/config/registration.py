@@ -22,7 +22,7 @@ from lvh.data import Source
 from lvh.data.cohort import Cohort, SourceMetadata
 from lvh.errors import InputError, excerpt
 from lvh.features import FeatureSet, Form
-from lvh.features.base import Fill
+from lvh.features.missing_values import Fill
 from lvh.models import MODEL_ALIASES, Architecture, Estimator
 
 _F = TypeVar("_F", bound=Callable[..., Any])

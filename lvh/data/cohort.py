@@ -3,6 +3,7 @@
 import hashlib
 import math
 import numbers
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -293,3 +294,15 @@ def fingerprint(*parts: Any) -> str:
             digest.update(repr(part.tolist() if isinstance(part, np.ndarray) else part).encode())
         digest.update(b"\0")
     return digest.hexdigest()
+
+
+def find_pattern(symbols: str, pattern: str) -> npt.NDArray[np.int64]:
+    """Return the positions in `symbols` at which `pattern` starts; matches do not overlap."""
+    starts = [match.start() for match in re.finditer(re.escape(pattern), symbols)]
+    return np.array(starts, dtype=np.int64)
+
+
+def find_waves(symbols: str, samples: npt.NDArray[np.int32], pattern: str) -> npt.NDArray[np.int32]:
+    """Return the samples of each match of `pattern`: shape (n_matches, len(pattern))."""
+    starts = find_pattern(symbols, pattern)
+    return np.asarray(samples[starts[:, None] + np.arange(len(pattern))])

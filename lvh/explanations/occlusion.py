@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.cohort import Cohort
-from lvh.features.base import find_pattern
+from lvh.data.cohort import Cohort, find_pattern
 from lvh.validation.calibration import logit
 
 Floats = npt.NDArray[np.float64]

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from lvh.data.cohort import LEADS, Cohort
 from lvh.errors import InputError
 from lvh.features import columns, voltage, waveforms
-from lvh.features.base import FeatureSet, Kind, fill_missing
+from lvh.features.feature_set import FeatureSet, Kind
+from lvh.features.missing_values import fill_missing
 
 __all__ = ["FORMS", "FeatureSet", "Form", "Kind", "check_cohort", "fill_missing"]
 

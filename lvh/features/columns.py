@@ -9,7 +9,8 @@ import numpy.typing as npt
 from lvh.data.cohort import Cohort
 from lvh.data.table import LIKELY_SUBJECT
 from lvh.errors import InputError, excerpt
-from lvh.features.base import FeatureSet, Fill, feature_set
+from lvh.features.feature_set import FeatureSet, feature_set
+from lvh.features.missing_values import Fill
 
 _MANY = 10  # records, of which whole numbers are not different by chance
 

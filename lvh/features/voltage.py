@@ -9,10 +9,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.cohort import Cohort
+from lvh.data.cohort import Cohort, find_waves
 from lvh.errors import InputError, excerpt
-from lvh.features.base import FeatureSet, Fill, feature_set, find_waves
 from lvh.features.criteria import CRITERIA, Measurements, qrs_axis
+from lvh.features.feature_set import FeatureSet, feature_set
+from lvh.features.missing_values import Fill
 
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.int32]

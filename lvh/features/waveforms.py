@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, Strict
 
-from lvh.data.cohort import LEADS, Cohort
+from lvh.data.cohort import LEADS, Cohort, find_waves
 from lvh.data.lazy_array import Inputs, LazyArray, read
 from lvh.errors import InputError
-from lvh.features import base, voltage
-from lvh.features.base import FeatureSet, Fill, Malformed
+from lvh.features import voltage
+from lvh.features.feature_set import FeatureSet, feature_set
+from lvh.features.missing_values import Fill, Malformed, incomplete_records
 
 Floats = npt.NDArray[np.float32]
 Scaling = Literal["minmax", "none"]
@@ -117,7 +118,7 @@ def extract_raw(cohort: Cohort, settings: RawSettings) -> FeatureSet:
     else:
         signals = signals[:, :, columns]
     X = scale(signals, settings.scaling, cohort.records)
-    return base.feature_set(cohort, "signal", X, tuple(leads))
+    return feature_set(cohort, "signal", X, tuple(leads))
 
 
 def positions(cohort: Cohort, leads: tuple[str, ...]) -> dict[str, int]:
@@ -166,14 +167,12 @@ def extract_ntp(cohort: Cohort, settings: NtpSettings) -> FeatureSet:
     """
     means = fiducial_means(cohort, scale(cohort.signals, settings.scaling, cohort.records))
     lacking = np.asarray(np.isnan(means[:, :, :6]).any(axis=2))
-    dropped = base.incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", settings.malformed)
+    dropped = incomplete_records(cohort, cohort.leads, lacking, "(N)(t)", settings.malformed)
     columns = [cohort.male, age_decades(cohort.age), means.reshape(len(means), -1)]
     X = np.column_stack(columns).astype(np.float32)
     names = ["male", *(f"age_{decade}s" for decade in _DECADES)]
     names += [f"{lead}_{fiducial}" for lead in cohort.leads for fiducial in FIDUCIALS]
-    return base.feature_set(
-        cohort, "tabular", X, (*names,), fill=settings.missing_p, dropped=dropped
-    )
+    return feature_set(cohort, "tabular", X, (*names,), fill=settings.missing_p, dropped=dropped)
 
 
 def age_decades(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -193,7 +192,7 @@ def fiducial_means(cohort: Cohort, signals: Inputs) -> npt.NDArray[np.float64]:
         for lead in range(len(cohort.leads)):
             waves = cohort.delineation.lead(record, lead)
             for pattern in ("(N)(t)", "(N)(t)(p)"):  # the longer one last, in place of the other
-                beats = base.find_waves(*waves, pattern)
+                beats = find_waves(*waves, pattern)
                 if len(beats):
                     values = signal[beats, lead].mean(axis=0, dtype=np.float64)
                     means[record, lead, : len(pattern)] = values
@@ -223,8 +222,8 @@ def extract_beat(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
             beats = _complete_beats(cohort, record, lead, window)
             if len(beats):
                 X[record, :, column] = average(beats, axis=0)
-    dropped = base.incomplete_records(cohort, names, np.isnan(X[:, 0]), "beat", settings.malformed)
-    features = base.feature_set(cohort, "signal", X, names, dropped=dropped)
+    dropped = incomplete_records(cohort, names, np.isnan(X[:, 0]), "beat", settings.malformed)
+    features = feature_set(cohort, "signal", X, names, dropped=dropped)
     if settings.scaling == "minmax":
         return replace(features, X=scale(features.X, "minmax", features.records))
     return features  # their zero is the isoelectric level already
@@ -256,7 +255,7 @@ def _complete_beats(
 ) -> npt.NDArray[np.float32]:
     """Cut out the beats of a lead inside the recording, each less its isoelectric level, in mV."""
     signal = cohort.signals[record][:, lead]
-    onsets, peaks, _ = base.find_waves(*cohort.delineation.lead(record, lead), "(N)").T
+    onsets, peaks, _ = find_waves(*cohort.delineation.lead(record, lead), "(N)").T
     segment = np.arange(-max(1, round(_ISOELECTRIC * cohort.fs)), 0)
     inside = (peaks + window[0] >= 0) & (peaks + window[-1] < len(signal))
     inside &= onsets + segment[0] >= 0

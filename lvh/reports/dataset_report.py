@@ -15,10 +15,10 @@ from plotly import express
 from plotly.graph_objects import Figure
 from plotly.subplots import make_subplots
 
-from lvh.data.cohort import Cohort, SourceMetadata, part_of
+from lvh.data.cohort import Cohort, SourceMetadata, find_pattern, part_of
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import baseline_summaries
-from lvh.features.base import feature_set, find_pattern
+from lvh.features.feature_set import feature_set
 from lvh.features.voltage import measure
 from lvh.features.waveforms import SUSPICIOUS, closest_pairs
 from lvh.reports.ecg_plot import draw_record
