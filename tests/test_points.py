@@ -7,7 +7,7 @@ from lvh.config.command_line import CommandLine
 from lvh.config.sweep_space import space_of
 from lvh.errors import InputError
 from lvh.runs import points
-from lvh.runs.points import SweepPoints
+from lvh.runs.sweep_points import SweepPoints
 
 SMALL = ("data=synthetic", "data.records=28", "tracking=off")
 SVM = (*SMALL, "model=svm", "features=ntp")

@@ -21,7 +21,7 @@ from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
 from lvh.files import made_in, write_fault
 from lvh.models.backends import check_installed, version
 from lvh.reports.terminal import say
-from lvh.runs.points import SweepPoints
+from lvh.runs.sweep_points import SweepPoints
 
 _MAIN = ("keras", "mlflow", "numpy", "optuna", "scikit-learn", "tensorflow")
 _PATIENCE = 5  # s

@@ -25,8 +25,8 @@ from lvh.reports.study_report import run_folders, show_sweep
 from lvh.reports.terminal import near, say, show_facts
 from lvh.runs.experiment_data import ExperimentData
 from lvh.runs.hints import say_hints, say_next, say_where
-from lvh.runs.points import SweepPoints, shown
 from lvh.runs.result_page import write_page
+from lvh.runs.sweep_points import SweepPoints, shown
 from lvh.runs.worker import Worker, WorkerResult
 from lvh.search.results import StudyResult
 from lvh.search.space import Choice, Space

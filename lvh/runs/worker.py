@@ -27,8 +27,8 @@ from lvh.reports.run_report import Verbosity
 from lvh.reports.terminal import say
 from lvh.runs.experiment_data import load_data
 from lvh.runs.forecast import begin, left_text
-from lvh.runs.points import check_label
 from lvh.runs.run import run_configuration
+from lvh.runs.sweep_points import check_label
 from lvh.search.results import FoldScore, Outcome
 from lvh.search.storage import Storage
 from lvh.search.study import OpenTrial, Study
