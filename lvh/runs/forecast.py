@@ -30,9 +30,8 @@ Timed = Mapping[str, tuple[float, float]]
 """By the place of a configuration: s of all its folds, and the share of them that is not stored."""
 
 _TIMED = "timed"  # attribute of a study
-_FEWEST_TIMED, _MOST_TIMED, _MOST_POINTS = 4, 12, 1000
+_MOST_TIMED, _MOST_POINTS = 12, 1000
 _SHARE, _LEAST = 0.05, 1.0  # of the expected time, and s, that timing may take
-_MOST = 0.25  # of the expected time, after which two configurations are enough
 _TRAINED = (TrialState.COMPLETE, TrialState.PRUNED)
 _OVERHEAD = 0.5  # s; of a configuration, apart from its training, until it is known
 _USUAL = 4  # trials: weight of what a budget usually saves, against what it has saved
@@ -99,8 +98,8 @@ def begin(study: Study, at_once: int, settings_at: Callable[[Point], RunSettings
             costs[str(place)] = (timed_steps(settings, data) if left else 0.0), left
         expected = sum(cost for cost, _ in costs.values()) / max(1, len(costs)) * plan.total
         spent = time.perf_counter() - started
-        n_least = _FEWEST_TIMED if spent < _MOST * expected else 2
-        if len(costs) >= n_least and spent > max(_LEAST, _SHARE * expected):
+        has_all = len(costs) > len(plan.space.names)  # that a regression on them needs
+        if has_all and spent > max(_LEAST, _SHARE * expected):
             break
     study.set_attribute(_TIMED, costs)
     if not any(cost for cost, _ in costs.values()):
@@ -204,7 +203,10 @@ def _places(plan: StudyPlan) -> range:
 
 
 def _examples(plan: StudyPlan) -> list[int]:
-    """Return places of different kinds: first those with the least or largest of each number."""
+    """Return places of different kinds: first those with the least or largest of each number.
+
+    Of these the first differ from the very first one in a single value.
+    """
     kinds: dict[Kind, int] = {}
     for place in _places(plan):
         kinds.setdefault(_kind(plan.space.at(place)), place)
@@ -213,14 +215,13 @@ def _examples(plan: StudyPlan) -> list[int]:
         if isinstance(value, int):
             values[name].append(value)
     ends = {name: (min(of), max(of)) for name, of in values.items()}
-    corners, others, chosen = list[int](), list[int](), list[int]()
-    for kind, place in kinds.items():
+    corners, others, first = list[int](), list[int](), {*next(iter(kinds))}
+    for kind, place in sorted(kinds.items(), key=lambda one: len({*one[0]} - first)):
         is_corner = all(value in ends.get(name, (value,)) for name, value in kind)
         (corners if is_corner else others).append(place)
-    for places in (corners, others):
-        n = min(len(places), _MOST_TIMED - len(chosen))
-        chosen += [places[at] for at in np.linspace(0, len(places) - 1, n).round().astype(int)]
-    return chosen
+    n = min(len(others), max(0, _MOST_TIMED - len(corners)))
+    between = np.linspace(0, len(others) - 1, n).round().astype(int)
+    return [*corners[:_MOST_TIMED], *(others[at] for at in between)]
 
 
 def _kind(point: Mapping[str, Plain]) -> Kind:
