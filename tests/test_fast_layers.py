@@ -20,7 +20,8 @@ def twins(name: str, shape: tuple[int, ...]) -> list[keras.layers.Layer]:
     if name == "normalization":
         both = [BatchNormalization(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9)]
     else:
-        both = [Conv1D(9, kernel_size=5), keras.layers.Conv1D(9, kernel_size=5)]
+        sizes = {"convolution": (5, 1), "five strides": (50, 10), "more strides": (23, 2)}[name]
+        both = [kind(9, *sizes) for kind in (Conv1D, keras.layers.Conv1D)]
     for layer in both:
         layer.build((None, *shape[1:]))
     weights = [random.uniform(0.5, 2, size=weight.shape) for weight in both[0].weights]
@@ -53,6 +54,8 @@ def results(layer: keras.layers.Layer, X: np.ndarray, **mode) -> list[np.ndarray
         *[("convolution", (2, n_steps, 7)) for n_steps in (*range(5, 14), 31)],
         *[("convolution", (1, 31, 1)), ("normalization", (32, 64)), ("normalization", (1, 1))],
         *[("normalization", (32, 40, 16)), ("normalization", (5, 1, 2))],
+        *[("five strides", (2, n, 3)) for n in (50, 137)],
+        *[("more strides", (2, n, 3)) for n in (23, 24, 64)],
     ],
 )
 def test_outputs_gradients_and_statistics_are_those_of_keras(name, shape):

@@ -16,7 +16,8 @@ class Operations:
         direct: Those of the direct convolutions, two for each multiplication and addition. The
             network asks for them, however they are done; so they compare implementations.
         done: Those of the matrix products with minimal filtering (`lvh.models.fast_layers`), 12
-            multiplications for 8 outputs of five taps; what is before and after is not counted.
+            multiplications for 8 outputs of five taps, or of five strides of the first convolution
+            where that is less by half; what is before and after is not counted.
     """
 
     direct: float
@@ -30,8 +31,12 @@ def operations(kernel: int, stride: int) -> Operations:
     normalization, activations, the last dense layer and Adam are left out (below 1 %).
     """
     n_steps = (N_SAMPLES - kernel) // stride + 1
-    first = 2 * 2 * n_steps * kernel * N_LEADS * FILTERS[0]
-    direct = done = float(first)
+    of_tap = 2 * 2 * N_LEADS * FILTERS[0]
+    n_groups, n_tiles = -(-kernel // (TAPS * stride)), -(-n_steps // TILE)
+    direct = float(n_steps * kernel * of_tap)
+    done = float(n_tiles * (TILE + TAPS - 1) * n_groups * stride * of_tap)
+    if 2 * (TILE + TAPS - 1) * n_groups * stride > TILE * kernel:
+        done = direct
     for n_in, n_out in itertools.pairwise(FILTERS):
         n_outputs = n_steps - TAPS + 1
         direct += 3 * 2 * n_outputs * TAPS * n_in * n_out

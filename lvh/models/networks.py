@@ -164,7 +164,7 @@ def build_cnn(settings: CnnSettings, input_shape: Shape) -> "keras.Model":
     model = keras.Sequential([keras.Input(input_shape)], name="cnn")
     for block, filters in enumerate(settings.filters):
         if block == 0:
-            model.add(layers.Conv1D(filters, settings.kernel_size, strides=settings.strides))
+            model.add(Conv1D(filters, settings.kernel_size, strides=settings.strides))
         else:
             model.add(Dropout(settings.dropout))
             model.add(Conv1D(filters, _LATER_KERNEL))
