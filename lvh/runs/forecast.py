@@ -86,7 +86,8 @@ def begin(study: Study, at_once: int, settings_at: Callable[[Point], RunSettings
         return ""
     study.set_attribute(_TIMED, {})  # one that kills its process is not timed again
     costs, started, epochs = dict[str, tuple[float, float]](), time.perf_counter(), 1
-    for place in _examples(plan):
+    examples, n_least = _examples(plan)
+    for place in examples:
         with suppress(Exception):  # its trial reports it
             settings = settings_at(plan.space.at(place))
             data, epochs = load_data(settings), settings.train.epochs
@@ -98,8 +99,7 @@ def begin(study: Study, at_once: int, settings_at: Callable[[Point], RunSettings
             costs[str(place)] = (timed_steps(settings, data) if left else 0.0), left
         expected = sum(cost for cost, _ in costs.values()) / max(1, len(costs)) * plan.total
         spent = time.perf_counter() - started
-        has_all = len(costs) > len(plan.space.names)  # that a regression on them needs
-        if has_all and spent > max(_LEAST, _SHARE * expected):
+        if len(costs) >= n_least and spent > max(_LEAST, _SHARE * expected):
             break
     study.set_attribute(_TIMED, costs)
     if not any(cost for cost, _ in costs.values()):
@@ -139,10 +139,11 @@ def seconds_left(
     usual = usual_shares(plan.search, rungs, plan.n_folds, min(plan.total, _MOST_POINTS))
     ended = [at for at, trial in trials.items() if trial.state in _TRAINED and _seconds(trial)]
     ended.sort(key=lambda at: trials[at].datetime_complete or datetime.max)
-    timed = {_kind(plan.space.at(int(place))): one for place, one in costs.items()}
+    kind_of = _kinds(plan)
+    timed = {kind_of(plan.space.at(int(place))): one for place, one in costs.items()}
     share = np.array([share_trained(trials[at], rungs, plan.n_folds) for at in ended])
     known = _known(
-        [_kind(trials[at].params) for at in ended],
+        [kind_of(trials[at].params) for at in ended],
         np.array([_seconds(trials[at]) for at in ended]) / share,
         {kind: cost for kind, (cost, _) in timed.items() if cost},
     )
@@ -151,7 +152,7 @@ def seconds_left(
     places = _places(plan)
     each = np.full(len(places), np.mean([*known.values()]))  # of points that are unknown
     if plan.search.sampler == "grid":
-        kinds = [_kind(plan.space.at(place)) for place in places]
+        kinds = [kind_of(plan.space.at(place)) for place in places]
         unknown = [kind for kind in dict.fromkeys(kinds) if kind not in known]
         known |= zip(unknown, _regressed(unknown, known), strict=True)
         of_others = np.mean([left for _, left in timed.values()] or [1.0])
@@ -202,31 +203,39 @@ def _places(plan: StudyPlan) -> range:
     return range(0, plan.total, max(1, plan.total // _MOST_POINTS))
 
 
-def _examples(plan: StudyPlan) -> list[int]:
-    """Return places of different kinds: first those with the least or largest of each number.
+def _examples(plan: StudyPlan) -> tuple[list[int], int]:
+    """Return places of different kinds, and how many a regression on them needs.
 
-    Of these the first differ from the very first one in a single value.
+    First come those that differ from the very first in one value, at the other end of its numbers
+    or another word; then others with the least or largest of each number.
     """
-    kinds: dict[Kind, int] = {}
+    kinds, kind_of = dict[Kind, int](), _kinds(plan)
     for place in _places(plan):
-        kinds.setdefault(_kind(plan.space.at(place)), place)
+        kinds.setdefault(kind_of(plan.space.at(place)), place)
     values = defaultdict[str, list[int]](list)
     for name, value in (pair for kind in kinds for pair in kind):
         if isinstance(value, int):
             values[name].append(value)
     ends = {name: (min(of), max(of)) for name, of in values.items()}
     corners, others, first = list[int](), list[int](), {*next(iter(kinds))}
-    for kind, place in sorted(kinds.items(), key=lambda one: len({*one[0]} - first)):
+    n_changed = {kind: len({*kind} - first) for kind in kinds}
+    for kind in sorted(kinds, key=lambda kind: n_changed[kind]):
         is_corner = all(value in ends.get(name, (value,)) for name, value in kind)
-        (corners if is_corner else others).append(place)
+        (corners if is_corner else others).append(kinds[kind])
+    n_least = sum(n_changed[kind] <= 1 for kind in kinds if kinds[kind] in corners)
     n = min(len(others), max(0, _MOST_TIMED - len(corners)))
     between = np.linspace(0, len(others) - 1, n).round().astype(int)
-    return [*corners[:_MOST_TIMED], *(others[at] for at in between)]
+    return [*corners[:_MOST_TIMED], *(others[at] for at in between)], n_least
 
 
-def _kind(point: Mapping[str, Plain]) -> Kind:
-    values = sorted(point.items())
-    return tuple(one for one in values if not isinstance(one[1], float) and one[0] != "seed")
+def _kinds(plan: StudyPlan) -> Callable[[Mapping[str, Plain]], Kind]:
+    """Return a function from a point to its kind."""
+    names = set[str]()
+    for name, dimension in plan.space.dimensions.items():
+        values = dimension.values()
+        is_real = values is None or any(isinstance(one, float) for one in values[:_MOST_POINTS])
+        names |= set() if is_real or name == "seed" else {name}
+    return lambda point: tuple(sorted(one for one in point.items() if one[0] in names))
 
 
 def _regressed(kinds: list[Kind], known: Mapping[Kind, float]) -> list[float]:
