@@ -159,8 +159,9 @@ def read_leads(
         columns = {lead: columns[lead] for lead in LEADS}
     mv = np.stack(list(columns.values()), axis=1)
     if options.is_part and not recording.is_part:
-        stop = None if options.seconds is None else round((options.start + options.seconds) * fs)
-        mv = mv[round(options.start * fs) : stop]
+        start = round(options.start * fs)
+        stop = None if options.seconds is None else start + round(options.seconds * fs)
+        mv = mv[start:stop]
     with np.errstate(over="ignore"):
         return recording, mv.astype(np.float32), tuple(columns), fs
 
