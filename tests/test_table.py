@@ -113,7 +113,7 @@ def test_a_cohort_is_what_made_it(tmp_path_factory, rows, kind, n_leads, seed, s
         rows.to_parquet(path)
     else:
         separator = {"csv": ",", "tsv": "\t", "semicolons": ";"}[suffix]
-        comma = rows.bmi.str.replace(".", ",") if suffix == "semicolons" else rows.bmi
+        comma = " " + rows.bmi.str.replace(".", ",") if suffix == "semicolons" else rows.bmi
         rows.assign(bmi=comma).to_csv(path, index=False, sep=separator)
     cohort = load(settings_for(rows, path, **more))
     known = ~rows.age.isin(["", "NA"]) & ~rows.sex.isin(["", "unknown"])

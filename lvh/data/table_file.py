@@ -55,7 +55,7 @@ def read_table(path: Path) -> "pd.DataFrame":
     if not is_named or not len(table):
         received = (" ".join(names), f"{len(table)} rows")
         raise refusal(path, "a row of different names, then a row a record", received)
-    return table.set_axis(names, axis=1).apply(lambda column: column.str.strip())
+    return table.set_axis(names, axis=1)
 
 
 def _text(data: bytes) -> "pd.DataFrame":
@@ -66,13 +66,14 @@ def _text(data: bytes) -> "pd.DataFrame":
     separator = next((one for one in ("\t", ";", ",") if one in first), ",")
     rows = pd.read_csv(
         io.StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False
-    ).fillna("")
+    )
+    rows = rows.fillna("").apply(lambda column: column.str.strip())
     table = rows.iloc[1:].reset_index(drop=True)
     for at, column in table.items():
         known = column[~is_missing(column)]
         if separator != "," and known.str.fullmatch(_COMMA_NUMBER, flags=re.IGNORECASE).all():
             table[at] = column.str.replace(",", ".")
-    return table.set_axis(rows.iloc[0].str.strip().tolist(), axis=1)
+    return table.set_axis(rows.iloc[0].tolist(), axis=1)
 
 
 def _parquet(data: bytes) -> "pd.DataFrame":
@@ -81,7 +82,8 @@ def _parquet(data: bytes) -> "pd.DataFrame":
     table = pd.read_parquet(io.BytesIO(data))
     named = [name for name in table.index.names if name is not None]  # columns as others are
     table = table.reset_index(named).reset_index(drop=True)
-    return table.astype(object).where(table.notna(), "").astype(str)
+    texts = table.astype(object).where(table.notna(), "").astype(str)
+    return texts.apply(lambda column: column.str.strip())
 
 
 def is_missing(column: "pd.Series[str]") -> npt.NDArray[np.bool_]:
