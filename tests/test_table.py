@@ -15,6 +15,7 @@ from lvh.config.composition import settings_of
 from lvh.data import join, lazy_array
 from lvh.data.cohort import LEADS, Cohort
 from lvh.data.lazy_array import LazyArray
+from lvh.data.record_filter import filtered
 from lvh.data.table import TableSettings, load
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import AGE_AND_SEX
@@ -174,8 +175,6 @@ DAMAGE = {
         "data.sex: expected another column than data.label",
     ),
     "seven records": (dict(X=drawn_signals(7, 2)), {}, NO_SUCH_ARRAY),
-    "three leads": (dict(X=drawn_signals(8, 3)), {}, NO_SUCH_ARRAY),
-    "two axes": (dict(X=drawn_signals(8, 2)[:, :, 0]), {}, NO_SUCH_ARRAY),
     "booleans": (dict(X=drawn_signals(8, 2) > 0), {}, NO_SUCH_ARRAY),
     "no samples": (dict(X=np.zeros((8, 0, 2))), {}, NO_SUCH_ARRAY),
     "start": (dict(signals=None, fs=None, leads=(), start=2.0), {}, r"data\.start: expected sig"),
@@ -320,6 +319,13 @@ class TestColumns:
         with pytest.raises(InputError, match=r"x says the (number|label)"):
             extract(replace(cohort, columns=table), ColumnsSettings())
         assert extract(replace(cohort, columns=table[["hr"]]), ColumnsSettings()).names == ("hr",)
+
+
+def test_a_condition_needs_age_or_sex_alone_and_no_role(saved, rows):
+    rows = rows.assign(sex=list("FFMMFFMM"), age=[50, "", 60, "", 70, 30, 20, 40])
+    assert filtered(load(saved(rows)), "sex == 'male'").records == tuple("cdgh")
+    assert filtered(load(saved(rows, sex=None)), "age >= 30").records == tuple("acefh")
+    assert filtered(load(saved(rows, age=None)), "age < 50").records == tuple("fgh")
 
 
 def settings_of_table(saved: TableSettings, *more: str):

@@ -111,9 +111,11 @@ def _values(cohort: Cohort, name: str) -> Field:
     """Return the values of a field: what the source knows, a column, or a measure of fiducials."""
     import pandas as pd
 
-    sex = np.where(np.isnan(cohort.age), "", np.where(cohort.male, "male", "female"))
-    own: dict[str, Any] = {"age": cohort.age, "sex": sex, "label": cohort.label, **cohort.known}
     columns = {} if cohort.columns is None else dict(cohort.columns.items())
+    own: dict[str, Any] = {"label": cohort.label, **cohort.known}
+    if np.isfinite(cohort.age).any() or name not in columns:  # else the column has no role
+        sex = np.where(np.isnan(cohort.age), "", np.where(cohort.male, "male", "female"))
+        own = {"age": cohort.age, "sex": sex, **own}
     measured = _MEASURES if len(cohort.delineation.samples) else {}
     names = [*own, *measured, *columns]
     if names.count(name) != 1:

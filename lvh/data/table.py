@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -113,7 +113,8 @@ def load(settings: TableSettings) -> Cohort:
     names, (label, faults), subjects = table.names(), table.labels(), table.subjects()
     if subjects is not None:
         faults = np.where((faults == "") & is_missing(subjects), "no subject", faults)
-    age, male = table.ages_and_men()
+    known = table.ages_and_sexes()
+    age = np.where(known["sex"] == "", np.nan, known["age"])
     signals = table.signals(names)
     faults = np.where(faults == "", signals.faults, faults)
     dropped, note = checked_faults(table.path, names, faults, settings.flawed)
@@ -125,7 +126,7 @@ def load(settings: TableSettings) -> Cohort:
         fs=signals.fs,
         leads=signals.leads,
         age=age[used],
-        male=male[used],
+        male=(known["sex"] == "male")[used],
         label_name=settings.label,
         records=[names[at] for at in used.tolist()],
         name=table.path.name,
@@ -137,6 +138,7 @@ def load(settings: TableSettings) -> Cohort:
     cohort = replace(
         cohort,
         columns=others,
+        known={role: known[role][used] for role in known if table.columns[role] is not None},
         dropped=dropped,
         note="; ".join(filter(None, (note, alone if subjects is None else "", cohort.note))),
         fingerprint=fingerprint(cohort.fingerprint, settings.unit == "other", *content),
@@ -233,8 +235,8 @@ class _Table:
             )
         return subjects
 
-    def ages_and_men(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """Return ages in years, NaN where age or sex is missing, and who is a man."""
+    def ages_and_sexes(self) -> dict[str, npt.NDArray[Any]]:
+        """Return ages in years, NaN where they are missing, and `male`, `female` or nothing."""
         ages, sexes = self.columns["age"], self.columns["sex"]
         years, men = (np.full(len(self.cells), np.nan) for _ in range(2))
         if ages is not None:
@@ -245,7 +247,7 @@ class _Table:
             men = np.array([parse_sex(text) for text in sexes], dtype=float)  # None is NaN
             odd = np.isnan(men) & ~np.asarray(sexes.str.lower().isin(_UNKNOWN_SEX))
             self._refuse(sexes, odd, "female or male, or F or M")
-        return np.where(np.isnan(men), np.nan, years), men == 1
+        return {"age": years, "sex": np.select([men == 1, men == 0], ["male", "female"], "")}
 
     def _refuse(self, column: "pd.Series[str]", odd: npt.NDArray[np.bool_], expected: str) -> None:
         for at in np.flatnonzero(odd).tolist():
