@@ -19,6 +19,7 @@ from lvh.data.record_filter import filtered
 from lvh.data.table import TableSettings, load
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import AGE_AND_SEX
+from lvh.features import check_cohort
 from lvh.features.columns import ColumnsSettings, extract
 from lvh.runs.experiment_data import baselines_of, load_data
 
@@ -274,7 +275,8 @@ def test_a_large_array_is_mapped_and_another_unit_stays(saved, rows, monkeypatch
     X = drawn_signals(8, 2) * 1e4
     cohort = load(saved(X=X, unit="other"))
     np.testing.assert_array_equal(cohort.signals.read(), X)
-    assert cohort.unit == "other"
+    with pytest.raises(InputError, match=r"features=voltage: expected .* and voltages in mV"):
+        check_cohort("voltage", cohort)
 
 
 class TestColumns:
