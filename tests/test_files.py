@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.data.cache import load_or_build
+from lvh.data.cache import load_or_build, signals_written
 from lvh.errors import EnvironmentFault, InputError
 from lvh.evaluation.cv_result import FoldResult
 from lvh.features import FeatureSet
@@ -125,6 +125,15 @@ def test_where_nothing_can_be_stored_the_arrays_still_come(npz, caplog):
     npz.mkdir(parents=True)
     assert_same(load_or_build(npz, lambda: ARRAYS))
     assert f"cannot write {npz}" in caplog.text
+
+
+def test_what_a_killed_process_left_of_signals_is_replaced(tmp_path):
+    killed = signals_written(tmp_path / "a.npy", (9, 9))
+    killed.__enter__()  # and never left
+    with signals_written(tmp_path / "a.npy", (1, 2)) as write:
+        write(np.array([3, 4], np.int16))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.npy"]
+    assert np.load(tmp_path / "a.npy").tolist() == [[3, 4]]
 
 
 KEY, OTHER = "ab" + "0" * 62, "cd" + "1" * 62

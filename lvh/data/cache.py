@@ -93,8 +93,11 @@ def load_or_build(path: Path, build: Callable[[], Arrays]) -> Arrays:
 def signals_written(
     path: Path, shape: tuple[int, ...]
 ) -> Iterator[Callable[[npt.NDArray[np.int16]], object]]:
-    """Give a function that takes record after record of a `.npy` file, int16, of a known shape."""
-    with written_whole(path) as temporary, temporary.open("wb") as file:
+    """Give a function that takes record after record of a `.npy` file, int16, of a known shape.
+
+    The caller holds the lock of the file.
+    """
+    with written_whole(path, is_locked=True) as temporary, temporary.open("wb") as file:
         header = {"descr": "<i2", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         size = file.tell() + 2 * int(np.prod(shape))
