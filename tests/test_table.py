@@ -16,7 +16,7 @@ from lvh.data import join, lazy_array
 from lvh.data.cohort import LEADS, Cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.data.record_filter import filtered
-from lvh.data.table import TableSettings, load
+from lvh.data.table import TableSettings, load, state
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import AGE_AND_SEX
 from lvh.features import check_cohort
@@ -261,6 +261,20 @@ class TestDamage:
         (tmp_path / "3.csv").write_text(record_files.table(mv[3], names=["ii", "v2"]))
         with pytest.raises(InputError, match=r"3\.csv: expected the leads ii v1"):
             load(settings)
+
+
+@pytest.mark.parametrize("kind", ["csv", "hea"])
+def test_what_a_run_writes_beside_the_records_is_no_change_of_them(kind, rows, tmp_path):
+    more = write_signals(kind, tmp_path, drawn_signals(8, 2), ["ii", "v1"])
+    rows.assign(file=[f"{at}.{kind}" for at in range(8)]).to_csv(tmp_path / "rows.csv")
+    settings = TableSettings(path=str(tmp_path / "rows.csv"), label="af", **more)
+    before = state(settings)
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "mlflow.db").touch()
+    (tmp_path / ".#rows.csv").symlink_to("no such file")
+    assert state(settings) == before
+    (tmp_path / f"3.{kind}").touch()
+    assert state(settings) != before
 
 
 def test_a_large_array_is_mapped_and_another_unit_stays(saved, rows, monkeypatch):

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, Strict
 
+from lvh.data import cache
 from lvh.data.array_checks import check_names, check_spellings, checked_faults, refusal
-from lvh.data.cache import folder_state
 from lvh.data.cohort import MAX_AGE, Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.readers import ReadOptions, lead_key, parse_age, parse_sex
@@ -19,6 +19,7 @@ from lvh.data.table_file import (
     MISSING,
     TableSignals,
     Texts,
+    files_state,
     is_missing,
     numbers,
     read_array,
@@ -148,15 +149,9 @@ def load(settings: TableSettings) -> Cohort:
 
 def state(settings: TableSettings) -> object:
     """Return names, sizes and times of change of the files that `load` would read."""
-    table = _Table(settings)
-    files, folders = [table.path], set[Path]()
-    if settings.signals is not None:
-        files.append(Path(os.path.expanduser(settings.signals)))
-    else:
-        folders = {file.parent for file in table.files() if file is not None}
-    stats = [one.stat() for one in files if one.is_file()]
-    states = [folder_state(folder) for folder in sorted(folders) if folder.is_dir()]
-    return repr((states, [(stat.st_mtime_ns, stat.st_size) for stat in stats]))
+    table, signals = _Table(settings), settings.signals
+    files = table.files() if signals is None else [Path(os.path.expanduser(signals))]
+    return repr((cache.file_state(table.path), files_state(files)))
 
 
 def file_of(settings: TableSettings, record: str) -> Path:

@@ -21,7 +21,7 @@ from lvh.data.readers import (
     refusing,
     sampling_frequency,
 )
-from lvh.data.readers.record import read_leads
+from lvh.data.readers.record import is_one_file, read_leads
 from lvh.data.readers.table_record import open_signals
 from lvh.errors import excerpt
 from lvh.files import read_bytes
@@ -112,11 +112,17 @@ class TableSignals:
     faults: Texts
 
 
+def files_state(paths: Sequence[Path | None]) -> list[object]:
+    """Return what differs where a file has changed; of WFDB any file in the folder may be read."""
+    own = sorted({path for path in paths if path is not None})
+    folders = sorted({path.parent for path in own if not is_one_file(path)})
+    states = [(str(path), cache.file_state(path)) for path in own]
+    return [*states, *((str(folder), cache.folder_state(folder)) for folder in folders)]
+
+
 def read_files(paths: Sequence[Path | None], options: ReadOptions) -> TableSignals:
     """Read a file a record; what was read is in the cache until a file changes."""
-    folders = {file.parent for file in paths if file is not None}
-    states = [(str(folder), cache.folder_state(folder)) for folder in sorted(folders)]
-    path = cache.cohort_path("table", _FORMAT, options, paths, states)
+    path = cache.cohort_path("table", _FORMAT, options, paths, files_state(paths))
     arrays = cache.load_or_build(path, lambda: _parse(paths, options))
     leads = tuple(arrays["leads"].tolist())
     return TableSignals(arrays["signals"], leads, float(arrays["fs"]), arrays["faults"])

@@ -93,6 +93,11 @@ def read(
     return cohort if fs in (None, own_fs) else _resample(cohort, fs)
 
 
+def is_one_file(path: Path) -> bool:
+    """Whether a record is in one file, as in every format but WFDB."""
+    return path.suffix.lower() in _READERS
+
+
 def record_name(path: Path) -> str:
     """Return the name of a record: that of its file, of WFDB without `.hea`."""
     return path.name.removesuffix(".hea")
