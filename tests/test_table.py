@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lvh.config.composition import settings_of
 from lvh.data import join, lazy_array
 from lvh.data.cohort import LEADS, Cohort
+from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.data.record_filter import filtered
 from lvh.data.table import TableSettings, load, state
@@ -300,6 +301,8 @@ class TestColumns:
         cohort = load(TableSettings(path=str(tmp_path / "rows.csv"), label="af"))
         features = extract(cohort, ColumnsSettings())
         assert features.names == ("hr", "qt")
+        facts = summarize_cohort(cohort).facts()
+        assert facts["records"].endswith("columns hr qt; text, which is no input: site")
         expected = [[70, 0], [80, 1 / 8], [np.nan, 2 / 8]]
         np.testing.assert_array_equal(features.X[:3], np.float32(expected))
         assert (cohort.leads, cohort.signals.shape) == ((), (8, 0, 0))
@@ -308,6 +311,7 @@ class TestColumns:
             join(cohort, other)
         both = join(cohort, replace(other, records=tuple("stuvwxyz")))
         assert extract(both, ColumnsSettings()).names == ("qt",)
+        assert "columns that rows.csv lacks: ['hr']" in both.note
         assert len(both.columns) == len(both.records) == 16
         for of, names in ((both, ("hr",)), (cohort, ("site",)), (cohort, ("hr", "hr"))):
             with pytest.raises(InputError, match=rf"features\.columns: .*'{names[-1]}'"):
