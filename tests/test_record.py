@@ -162,6 +162,8 @@ def test_rates_and_parts_of_long_records(cohort, tmp_path):
     part = record.read(path, options=ReadOptions(fs=500.0, start=1.0, seconds=2.0))
     np.testing.assert_array_equal(part.signals, expected)
     path = write_record(tmp_path, cohort)
+    with pytest.raises(InputError, match=r"lead i: .* Received: no samples in this part"):
+        record.read(path, options=ReadOptions(start=10.0, seconds=1.0))
     one, other = record.read(path), record.read(path, fs=250.0)
     assert (other.fs, other.signals.shape) == (250, (1, 2500, 12))
     assert np.corrcoef(other.signals[0, :, 1], one.signals[0, ::2, 1])[0, 1] > 0.98

@@ -150,7 +150,8 @@ def signal_fault(mv: npt.NDArray[np.floating], leads: Sequence[str] = LEADS) -> 
     for lead, values in zip(leads, mv.T, strict=True):
         is_finite = np.isfinite(values).all()
         if not is_finite or not len(values) or np.ptp(values) == 0:
-            received = "a flat line" if is_finite else "samples that are no finite number"
+            what = "a flat line" if is_finite else "samples that are no finite number"
+            received = what if len(values) else "no samples in this part of the record"
             return f"lead {lead}: expected a signal. Received: {received}"
     return limb_fault(mv, leads)
 
