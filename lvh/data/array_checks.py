@@ -52,7 +52,7 @@ def checked_signals(X: Any, leads: Sequence[str]) -> tuple[Inputs, tuple[str, ..
     names = tuple(lead.strip().lower() for lead in ([leads] if isinstance(leads, str) else leads))
     signals: Inputs = X
     if not isinstance(X, LazyArray):
-        array = np.asarray(X)
+        array = _array("X", X, "an array of numbers")
         if array.ndim == 2 and len(names) == 1:
             array = array[:, :, None]
         is_number = array.dtype.kind in "iuf" and not np.ma.is_masked(X)
@@ -70,10 +70,18 @@ def checked_signals(X: Any, leads: Sequence[str]) -> tuple[Inputs, tuple[str, ..
 
 def checked_values(field: str, values: Any, n: int, dtype: Any = None) -> npt.NDArray[Any]:
     """Return a value a record, as an array of shape (n,)."""
-    array = np.asarray(values, dtype=dtype)
+    expected = f"{n} values, one a record"
+    array = _array(field, values, expected, dtype)
     if array.shape != (n,):
-        raise refusal(field, f"{n} values, one a record", array.shape)
+        raise refusal(field, expected, array.shape)
     return array
+
+
+def _array(field: str, values: Any, expected: str, dtype: Any = None) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(values, dtype=dtype)
+    except (TypeError, ValueError) as error:  # texts for numbers; lists of different lengths
+        raise refusal(field, expected, str(error)) from None
 
 
 def checked_labels(y: Any, n: int) -> npt.NDArray[np.int64]:
@@ -90,9 +98,9 @@ def checked_subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
     """Return the subject of each record as text, shape (n,); different ones look different."""
     import pandas as pd
 
-    codes, distinct = pd.factorize(pd.Series(list(groups), dtype=object))
+    codes, distinct = pd.factorize(checked_values("groups", groups, n, object))
     texts = np.array([str(one) for one in distinct])
-    if np.shape(groups) != (n,) or (codes < 0).any() or len({*texts}) < len(texts):
+    if (codes < 0).any() or len({*texts}) < len(texts):
         expected = f"{n} values, the subject of each record: none missing, no two look the same"
         raise refusal("groups", expected, groups)
     check_spellings("groups", texts.tolist())
