@@ -12,12 +12,13 @@ from lvh.errors import EnvironmentFault, InputError
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, *, is_locked: bool = False) -> Iterator[Path]:
     """Give a temporary path next to `path`; move it there once the body has succeeded.
 
-    Even after a crash there is the old file or the new one, never a part.
+    Even after a crash there is the old file or the new one, never a part. Where a lock keeps other
+    processes from writing `path`, the temporary one replaces what a killed process left.
     """
-    temporary = path.with_name(f".{uuid4().hex}{path.suffix}")
+    temporary = path.with_name(f".{path.name if is_locked else uuid4().hex + path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from lvh.data.cache import load_or_build
+from lvh.data.cache import load_or_build, signals_written
 from lvh.errors import EnvironmentFault, InputError
 from lvh.evaluation.cv_result import FoldResult
 from lvh.features import FeatureSet
@@ -43,12 +43,7 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize(
-    ("error", "raised"),
-    [
-        (ValueError(), ValueError),
-        (KeyboardInterrupt(), KeyboardInterrupt),
-        (FULL, EnvironmentFault),
-    ],
+    ("error", "raised"), [(KeyboardInterrupt(), KeyboardInterrupt), (FULL, EnvironmentFault)]
 )
 def test_a_failing_body_leaves_the_old_file_and_nothing_else(path, error, raised):
     with pytest.raises(raised):
@@ -125,6 +120,14 @@ def test_where_nothing_can_be_stored_the_arrays_still_come(npz, caplog):
     npz.mkdir(parents=True)
     assert_same(load_or_build(npz, lambda: ARRAYS))
     assert f"cannot write {npz}" in caplog.text
+
+
+def test_what_a_killed_process_left_of_signals_is_replaced(tmp_path):
+    killed = signals_written(tmp_path / "a.npy", (9, 9))
+    killed.__enter__()  # and never left
+    with signals_written(tmp_path / "a.npy", (1, 2)) as write:
+        write(np.array([3, 4], np.int16))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.npy"]
 
 
 KEY, OTHER = "ab" + "0" * 62, "cd" + "1" * 62

@@ -13,11 +13,15 @@ from hypothesis import strategies as st
 
 from lvh.config.composition import settings_of
 from lvh.data import join, lazy_array
-from lvh.data.cohort import LEADS, Cohort
+from lvh.data.cache import folder_state
+from lvh.data.cohort import Cohort
+from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.lazy_array import LazyArray
-from lvh.data.table import TableSettings, load
+from lvh.data.record_filter import filtered
+from lvh.data.table import TableSettings, load, state
 from lvh.errors import InputError
 from lvh.evaluation.cv_result import AGE_AND_SEX
+from lvh.features import check_cohort
 from lvh.features.columns import ColumnsSettings, extract
 from lvh.runs.experiment_data import baselines_of, load_data
 
@@ -25,12 +29,11 @@ FS, N_SAMPLES = 250, 75
 LABELS = [("1", "0"), ("1.0", "0.0"), ("True", "False"), ("Yes", "no"), ("AF", "sinus")]
 VALUES = {
     "subject": "pqr",
-    "age": ["61", "61.5", "", "NA", "0", "130"],
+    "age": ["61", "61.0009765625", "", "NA", "0", "130"],
     "sex": ["F", "male", "", "unknown"],
     "bmi": ["21", "-1.5e3", "", "0.1"],
     "site": ["1", "b", ""],
 }
-
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -113,7 +116,7 @@ def test_a_cohort_is_what_made_it(tmp_path_factory, rows, kind, n_leads, seed, s
         rows.to_parquet(path)
     else:
         separator = {"csv": ",", "tsv": "\t", "semicolons": ";"}[suffix]
-        comma = rows.bmi.str.replace(".", ",") if suffix == "semicolons" else rows.bmi
+        comma = " " + rows.bmi.str.replace(".", ",") if suffix == "semicolons" else rows.bmi
         rows.assign(bmi=comma).to_csv(path, index=False, sep=separator)
     cohort = load(settings_for(rows, path, **more))
     known = ~rows.age.isin(["", "NA"]) & ~rows.sex.isin(["", "unknown"])
@@ -145,7 +148,6 @@ def rows() -> pd.DataFrame:
 
 @pytest.fixture
 def saved(tmp_path, rows):
-
     def save(rows=rows, X=None, **more) -> TableSettings:
         rows.to_csv(tmp_path / "rows.csv", index=False)
         np.save(tmp_path / "x.npy", drawn_signals(8, 2) if X is None else X)
@@ -158,7 +160,6 @@ def saved(tmp_path, rows):
 NO_SUCH_ARRAY = r"data\.(signals|leads|start)"
 DAMAGE = {
     "no such label": (dict(label="vt"), {}, "data.label: expected a column .*: record"),
-    "three classes": ({}, {"af": list("01201201")}, "data.label: expected 0 and 1"),
     "two texts": ({}, {"af": list("ANANANAN")}, "data.positive=VALUE says"),
     "positive of three": (dict(positive="A"), {"af": list("ANOANOAN")}, "and is A"),
     "external": ({}, {"record": ["external/a", *"bcdefgh"]}, "records: expected 8 different"),
@@ -167,16 +168,8 @@ DAMAGE = {
     "no leads": (dict(leads=()), {}, "expected numbers .* data.leads says them"),
     "no fs": (dict(fs=None), {}, "data.fs says it, in Hz"),
     "too long": (dict(seconds=1.0), {}, "data.seconds: expected a part of the 0.3 s"),
-    "unit": (dict(unit="V"), {}, "or some that are usable.* Is this another unit"),
-    "label is sex": (
-        dict(label="sex", positive="F"),
-        {"sex": list("FMFMFMFM"), "age": 60},
-        "data.sex: expected another column than data.label",
-    ),
+    "label is sex": (dict(label="sex", positive="F"), {"sex": list("FM" * 4)}, "data.sex: exp"),
     "seven records": (dict(X=drawn_signals(7, 2)), {}, NO_SUCH_ARRAY),
-    "three leads": (dict(X=drawn_signals(8, 3)), {}, NO_SUCH_ARRAY),
-    "two axes": (dict(X=drawn_signals(8, 2)[:, :, 0]), {}, NO_SUCH_ARRAY),
-    "booleans": (dict(X=drawn_signals(8, 2) > 0), {}, NO_SUCH_ARRAY),
     "no samples": (dict(X=np.zeros((8, 0, 2))), {}, NO_SUCH_ARRAY),
     "start": (dict(signals=None, fs=None, leads=(), start=2.0), {}, r"data\.start: expected sig"),
     "a command to a terminal": ({}, {"\x1b[31m": 1}, "expected a row of different names"),
@@ -218,20 +211,15 @@ class TestDamage:
         with pytest.raises(InputError, match="expected a table in UTF-8"):
             load(settings)
 
-    def test_copies_and_swapped_limb_leads_are_left_out(self, saved, cohort):
+    def test_copies_are_left_out(self, saved):
         X = drawn_signals(8, 2)
         X[6] = X[1]
         assert load(saved(X=X)).dropped == (("g", "the very samples of row 2"),)
-        X = cohort.signals[:8].copy()
-        X[3, :, 0] = X[3, ::-1, 0]
-        kept = load(saved(X=X, fs=500.0, leads=tuple(lead.upper() for lead in LEADS)))
-        assert [name for name, reason in kept.dropped if "limb leads" in reason] == ["d"]
 
     @pytest.mark.parametrize(
         ("stored", "message"),
         [
             ({"leads": ["v1", "ii"]}, r"data\.leads: expected \('v1', 'ii'\), as"),
-            ({"fs": [250, 250]}, "maybe `leads`, `fs`"),
             ({"records": list("bacdefgh")}, r"data\.signals: .* in its order"),
         ],
     )
@@ -247,7 +235,10 @@ class TestDamage:
         rows.assign(path=[f"{at}.csv" for at in range(8)]).to_csv(tmp_path / "rows.csv")
         settings = TableSettings(path=str(tmp_path / "rows.csv"), label="af", fs=250.0)
         before = load(settings)
-        assert before.leads == ("ii", "v1")
+        states = state(settings), folder_state(tmp_path)  # all of its files count for WFDB
+        (tmp_path / "mlflow.db").touch()  # a run may write into the folder, and an editor
+        (tmp_path / ".#rows.csv").symlink_to("no such file")
+        assert (state(settings), folder_state(tmp_path)) == states
         mv[4] += 1
         (tmp_path / "4.csv").write_text(record_files.table(mv[4], names=["ii", "v1"]))
         assert load(settings).fingerprint == load(settings).fingerprint != before.fingerprint
@@ -256,8 +247,8 @@ class TestDamage:
         with pytest.raises(InputError, match=r"data\.seconds: .*files of \[50, 75\] samples"):
             load(settings)
         assert load(replace(settings, seconds=0.3)).dropped == (("d", "shorter than 0.3 s"),)
-        part = load(replace(settings, start=0.1, seconds=0.1))
-        np.testing.assert_array_equal(part.signals, mv[:, 25:50])
+        part = load(replace(settings, start=0.0064, seconds=0.1024))  # 1.6 and 25.6 samples
+        np.testing.assert_array_equal(part.signals, mv[:, 2:28])
         (tmp_path / "3.csv").write_text(record_files.table(mv[3], names=["ii", "v2"]))
         with pytest.raises(InputError, match=r"3\.csv: expected the leads ii v1"):
             load(settings)
@@ -275,7 +266,8 @@ def test_a_large_array_is_mapped_and_another_unit_stays(saved, rows, monkeypatch
     X = drawn_signals(8, 2) * 1e4
     cohort = load(saved(X=X, unit="other"))
     np.testing.assert_array_equal(cohort.signals.read(), X)
-    assert cohort.unit == "other"
+    with pytest.raises(InputError, match=r"features=voltage: expected .* and voltages in mV"):
+        check_cohort("voltage", cohort)
 
 
 class TestColumns:
@@ -285,6 +277,7 @@ class TestColumns:
         cohort = load(TableSettings(path=str(tmp_path / "rows.csv"), label="af"))
         features = extract(cohort, ColumnsSettings())
         assert features.names == ("hr", "qt")
+        assert "hr qt; text, which is no input: site" in summarize_cohort(cohort).facts()["records"]
         expected = [[70, 0], [80, 1 / 8], [np.nan, 2 / 8]]
         np.testing.assert_array_equal(features.X[:3], np.float32(expected))
         assert (cohort.leads, cohort.signals.shape) == ((), (8, 0, 0))
@@ -293,6 +286,7 @@ class TestColumns:
             join(cohort, other)
         both = join(cohort, replace(other, records=tuple("stuvwxyz")))
         assert extract(both, ColumnsSettings()).names == ("qt",)
+        assert "columns that rows.csv lacks: ['hr']" in both.note
         assert len(both.columns) == len(both.records) == 16
         for of, names in ((both, ("hr",)), (cohort, ("site",)), (cohort, ("hr", "hr"))):
             with pytest.raises(InputError, match=rf"features\.columns: .*'{names[-1]}'"):
@@ -320,6 +314,13 @@ class TestColumns:
         with pytest.raises(InputError, match=r"x says the (number|label)"):
             extract(replace(cohort, columns=table), ColumnsSettings())
         assert extract(replace(cohort, columns=table[["hr"]]), ColumnsSettings()).names == ("hr",)
+
+
+def test_a_condition_needs_age_or_sex_alone_and_no_role(saved, rows):
+    rows = rows.assign(sex=list("FFMMFFMM"), age=[50, "", 60, "", 70, 30, 20, 40])
+    assert filtered(load(saved(rows)), "sex == 'male'").records == tuple("cdgh")
+    assert filtered(load(saved(rows, sex=None)), "age >= 30").records == tuple("acefh")
+    assert filtered(load(saved(rows, age=None)), "age < 50").records == tuple("fgh")
 
 
 def settings_of_table(saved: TableSettings, *more: str):

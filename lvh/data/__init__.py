@@ -12,7 +12,7 @@ from lvh.data.array_checks import EXTERNAL, refusal
 from lvh.data.cohort import LEADS, Cohort, Delineation, SourceMetadata, fingerprint
 from lvh.data.lazy_array import LazyArray, blocks, concatenate
 from lvh.data.record_filter import filtered
-from lvh.errors import InputError
+from lvh.errors import InputError, excerpt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,8 @@ def join(own: Cohort, external: Cohort) -> Cohort:
     tables = [one.columns for one in (own, external) if one.columns is not None]
     columns = pd.concat(tables, join="inner", ignore_index=True) if len(tables) == 2 else None
     _check_apart(own, external, columns)
+    alone = [] if columns is None else [name for name in tables[0] if name not in columns]
+    lacking = f"columns that {external.name} lacks: {excerpt(alone)}" if alone else ""
     parts = ", ".join(
         f"{use} {part.name} ({len(part.records)} records, prevalence {part.prevalence:.3f})"
         for use, part in (("learned from", own), ("scored on", external))
@@ -74,7 +76,7 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         age=np.concatenate([own.age, external.age]),
         label=np.concatenate([own.label, external.label]),
         fingerprint=fingerprint(own.fingerprint, external.fingerprint),
-        note="; ".join(filter(None, [parts, own.note, external.note])),
+        note="; ".join(filter(None, [parts, lacking, own.note, external.note])),
         columns=columns,
         known={},
         dropped=(*own.dropped, *((f"{EXTERNAL}{name}", why) for name, why in external.dropped)),

@@ -52,7 +52,7 @@ def checked_signals(X: Any, leads: Sequence[str]) -> tuple[Inputs, tuple[str, ..
     names = tuple(lead.strip().lower() for lead in ([leads] if isinstance(leads, str) else leads))
     signals: Inputs = X
     if not isinstance(X, LazyArray):
-        array = np.asarray(X)
+        array = _array("X", X, "an array of numbers")
         if array.ndim == 2 and len(names) == 1:
             array = array[:, :, None]
         is_number = array.dtype.kind in "iuf" and not np.ma.is_masked(X)
@@ -70,29 +70,44 @@ def checked_signals(X: Any, leads: Sequence[str]) -> tuple[Inputs, tuple[str, ..
 
 def checked_values(field: str, values: Any, n: int, dtype: Any = None) -> npt.NDArray[Any]:
     """Return a value a record, as an array of shape (n,)."""
-    array = np.asarray(values, dtype=dtype)
+    expected = f"{n} values, one a record"
+    array = _array(field, values, expected, dtype)
     if array.shape != (n,):
-        raise refusal(field, f"{n} values, one a record", array.shape)
+        raise refusal(field, expected, array.shape or "one")
     return array
+
+
+def _array(field: str, values: Any, expected: str, dtype: Any = None) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(values, dtype=dtype)
+    except (TypeError, ValueError) as error:  # texts for numbers; lists of different lengths
+        raise refusal(field, expected, str(error)) from None
 
 
 def checked_labels(y: Any, n: int) -> npt.NDArray[np.int64]:
     """Return labels 0 and 1, shape (n,)."""
     import pandas as pd
 
-    labels = pd.Series(checked_values("y", y, n), dtype=object)
-    if not labels.isin([0, 1]).all():
-        raise refusal("y", "0 or 1, or False and True", labels.unique().tolist())
+    labels = checked_values("y", y, n)
+    if not _are_binary(labels):
+        raise refusal("y", "0 or 1, or False and True", pd.unique(labels).tolist())
     return np.asarray(labels, dtype=np.int64)
+
+
+def _are_binary(values: npt.NDArray[Any]) -> bool:
+    """Whether all values are 0 and 1; texts and missing ones are not."""
+    import pandas as pd
+
+    return bool(pd.Series(values, dtype=object).isin([0, 1]).all())
 
 
 def checked_subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
     """Return the subject of each record as text, shape (n,); different ones look different."""
     import pandas as pd
 
-    codes, distinct = pd.factorize(pd.Series(list(groups), dtype=object))
+    codes, distinct = pd.factorize(checked_values("groups", groups, n, object))
     texts = np.array([str(one) for one in distinct])
-    if np.shape(groups) != (n,) or (codes < 0).any() or len({*texts}) < len(texts):
+    if (codes < 0).any() or len({*texts}) < len(texts):
         expected = f"{n} values, the subject of each record: none missing, no two look the same"
         raise refusal("groups", expected, groups)
     check_spellings("groups", texts.tolist())
@@ -106,7 +121,7 @@ def checked_ages(
     if age is None or male is None:
         return np.full(n, np.nan), np.zeros(n, dtype=bool)
     ages, men = checked_values("age", age, n, np.float64), checked_values("male", male, n)
-    if ((ages < 0) | (ages > MAX_AGE)).any() or not np.isin(men, (0, 1)).all():
+    if ((ages < 0) | (ages > MAX_AGE)).any() or not _are_binary(men):
         raise refusal("age and male", f"0 to {MAX_AGE:g} years, and 0 or 1", (ages, men))
     return ages, men.astype(bool) & np.isfinite(ages)
 
@@ -150,7 +165,8 @@ def signal_fault(mv: npt.NDArray[np.floating], leads: Sequence[str] = LEADS) -> 
     for lead, values in zip(leads, mv.T, strict=True):
         is_finite = np.isfinite(values).all()
         if not is_finite or not len(values) or np.ptp(values) == 0:
-            received = "a flat line" if is_finite else "samples that are no finite number"
+            what = "a flat line" if is_finite else "samples that are no finite number"
+            received = what if len(values) else "no samples in this part of the record"
             return f"lead {lead}: expected a signal. Received: {received}"
     return limb_fault(mv, leads)
 

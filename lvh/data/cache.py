@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from lvh.files import made_whole, write_fault, written_whole
 
 _SUMS = "SHA256SUMS.txt"
 _SUM_LINE = re.compile(r"^([0-9a-f]{64})  ?(?:\./)?(\S.*)$", re.I | re.M)  # as of `find .`
+_DATABASE = re.compile(r"\.(?:db|sqlite3?)(?:-\w+)?$")
 _TIMEOUT = 30.0  # seconds a server may stay silent
 
 _log = logging.getLogger(__name__)
@@ -49,14 +51,26 @@ def shown(items: Iterable[Item], action: str) -> Iterable[Item]:
     return track([*items], action, console=console, transient=True, disable=not console.is_terminal)
 
 
-def folder_state(folder: Path) -> list[tuple[str, int, int]]:
-    """Return name, size and time of change of each file: it changes when a file does."""
+def file_state(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """Return size and time of change of a file; nothing where there is none, or a folder."""
     try:
-        with os.scandir(folder) as entries:
-            states = [(entry.name, entry.stat()) for entry in entries]
+        state = os.stat(path)
+    except (OSError, ValueError):  # a name may have a null
+        return ()
+    return (state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else ()
+
+
+def folder_state(folder: Path) -> list[tuple[object, ...]]:
+    """Return name, size and time of change of each file: it changes when a file does.
+
+    Databases do not count: in the working directory MLflow's and Optuna's change with every run.
+    """
+    try:
+        names = [name for name in os.listdir(folder) if not _DATABASE.search(name)]
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
-    return sorted((name, state.st_size, state.st_mtime_ns) for name, state in states)
+    states = [(name, *file_state(folder / name)) for name in sorted(names)]
+    return [state for state in states if len(state) > 1]
 
 
 def lock_of(path: Path) -> FileLock:
@@ -93,8 +107,11 @@ def load_or_build(path: Path, build: Callable[[], Arrays]) -> Arrays:
 def signals_written(
     path: Path, shape: tuple[int, ...]
 ) -> Iterator[Callable[[npt.NDArray[np.int16]], object]]:
-    """Give a function that takes record after record of a `.npy` file, int16, of a known shape."""
-    with written_whole(path) as temporary, temporary.open("wb") as file:
+    """Give a function that takes record after record of a `.npy` file, int16, of a known shape.
+
+    The caller holds the lock of the file.
+    """
+    with written_whole(path, is_locked=True) as temporary, temporary.open("wb") as file:
         header = {"descr": "<i2", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         size = file.tell() + 2 * int(np.prod(shape))

@@ -20,6 +20,8 @@ class CohortSummary(dict[str, Any]):
     def facts(self) -> dict[str, str]:
         """Return one sentence or two, by what they are about."""
         holds = f"columns {_listed(self['columns'])}"
+        if texts := self["text_columns"]:
+            holds += f"; text, which is no input: {_listed(texts)}"
         if self["leads"]:
             holds = f"{_listed(self['leads'])} at {self['fs']:g} Hz, {self['seconds']:g} s"
         counts = "{label} in {with_label} of {records} records, {subjects} subjects".format(**self)

@@ -7,7 +7,6 @@ on a value that is unknown is unknown itself, unless the rest of the text decide
 import ast
 import math
 import operator
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.cohort import Cohort, fingerprint, records_at
+from lvh.data.cohort import Cohort, find_waves, fingerprint, records_at
 from lvh.data.table_file import MISSING
 from lvh.errors import InputError, excerpt
 
@@ -83,25 +82,22 @@ def filtered(cohort: Cohort, where: str, group: str = "data") -> Cohort:
 
 def qrs_duration(cohort: Cohort) -> Floats:
     """Return the input `qrs_duration` of every record, s: that of the widest lead."""
-    return _over_leads(cohort, lambda at, samples: samples[at + 2] - samples[at], np.max)
+    return _over_leads(cohort, lambda qrs: qrs[:, 2] - qrs[:, 0], np.max)
 
 
 def heart_rate(cohort: Cohort) -> Floats:
     """Return beats a minute, from the median interval between peaks of QRS."""
-    return 60 / _over_leads(cohort, lambda at, samples: np.diff(samples[at + 1]), np.nanmedian)
+    return 60 / _over_leads(cohort, lambda qrs: np.diff(qrs[:, 1]), np.nanmedian)
 
 
 _MEASURES = {"qrs_duration": qrs_duration, "heart_rate": heart_rate}
 
 
-def _over_leads(
-    cohort: Cohort, beats: Callable[[Any, Any], Any], over: Callable[..., Any]
-) -> Floats:
+def _over_leads(cohort: Cohort, beats: Callable[[Any], Any], over: Callable[..., Any]) -> Floats:
     values = np.full((len(cohort.records), max(len(cohort.leads), 1)), np.nan)
     for record, lead in np.ndindex(len(values), len(cohort.leads)):
         symbols, samples = cohort.delineation.lead(record, lead)
-        at = np.array([match.start() for match in re.finditer(r"\(N\)", symbols)], np.int64)
-        if len(of_beats := beats(at, samples)):
+        if len(of_beats := beats(find_waves(symbols, samples, "(N)"))):
             values[record, lead] = np.median(of_beats)
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # no lead has any
         return np.asarray(over(values, axis=1) / (cohort.fs or np.nan), np.float64)
@@ -111,9 +107,11 @@ def _values(cohort: Cohort, name: str) -> Field:
     """Return the values of a field: what the source knows, a column, or a measure of fiducials."""
     import pandas as pd
 
-    sex = np.where(np.isnan(cohort.age), "", np.where(cohort.male, "male", "female"))
-    own: dict[str, Any] = {"age": cohort.age, "sex": sex, "label": cohort.label, **cohort.known}
     columns = {} if cohort.columns is None else dict(cohort.columns.items())
+    own: dict[str, Any] = {"label": cohort.label, **cohort.known}
+    if np.isfinite(cohort.age).any() or name not in columns:  # else the column has no role
+        sex = np.where(np.isnan(cohort.age), "", np.where(cohort.male, "male", "female"))
+        own = {"age": cohort.age, "sex": sex, **own}
     measured = _MEASURES if len(cohort.delineation.samples) else {}
     names = [*own, *measured, *columns]
     if names.count(name) != 1:

@@ -4,14 +4,14 @@ import os
 import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, Strict
 
+from lvh.data import cache
 from lvh.data.array_checks import check_names, check_spellings, checked_faults, refusal
-from lvh.data.cache import folder_state
 from lvh.data.cohort import MAX_AGE, Cohort, SourceMetadata, fingerprint
 from lvh.data.delineation import with_fiducials
 from lvh.data.readers import ReadOptions, lead_key, parse_age, parse_sex
@@ -19,6 +19,7 @@ from lvh.data.table_file import (
     MISSING,
     TableSignals,
     Texts,
+    files_state,
     is_missing,
     numbers,
     read_array,
@@ -113,7 +114,8 @@ def load(settings: TableSettings) -> Cohort:
     names, (label, faults), subjects = table.names(), table.labels(), table.subjects()
     if subjects is not None:
         faults = np.where((faults == "") & is_missing(subjects), "no subject", faults)
-    age, male = table.ages_and_men()
+    known = table.ages_and_sexes()
+    age = np.where(known["sex"] == "", np.nan, known["age"])
     signals = table.signals(names)
     faults = np.where(faults == "", signals.faults, faults)
     dropped, note = checked_faults(table.path, names, faults, settings.flawed)
@@ -125,7 +127,7 @@ def load(settings: TableSettings) -> Cohort:
         fs=signals.fs,
         leads=signals.leads,
         age=age[used],
-        male=male[used],
+        male=(known["sex"] == "male")[used],
         label_name=settings.label,
         records=[names[at] for at in used.tolist()],
         name=table.path.name,
@@ -137,6 +139,7 @@ def load(settings: TableSettings) -> Cohort:
     cohort = replace(
         cohort,
         columns=others,
+        known={role: known[role][used] for role in known if table.columns[role] is not None},
         dropped=dropped,
         note="; ".join(filter(None, (note, alone if subjects is None else "", cohort.note))),
         fingerprint=fingerprint(cohort.fingerprint, settings.unit == "other", *content),
@@ -146,15 +149,9 @@ def load(settings: TableSettings) -> Cohort:
 
 def state(settings: TableSettings) -> object:
     """Return names, sizes and times of change of the files that `load` would read."""
-    table = _Table(settings)
-    files, folders = [table.path], set[Path]()
-    if settings.signals is not None:
-        files.append(Path(os.path.expanduser(settings.signals)))
-    else:
-        folders = {file.parent for file in table.files() if file is not None}
-    stats = [one.stat() for one in files if one.is_file()]
-    states = [folder_state(folder) for folder in sorted(folders) if folder.is_dir()]
-    return repr((states, [(stat.st_mtime_ns, stat.st_size) for stat in stats]))
+    table, signals = _Table(settings), settings.signals
+    files = table.files() if signals is None else [Path(os.path.expanduser(signals))]
+    return repr((cache.file_state(table.path), files_state(files)))
 
 
 def file_of(settings: TableSettings, record: str) -> Path:
@@ -233,8 +230,8 @@ class _Table:
             )
         return subjects
 
-    def ages_and_men(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """Return ages in years, NaN where age or sex is missing, and who is a man."""
+    def ages_and_sexes(self) -> dict[str, npt.NDArray[Any]]:
+        """Return ages in years, NaN where they are missing, and `male`, `female` or nothing."""
         ages, sexes = self.columns["age"], self.columns["sex"]
         years, men = (np.full(len(self.cells), np.nan) for _ in range(2))
         if ages is not None:
@@ -245,7 +242,7 @@ class _Table:
             men = np.array([parse_sex(text) for text in sexes], dtype=float)  # None is NaN
             odd = np.isnan(men) & ~np.asarray(sexes.str.lower().isin(_UNKNOWN_SEX))
             self._refuse(sexes, odd, "female or male, or F or M")
-        return np.where(np.isnan(men), np.nan, years), men == 1
+        return {"age": years, "sex": np.select([men == 1, men == 0], ["male", "female"], "")}
 
     def _refuse(self, column: "pd.Series[str]", odd: npt.NDArray[np.bool_], expected: str) -> None:
         for at in np.flatnonzero(odd).tolist():

@@ -21,7 +21,7 @@ from lvh.data.readers import (
     refusing,
     sampling_frequency,
 )
-from lvh.data.readers.record import read_leads
+from lvh.data.readers.record import is_one_file, read_leads
 from lvh.data.readers.table_record import open_signals
 from lvh.errors import excerpt
 from lvh.files import read_bytes
@@ -55,7 +55,7 @@ def read_table(path: Path) -> "pd.DataFrame":
     if not is_named or not len(table):
         received = (" ".join(names), f"{len(table)} rows")
         raise refusal(path, "a row of different names, then a row a record", received)
-    return table.set_axis(names, axis=1).apply(lambda column: column.str.strip())
+    return table.set_axis(names, axis=1)
 
 
 def _text(data: bytes) -> "pd.DataFrame":
@@ -66,13 +66,14 @@ def _text(data: bytes) -> "pd.DataFrame":
     separator = next((one for one in ("\t", ";", ",") if one in first), ",")
     rows = pd.read_csv(
         io.StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False
-    ).fillna("")
+    )
+    rows = rows.fillna("").apply(lambda column: column.str.strip())
     table = rows.iloc[1:].reset_index(drop=True)
     for at, column in table.items():
         known = column[~is_missing(column)]
         if separator != "," and known.str.fullmatch(_COMMA_NUMBER, flags=re.IGNORECASE).all():
             table[at] = column.str.replace(",", ".")
-    return table.set_axis(rows.iloc[0].str.strip().tolist(), axis=1)
+    return table.set_axis(rows.iloc[0].tolist(), axis=1)
 
 
 def _parquet(data: bytes) -> "pd.DataFrame":
@@ -81,7 +82,8 @@ def _parquet(data: bytes) -> "pd.DataFrame":
     table = pd.read_parquet(io.BytesIO(data))
     named = [name for name in table.index.names if name is not None]  # columns as others are
     table = table.reset_index(named).reset_index(drop=True)
-    return table.astype(object).where(table.notna(), "").astype(str)
+    texts = table.astype(object).where(table.notna(), "").astype(str)
+    return texts.apply(lambda column: column.str.strip())
 
 
 def is_missing(column: "pd.Series[str]") -> npt.NDArray[np.bool_]:
@@ -110,11 +112,17 @@ class TableSignals:
     faults: Texts
 
 
+def files_state(paths: Sequence[Path | None]) -> list[object]:
+    """Return what differs where a file has changed; of WFDB any file in the folder may be read."""
+    own = sorted({path for path in paths if path is not None})
+    folders = sorted({path.parent for path in own if not is_one_file(path)})
+    states = [(str(path), cache.file_state(path)) for path in own]
+    return [*states, *((str(folder), cache.folder_state(folder)) for folder in folders)]
+
+
 def read_files(paths: Sequence[Path | None], options: ReadOptions) -> TableSignals:
     """Read a file a record; what was read is in the cache until a file changes."""
-    folders = {file.parent for file in paths if file is not None}
-    states = [(str(folder), cache.folder_state(folder)) for folder in sorted(folders)]
-    path = cache.cohort_path("table", _FORMAT, options, paths, states)
+    path = cache.cohort_path("table", _FORMAT, options, paths, files_state(paths))
     arrays = cache.load_or_build(path, lambda: _parse(paths, options))
     leads = tuple(arrays["leads"].tolist())
     return TableSignals(arrays["signals"], leads, float(arrays["fs"]), arrays["faults"])

@@ -22,7 +22,7 @@ class Form(NamedTuple):
     needs_signals: bool = True
     needs_columns: bool = False
     needs_age_and_sex: bool = False
-    needs_twelve_leads: bool = False
+    needs_twelve_leads: bool = False  # in mV, for it measures them
 
     @property
     def reads_ecg(self) -> bool:
@@ -35,6 +35,7 @@ class Form(NamedTuple):
             "signals": self.needs_signals and not cohort.leads,
             "a delineation": self.needs_delineation and not len(cohort.delineation.samples),
             "the twelve leads": self.needs_twelve_leads and not {*LEADS} <= {*cohort.leads},
+            "voltages in mV": self.needs_twelve_leads and cohort.unit != "mV",
             "age and sex of every record": self.needs_age_and_sex and not cohort.has_age_and_sex,
             "a table of columns": self.needs_columns and cohort.columns is None,
         }

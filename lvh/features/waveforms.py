@@ -218,8 +218,10 @@ def extract_beat(cohort: Cohort, settings: BeatSettings) -> FeatureSet:
     average = np.median if settings.average == "median" else np.mean
     X = np.full((len(cohort.records), len(window), len(leads)), np.nan, dtype=np.float32)
     for record in range(len(X)):
+        signal = cohort.signals[record]
         for column, lead in enumerate(leads.values()):
-            beats = _complete_beats(cohort, record, lead, window)
+            qrs = find_waves(*cohort.delineation.lead(record, lead), "(N)")
+            beats = _complete_beats(signal[:, lead], qrs, window, cohort.fs)
             if len(beats):
                 X[record, :, column] = average(beats, axis=0)
     dropped = incomplete_records(cohort, names, np.isnan(X[:, 0]), "beat", settings.malformed)
@@ -251,12 +253,11 @@ def extract_fusion(cohort: Cohort, settings: FusionSettings) -> FeatureSet:
 
 
 def _complete_beats(
-    cohort: Cohort, record: int, lead: int, window: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
+    signal: Floats, qrs: npt.NDArray[np.int32], window: npt.NDArray[np.int64], fs: float
+) -> Floats:
     """Cut out the beats of a lead inside the recording, each less its isoelectric level, in mV."""
-    signal = cohort.signals[record][:, lead]
-    onsets, peaks, _ = find_waves(*cohort.delineation.lead(record, lead), "(N)").T
-    segment = np.arange(-max(1, round(_ISOELECTRIC * cohort.fs)), 0)
+    onsets, peaks, _ = qrs.T
+    segment = np.arange(-max(1, round(_ISOELECTRIC * fs)), 0)
     inside = (peaks + window[0] >= 0) & (peaks + window[-1] < len(signal))
     inside &= onsets + segment[0] >= 0
     level = np.median(signal[onsets[inside, None] + segment], axis=1, keepdims=True)

@@ -29,7 +29,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _AGE = re.compile(
-    r"(\d{1,3}(?:\.\d{1,9})?)\s*(y|yrs?|years?|m|months?|w|weeks?|d|days?)?",
+    r"(\d{1,3}(?:\.\d{1,17})?)\s*(y|yrs?|years?|m|months?|w|weeks?|d|days?)?",
     re.IGNORECASE | re.ASCII,
 )
 _PER_YEAR = {"y": 1.0, "m": 12.0, "w": 365.25 / 7, "d": 365.25}

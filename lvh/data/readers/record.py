@@ -93,6 +93,11 @@ def read(
     return cohort if fs in (None, own_fs) else _resample(cohort, fs)
 
 
+def is_one_file(path: Path) -> bool:
+    """Whether a record is in one file, as in every format but WFDB."""
+    return path.suffix.lower() in _READERS
+
+
 def record_name(path: Path) -> str:
     """Return the name of a record: that of its file, of WFDB without `.hea`."""
     return path.name.removesuffix(".hea")
@@ -159,8 +164,9 @@ def read_leads(
         columns = {lead: columns[lead] for lead in LEADS}
     mv = np.stack(list(columns.values()), axis=1)
     if options.is_part and not recording.is_part:
-        stop = None if options.seconds is None else round((options.start + options.seconds) * fs)
-        mv = mv[round(options.start * fs) : stop]
+        start = round(options.start * fs)
+        stop = None if options.seconds is None else start + round(options.seconds * fs)
+        mv = mv[start:stop]
     with np.errstate(over="ignore"):
         return recording, mv.astype(np.float32), tuple(columns), fs
 

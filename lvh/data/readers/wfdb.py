@@ -252,6 +252,12 @@ def read(path: Path, options: ReadOptions) -> Recording:
         stop = header.n_samples - max((signal.skew for signal in header.signals), default=0)
         if options.seconds is not None:
             stop = min(start + round(options.seconds * header.fs), stop)
+        if options.is_part and stop <= start and header.signals:  # it ends before the part
+            signals = [
+                Signal(one.name, np.empty(0), one.unit, header.fs * one.rate)
+                for one in header.signals
+            ]
+            return Recording(signals, is_part=True)
         n_values = (stop - start) * (sum(signal.rate for signal in header.signals) or len(LEADS))
         if not 0 < n_values <= _MAX_VALUES:
             expected = f"1 to {_MAX_VALUES} samples in all; --start and --seconds choose a part"
