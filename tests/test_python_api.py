@@ -189,9 +189,7 @@ AUGMENTED = {"augment": {"shift": 0.1}}
 REFUSED = {  # what is given in place of SVC(), X and Y, and the message
     "regressor": ({"estimator": Ridge()}, "estimator: Ridge: expected a classifier"),
     "train": ({"train": {"epochs": 3}}, "train: expected None"),
-    "labels": ({"y": Y + 1}, "y: expected 0 or 1"),
-    "no labels": ({"y": None}, "y: expected"),
-    "groups": ({"groups": [1, "1"] * 60}, "groups: .*look the same"),
+    "groups": ({"groups": GROUPS[:, None]}, "groups: expected 120 values"),
     "one class": ({"y": 0 * Y}, "labels: expected both classes"),
     "one class in a fold": (
         {"y": np.arange(N) >= 60, "cv": HALVES},

@@ -76,26 +76,27 @@ def checked_values(field: str, values: Any, n: int, dtype: Any = None) -> npt.ND
     return array
 
 
-def checked_labels(y: Any, n: int) -> npt.NDArray[np.int64]:
+def checked_labels(y: Any, n: int, field: str = "y") -> npt.NDArray[np.int64]:
     """Return labels 0 and 1, shape (n,)."""
     import pandas as pd
 
-    labels = pd.Series(checked_values("y", y, n), dtype=object)
+    labels = pd.Series(checked_values(field, y, n), dtype=object)
     if not labels.isin([0, 1]).all():
-        raise refusal("y", "0 or 1, or False and True", labels.unique().tolist())
+        raise refusal(field, "0 or 1, or False and True", labels.unique().tolist())
     return np.asarray(labels, dtype=np.int64)
 
 
-def checked_subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
+def checked_subjects(groups: Any, n: int, field: str = "groups") -> npt.NDArray[np.str_]:
     """Return the subject of each record as text, shape (n,); different ones look different."""
     import pandas as pd
 
-    codes, distinct = pd.factorize(pd.Series(list(groups), dtype=object))
+    is_flat = np.shape(groups) == (n,)
+    codes, distinct = pd.factorize(pd.Series(list(groups) if is_flat else [None], dtype=object))
     texts = np.array([str(one) for one in distinct])
-    if np.shape(groups) != (n,) or (codes < 0).any() or len({*texts}) < len(texts):
+    if (codes < 0).any() or len({*texts}) < len(texts):
         expected = f"{n} values, the subject of each record: none missing, no two look the same"
-        raise refusal("groups", expected, groups)
-    check_spellings("groups", texts.tolist())
+        raise refusal(field, expected, groups)
+    check_spellings(field, texts.tolist())
     return np.asarray(texts[codes], np.str_)
 
 
