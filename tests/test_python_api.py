@@ -15,8 +15,8 @@ from sklearn import model_selection as sk
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import log_loss
+from sklearn.linear_model import LogisticRegression, Perceptron, Ridge
+from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
@@ -40,7 +40,7 @@ WITH_GAPS = np.where(np.random.default_rng(1).random(X.shape) < 0.1, np.nan, X)
 TABLE = pd.DataFrame(X, columns=list("abcd")).assign(place=np.where(X[:, 0] > 0, "in", "out"))
 ESTIMATORS = {
     "pipeline": (make_pipeline(StandardScaler(), LogisticRegression()), X),
-    "margins": (SVC(), X),
+    "margins": (Perceptron(), 1000 * X),  # of some thousands
     "missing": (HistGradientBoostingClassifier(max_iter=2), WITH_GAPS),
     "columns": (
         make_pipeline(

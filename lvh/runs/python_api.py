@@ -88,7 +88,7 @@ def cross_validate(
             pairs of train and test positions. None: the folds of the data of an experiment, or 7.
         metrics: Scores that tables show: names in `lvh.validation.metrics.NAMES`, or functions of
             labels and scores; None for all names. A classifier with no `predict_proba` has no
-            `loss` and `brier`, and functions get its margins in the logistic function.
+            `loss` and `brier`, and functions get its margins m as (1 + m / (1 + |m|)) / 2.
         seed: Of networks, and of a classifier whose `random_state` is None.
         train: How a network is trained, such as `{"epochs": 20}`.
 
