@@ -96,7 +96,11 @@ def test_pairs_repeat_a_splitter_and_a_result_draws_itself():
     assert numbers == [(repeat, fold) for repeat in range(2) for fold in range(3)]
     by_pairs = lvh.cross_validate(LogisticRegression(), X, Y, cv=list(cv.split(X, Y)))
     np.testing.assert_array_equal(by_pairs.y_score, by_splitter.y_score)
-    result = lvh.cross_validate(LogisticRegression(), X, Y, cv=3)
+    given = LogisticRegression(), X, Y
+    result = lvh.cross_validate(*given, cv=sk.LeaveOneOut())
+    scores = sk.cross_val_predict(*given, cv=sk.LeaveOneOut(), method="predict_proba")[:, 1]
+    pooled = result.scores.pooled["roc_auc"].estimate
+    assert pooled == pytest.approx(roc_auc_score(Y, scores), abs=1e-12)
     assert len(result.plot("roc").data)
     assert "no skill" in result._repr_html_()
 
