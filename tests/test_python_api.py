@@ -178,6 +178,7 @@ NAN = np.where(np.arange(N * 4).reshape(N, 4) == 5, np.nan, X)
 
 
 FROZEN = make_pipeline(FrozenEstimator(StandardScaler().fit(X)), SVC())
+TUNED = make_pipeline(StandardScaler(), sk.TunedThresholdClassifierCV(LogisticRegression()))
 HALVES = [(np.arange(60), np.arange(60, N))]
 LEAK = {"weights": "carried", "allow_leakage": True}
 AUGMENTED = {"augment": {"shift": 0.1}}

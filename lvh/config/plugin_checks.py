@@ -46,6 +46,12 @@ class CheckedClassifier:
                     "know test records",
                     excerpt(part),
                 )
+        last = getattr(model, "_final_estimator", model)  # of a pipeline
+        if type(last).__name__ in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
+            raise origin.refused(
+                "expected a classifier without a threshold of its own: cv.threshold has it",
+                excerpt(last),
+            )
         names = [name for name in params if name.rpartition("__")[2] == "random_state"]
         if unset := {name: random_state for name in names if params[name] is None}:
             model.set_params(**unset)
