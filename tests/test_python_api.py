@@ -207,6 +207,11 @@ REFUSED = {  # what is given in place of SVC(), X and Y, and the message
     ),
     "masked": ({"X": np.ma.masked_less(X, 0)}, "X: .*MaskedArray"),
     "frozen": ({"estimator": FROZEN}, "fitted or frozen .*FrozenEstimator"),
+    "threshold": ({"estimator": TUNED}, "without a threshold.*TunedThreshold"),
+    "no criterion": (
+        {"estimator": "criteria", "X": TABLE[["a"]].assign(male=Y)},
+        r"model\.criterion: expected the inputs male, cornell.*'a', 'male'",
+    ),
     "augmented table": ({"estimator": "dnn", "train": AUGMENTED}, r"train\.augment: expected sig"),
     "compiled": ({"estimator": partial(network, compiled=True)}, "a network that is not compiled"),
     "one network": (
@@ -248,11 +253,14 @@ def test_data_that_do_not_fit_their_settings_are_refused():
     permuted = lvh.settings("data=synthetic", "model=svm", "features=voltage", "cv.permutations=5")
     with pytest.raises(lvh.InputError, match=r"cv\.permutations: expected 0 here"):
         lvh.cross_validate(permuted, lvh.load_data(permuted))
-    with pytest.raises(lvh.InputError, match="X: expected the data of these settings"):
-        lvh.cross_validate(lvh.settings("data=synthetic", "model=svm"), X)
-    cohort, noise = lvh.load_data("synthetic", records=42), {"augment": {"noise": 0.1}}
-    with pytest.raises(lvh.InputError, match=r"train\.augment: .*features\.scaling=none"):
-        lvh.cross_validate("cnn", cohort, train=noise)
+    small, noise = ("data=synthetic", "data.records=42"), {"augment": {"noise": 0.1}}
+    scaled = lvh.load_data(lvh.settings(*small, "model=cnn"))
+    for other in (X, scaled):
+        with pytest.raises(lvh.InputError, match="X: expected the data of these settings"):
+            lvh.cross_validate(lvh.settings(*small, "model=svm", "features=voltage"), other)
+    for data in (scaled, scaled.cohort):
+        with pytest.raises(lvh.InputError, match=r"train\.augment: .*features\.scaling=none"):
+            lvh.cross_validate("cnn", data, train=noise)
 
 
 @pytest.mark.slow

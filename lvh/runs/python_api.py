@@ -164,10 +164,11 @@ def _of_settings(settings: RunSettings, data: Any) -> Learner:
             "cv.permutations: expected 0 here; python -m lvh.run makes the test. "
             f"Received: {settings.cv.permutations}"
         )
-    if not isinstance(data, ExperimentData) or replace(data.cv, permutations=0) != settings.cv:
+    of = [replace(data.cv, permutations=0), data.form] if isinstance(data, ExperimentData) else []
+    if of != [settings.cv, settings.features]:
         raise InputError(
             "X: expected the data of these settings, lvh.load_data(settings). Received: "
-            f"{'other splits' if isinstance(data, ExperimentData) else type(data).__name__}"
+            f"{'those of other features or splits' if of else type(data).__name__}"
         )
     return replace(learner_of(settings.model), train=settings.train, backend=settings.backend)
 

@@ -147,7 +147,7 @@ class TrainingData:
     fs: float
     splits: tuple[Split, ...]
     cv: CvSettings
-    is_scaled: bool = False  # by the form of features, so that a signal is not in mV
+    is_scaled: bool  # by the form of features, so that a signal is not in mV
 
 
 def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any) -> CVResult:
@@ -182,19 +182,19 @@ def training_data(
             raise InputError(
                 f"{field}: expected None with X as a {type(X).__name__}. Received: {excerpt(value)}"
             )
-    fs, own, is_scaled = 1.0, X, False
+    fs, own, form = 1.0, X, None
     if isinstance(X, Cohort):
         form = _form(learner, features)
         check_cohort(form.name, X)
         fs, own = X.fs, FORMS[form.name].extract(X, form)
-        is_scaled = getattr(form, "scaling", form.name) != "none"
     elif isinstance(X, ExperimentData):
-        fs, own = X.cohort.fs, X.features
+        fs, own, form = X.cohort.fs, X.features, X.form
     elif not isinstance(X, FeatureSet):
         own = from_arrays(X, y, groups)
     own = fitting(learner, own)
+    is_scaled = form is not None and getattr(form, "scaling", form.name) != "none"
     if cv is None and isinstance(X, ExperimentData):
-        return TrainingData(own, fs, X.splits, X.cv)
+        return TrainingData(own, fs, X.splits, X.cv, is_scaled)
     splits, settings = _splits(7 if cv is None else cv, own, own.subjects if has_labels else groups)
     return TrainingData(own, fs, splits, settings, is_scaled)
 
