@@ -301,13 +301,14 @@ def from_arrays(X: Any, y: Any, groups: Any) -> FeatureSet:
             raise InputError(f"{field}: expected the index of X. Received: another one")
     n = shape[0]
     names = X.columns if is_table else range(shape[-1])
-    records = X.index if is_table and X.index.is_unique else range(n)
+    of_rows = tuple(map(str, X.index)) if is_table else ()  # texts may be the same: 1 and "1"
+    records = of_rows if len({*of_rows}) == n else tuple(map(str, range(n)))
     return FeatureSet(
         kind="tabular" if len(shape) == 2 else "signal",
         X=inputs,
         y=checked_labels(y, n),
         names=tuple(map(str, names)),
-        records=tuple(map(str, records)),
+        records=records,
         subjects=np.arange(n).astype(str) if groups is None else checked_subjects(groups, n),
         age_and_sex=np.full((n, 2), np.nan),
         fill="keep",
