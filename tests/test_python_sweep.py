@@ -44,8 +44,10 @@ def test_a_grid_ranks_as_scikit_learns_search_on_the_same_splits():
     )
     assert len(study.predictions) == 3
     assert study.compare(study).loc["ap", "difference"] == 0
-    with pytest.raises(lvh.InputError, match="compare: expected a sweep"):
-        study.compare(frame)
+    other = lvh.sweep(pipeline(), X, 1 - Y, space=GRID, cv=[*CV.split(X, Y, GROUPS)])
+    for wrong, message in ((frame, "a sweep"), (other, ".*labels.* two without a fold in common")):
+        with pytest.raises(lvh.InputError, match=f"compare: expected {message}"):
+            study.compare(wrong)
     assert len(study.plot("folds").data)
     assert "Best" in study._repr_html_()
 

@@ -13,7 +13,7 @@ from lvh.config.run_settings import search_from
 from lvh.errors import InputError, LvhError, excerpt, warn_renamed
 from lvh.evaluation.cv_result import CVResult
 from lvh.evaluation.results import Plain
-from lvh.reports.result_views import StudyResult, predictions_of
+from lvh.reports.result_views import StudyResult, fold_scores, predictions_of
 from lvh.runs import python_inputs
 from lvh.runs.experiment_data import baselines_of
 from lvh.runs.python_inputs import Learner, Train, TrainingData, check_scores, learner_of
@@ -163,7 +163,7 @@ class _Training:
         known |= {f"std_{name}": one for name, one in asdict(result.scores.std).items()}
         known |= {f"pooled_{name}": one.estimate for name, one in result.scores.pooled.items()}
         values = tuple(known.get(name, math.nan) for name in search.objectives)
-        return Outcome("complete", values, tuple(scores), baselines=baselines)
+        return Outcome("complete", values, fold_scores(result), baselines=baselines)
 
 
 def _plan(space: Space, data: Mapping[str, TrainingData], search: dict[str, Any]) -> StudyPlan:
