@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import model_selection as sk
 from sklearn.base import clone
@@ -19,7 +20,8 @@ import lvh
 from lvh.runs.python_sweep import space_from
 
 CV = sk.StratifiedGroupKFold(3, shuffle=True, random_state=5)
-GRID = {"logisticregression__C": [0.01, 1.0, 30.0]}
+TWINS = pd.DataFrame(X, ["0", *range(len(X) - 1)])  # two names that look the same
+GRID = {"logisticregression__C": [*np.array([0.01, 1.0, 30.0])]}
 
 
 def pipeline():
@@ -27,7 +29,7 @@ def pipeline():
 
 
 def test_a_grid_ranks_as_scikit_learns_search_on_the_same_splits():
-    study = lvh.sweep(pipeline(), X, Y, GROUPS, space=GRID, cv=CV)
+    study = lvh.sweep(pipeline(), TWINS, Y, GROUPS, space=GRID, cv=CV)
     theirs = sk.GridSearchCV(pipeline(), GRID, scoring="average_precision", cv=CV, refit=False)
     theirs.fit(X, Y, groups=GROUPS)
     scores = theirs.cv_results_["mean_test_score"]
