@@ -64,6 +64,7 @@ def test_scores_are_those_of_scikit_learn_on_the_same_splits(name):
     for own, scorer in SCORES.items():
         np.testing.assert_allclose(frame[own], theirs[f"test_{scorer}"], rtol=0, atol=1e-12)
     assert list(frame.n_test + frame.n_train) == [N] * 4
+    assert np.isnan(result.scores.mean.brier) == (name == "margins")
     assert not hasattr(estimator, "classes_")  # a person's own object is not fitted
     assert list(result.baselines) == ["no skill"]  # age and sex are not known
 

@@ -1,6 +1,7 @@
 """What calls from Python give: a model to train, and data, features and splits for it."""
 
 import inspect
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -23,14 +24,14 @@ from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
 from lvh.evaluation import cross_validation
-from lvh.evaluation.cv_result import CVResult
+from lvh.evaluation.cv_result import CVResult, Summary
 from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Architecture, Estimator, current_name
 from lvh.models.backends import NO_BACKEND, check_installed
 from lvh.models.trainers import make_trainer
 from lvh.models.training import Trainer, TrainSettings, check_train
 from lvh.runs.experiment_data import ExperimentData, folds_of
-from lvh.validation.metrics import SCALES
+from lvh.validation.metrics import NAMES, SCALES, Interval, mean_and_std
 from lvh.validation.splits import CvSettings, Split, check_protocol, given_splits
 
 Train = TrainSettings | Mapping[str, Any] | None
@@ -160,7 +161,7 @@ def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any
             "train.augment: expected signals; for noise, wander and amplitude those of a form with "
             f"features.scaling=none, in mV. Received: {data.features.kind} inputs"
         )
-    return cross_validation.cross_validate(
+    result = cross_validation.cross_validate(
         data.features,
         more.pop("splits", data.splits),
         partial(learner.trainer, data.features, data.fs),
@@ -168,6 +169,17 @@ def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any
         cv=data.cv,
         **more,
     )
+    return result if learner.has_probabilities else _of_margins(result)
+
+
+def _of_margins(result: CVResult) -> CVResult:
+    """Return a result without the scores that need probabilities, which margins are not."""
+    lacking = dict.fromkeys([name for name in NAMES if SCALES[name].needs_probabilities], math.nan)
+    folds = [replace(fold, metrics=replace(fold.metrics, **lacking)) for fold in result.folds]
+    mean, std = mean_and_std([fold.metrics for fold in folds])
+    intervals = {name: Interval(math.nan, math.nan, math.nan) for name in lacking}
+    scores = Summary(mean, std, {**result.scores.pooled, **intervals})
+    return replace(result, folds=tuple(folds), scores=scores)
 
 
 def training_data(
