@@ -61,6 +61,8 @@ def test_it_holds_what_the_arrays_hold(signals, y, groups):
         ({"X": np.where(X > 2, np.nan, X)}, "X: expected finite numbers"),
         ({"unit": "uV"}, "unit: expected mV, or other"),
         ({"y": [0, 1, 2, 0]}, "y: expected 0 or 1"),
+        ({"y": [0, 1, np.nan, 0]}, "y: expected 0 or 1"),
+        ({"y": [0, 1, 1]}, "y: expected 4 values"),
         ({"groups": "abc"}, "groups: expected 4 values"),
         ({"groups": [1, "1", 2, 3]}, "groups: expected 4 values, .* look the same"),
         ({"groups": pd.Series([1, None, 2, 2], dtype="Int64")}, "groups: .* none missing"),

@@ -68,7 +68,7 @@ def test_outputs_gradients_and_statistics_are_those_of_keras(name, shape):
         np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9, 1 - 1e-9])
 def test_dropout_drops_its_share_and_keeps_the_mean(rate):
     X = np.ones((50, 401, 5), np.float32)  # not a multiple of the four draws of an integer
     outputs = np.asarray(Dropout(rate, seed=1)(X, training=True))

@@ -5,15 +5,14 @@ from dataclasses import astuple
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn import metrics as oracle
 from sklearn.metrics import average_precision_score
 
+from lvh.errors import InputError
 from lvh.validation.metrics import (
     NAMES,
-    SCALES,
     Metrics,
     bootstrap_intervals,
     expected_at_random,
@@ -81,15 +80,6 @@ def test_weighted_scores_are_scikit_learns(seed):
         assert column.tolist() == pytest.approx(expected, rel=ROUNDING, abs=ROUNDING)
 
 
-@settings(max_examples=50)
-@given(st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=1), st.floats(0, 1))
-def test_a_score_stays_on_its_scale(records, threshold):
-    y_true, y_score = (np.array(column) for column in zip(*records, strict=True))
-    for name, value in zip(NAMES, astuple(score(y_true, y_score, threshold)), strict=True):
-        low, high = SCALES[name].low - ROUNDING, SCALES[name].high + ROUNDING
-        assert math.isnan(value) or low <= value <= high, name
-
-
 def undefined(metrics):
     return {name for name, value in zip(NAMES, astuple(metrics), strict=True) if math.isnan(value)}
 
@@ -111,6 +101,28 @@ def test_what_is_undefined_does_not_count():
     assert mean.roc_auc == pytest.approx(np.mean(defined), rel=ROUNDING)
     assert std.roc_auc == pytest.approx(np.std(defined, ddof=1), rel=1e-9)
     assert mean.accuracy == pytest.approx(np.mean([fold.accuracy for fold in folds]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y_true": [1, 2, 2]}, "y_true: expected 0 or 1"),
+        ({"y_true": [[0], [1], [1]]}, "y_true: expected 3 values"),
+        ({"y_score": [0.2, math.nan, 0.3]}, "y_score: expected finite"),
+        ({"subjects": [1, math.nan, 2]}, "subjects, level and resamples: expected none missing"),
+        ({"level": 95}, "subjects, level and resamples: .*between 0 and 1"),
+    ],
+)
+def test_only_what_can_be_scored_is_scored_in_any_form(change, message):
+    """Pandas selects by the index of a Series, here another one than the order."""
+    y_true, y_score = predictions(0)
+    series = [pd.Series(column, range(60)[::-1]) for column in (y_true, y_score)]
+    for given in ([y_true.tolist(), y_score.tolist()], series):
+        assert score(*given) == score(y_true, y_score)
+    with pytest.raises(InputError, match=message):
+        bootstrap_intervals(
+            **{"y_true": [0, 1, 1], "y_score": [0.2, 0.6, 0.3], "subjects": names(3), **change}
+        )
 
 
 def names(n):

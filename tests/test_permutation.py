@@ -23,6 +23,7 @@ def test_p_is_that_of_the_formula_and_subjects_stay_together():
     assert p_values(observed, scores)["accuracy"] == (2 + 1) / (4 + 1)
     undefined = [{**one, "accuracy": np.nan} for one in scores]
     assert p_values(observed, undefined)["accuracy"] == 1
+    assert [*p_values(score(np.array([1]), np.array([0.9])), scores)] == ["accuracy"]
     subjects = np.array(list("aabbccdefg"))
     y = np.array([1, 0, 0, 0, 1, 1, 1, 0, 0, 1])
     one_source, seen = np.zeros(len(y), bool), set()

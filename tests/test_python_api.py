@@ -15,8 +15,8 @@ from sklearn import model_selection as sk
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import log_loss
+from sklearn.linear_model import LogisticRegression, Perceptron, Ridge
+from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
@@ -40,7 +40,7 @@ WITH_GAPS = np.where(np.random.default_rng(1).random(X.shape) < 0.1, np.nan, X)
 TABLE = pd.DataFrame(X, columns=list("abcd")).assign(place=np.where(X[:, 0] > 0, "in", "out"))
 ESTIMATORS = {
     "pipeline": (make_pipeline(StandardScaler(), LogisticRegression()), X),
-    "margins": (SVC(), X),
+    "margins": (Perceptron(), 1000 * X),  # of some thousands
     "missing": (HistGradientBoostingClassifier(max_iter=2), WITH_GAPS),
     "columns": (
         make_pipeline(
@@ -64,6 +64,7 @@ def test_scores_are_those_of_scikit_learn_on_the_same_splits(name):
     for own, scorer in SCORES.items():
         np.testing.assert_allclose(frame[own], theirs[f"test_{scorer}"], rtol=0, atol=1e-12)
     assert list(frame.n_test + frame.n_train) == [N] * 4
+    assert np.isnan(result.scores.mean.brier) == (name == "margins")
     assert not hasattr(estimator, "classes_")  # a person's own object is not fitted
     assert list(result.baselines) == ["no skill"]  # age and sex are not known
 
@@ -96,7 +97,11 @@ def test_pairs_repeat_a_splitter_and_a_result_draws_itself():
     assert numbers == [(repeat, fold) for repeat in range(2) for fold in range(3)]
     by_pairs = lvh.cross_validate(LogisticRegression(), X, Y, cv=list(cv.split(X, Y)))
     np.testing.assert_array_equal(by_pairs.y_score, by_splitter.y_score)
-    result = lvh.cross_validate(LogisticRegression(), X, Y, cv=3)
+    given = LogisticRegression(), X, Y
+    result = lvh.cross_validate(*given, cv=sk.LeaveOneOut())
+    scores = sk.cross_val_predict(*given, cv=sk.LeaveOneOut(), method="predict_proba")[:, 1]
+    pooled = result.scores.pooled["roc_auc"].estimate
+    assert pooled == pytest.approx(roc_auc_score(Y, scores), abs=1e-12)
     assert len(result.plot("roc").data)
     assert "no skill" in result._repr_html_()
 
@@ -160,18 +165,9 @@ def test_metrics_choose_what_tables_show():
     assert list(summary.index) == ["ap", "cost"]
     assert summary.loc["ap", "no skill"] == result.baselines["no skill"].mean.ap
     assert summary.loc["cost", "pooled"] == log_loss(result.y_true, result.y_score)
-    with pytest.raises(lvh.LvhError, match="metrics: broken fails: ZeroDivisionError"):
-        lvh.cross_validate(LogisticRegression(), X, Y, cv=2, metrics=[broken])
-    with pytest.raises(lvh.LvhError, match=r"metrics: expected a number of endless.*inf"):
-        lvh.cross_validate(LogisticRegression(), X, Y, cv=2, metrics=[endless])
-
-
-def broken(y_true, y_score):
-    return 1 / 0
-
-
-def endless(y_true, y_score):
-    return float("inf")
+    for value, message in ("none", "<lambda> fails: ValueError"), ("inf", "a number of.*inf"):
+        with pytest.raises(lvh.LvhError, match=f"metrics: .*{message}"):
+            lvh.cross_validate("logistic", X, Y, cv=2, metrics=[lambda *of, value=value: value])
 
 
 def always_the_same():
@@ -183,15 +179,14 @@ NAN = np.where(np.arange(N * 4).reshape(N, 4) == 5, np.nan, X)
 
 
 FROZEN = make_pipeline(FrozenEstimator(StandardScaler().fit(X)), SVC())
+TUNED = make_pipeline(StandardScaler(), sk.TunedThresholdClassifierCV(LogisticRegression()))
 HALVES = [(np.arange(60), np.arange(60, N))]
 LEAK = {"weights": "carried", "allow_leakage": True}
 AUGMENTED = {"augment": {"shift": 0.1}}
 REFUSED = {  # what is given in place of SVC(), X and Y, and the message
     "regressor": ({"estimator": Ridge()}, "estimator: Ridge: expected a classifier"),
     "train": ({"train": {"epochs": 3}}, "train: expected None"),
-    "labels": ({"y": Y + 1}, "y: expected 0 or 1"),
-    "no labels": ({"y": None}, "y: expected"),
-    "groups": ({"groups": [1, "1"] * 60}, "groups: .*look the same"),
+    "groups": ({"groups": GROUPS[:, None]}, "groups: expected 120 values"),
     "one class": ({"y": 0 * Y}, "labels: expected both classes"),
     "one class in a fold": (
         {"y": np.arange(N) >= 60, "cv": HALVES},
@@ -213,6 +208,11 @@ REFUSED = {  # what is given in place of SVC(), X and Y, and the message
     ),
     "masked": ({"X": np.ma.masked_less(X, 0)}, "X: .*MaskedArray"),
     "frozen": ({"estimator": FROZEN}, "fitted or frozen .*FrozenEstimator"),
+    "threshold": ({"estimator": TUNED}, "without a threshold.*TunedThreshold"),
+    "no criterion": (
+        {"estimator": "criteria", "X": TABLE[["a"]].assign(male=Y)},
+        r"model\.criterion: expected the inputs male, cornell.*'a', 'male'",
+    ),
     "augmented table": ({"estimator": "dnn", "train": AUGMENTED}, r"train\.augment: expected sig"),
     "compiled": ({"estimator": partial(network, compiled=True)}, "a network that is not compiled"),
     "one network": (
@@ -254,11 +254,14 @@ def test_data_that_do_not_fit_their_settings_are_refused():
     permuted = lvh.settings("data=synthetic", "model=svm", "features=voltage", "cv.permutations=5")
     with pytest.raises(lvh.InputError, match=r"cv\.permutations: expected 0 here"):
         lvh.cross_validate(permuted, lvh.load_data(permuted))
-    with pytest.raises(lvh.InputError, match="X: expected the data of these settings"):
-        lvh.cross_validate(lvh.settings("data=synthetic", "model=svm"), X)
-    cohort, noise = lvh.load_data("synthetic", records=42), {"augment": {"noise": 0.1}}
-    with pytest.raises(lvh.InputError, match=r"train\.augment: .*features\.scaling=none"):
-        lvh.cross_validate("cnn", cohort, train=noise)
+    small, noise = ("data=synthetic", "data.records=42"), {"augment": {"noise": 0.1}}
+    scaled = lvh.load_data(lvh.settings(*small, "model=cnn"))
+    for other in (X, scaled):
+        with pytest.raises(lvh.InputError, match="X: expected the data of these settings"):
+            lvh.cross_validate(lvh.settings(*small, "model=svm", "features=voltage"), other)
+    for data in (scaled, scaled.cohort):
+        with pytest.raises(lvh.InputError, match=r"train\.augment: .*features\.scaling=none"):
+            lvh.cross_validate("cnn", data, train=noise)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import model_selection as sk
 from sklearn.base import clone
@@ -19,7 +20,8 @@ import lvh
 from lvh.runs.python_sweep import space_from
 
 CV = sk.StratifiedGroupKFold(3, shuffle=True, random_state=5)
-GRID = {"logisticregression__C": [0.01, 1.0, 30.0]}
+TWINS = pd.DataFrame(X, ["0", *range(len(X) - 1)])  # two names that look the same
+GRID = {"logisticregression__C": [*np.array([0.01, 1.0, 30.0])]}
 
 
 def pipeline():
@@ -27,7 +29,7 @@ def pipeline():
 
 
 def test_a_grid_ranks_as_scikit_learns_search_on_the_same_splits():
-    study = lvh.sweep(pipeline(), X, Y, GROUPS, space=GRID, cv=CV)
+    study = lvh.sweep(pipeline(), TWINS, Y, GROUPS, space=GRID, cv=CV)
     theirs = sk.GridSearchCV(pipeline(), GRID, scoring="average_precision", cv=CV, refit=False)
     theirs.fit(X, Y, groups=GROUPS)
     scores = theirs.cv_results_["mean_test_score"]
@@ -44,8 +46,10 @@ def test_a_grid_ranks_as_scikit_learns_search_on_the_same_splits():
     )
     assert len(study.predictions) == 3
     assert study.compare(study).loc["ap", "difference"] == 0
-    with pytest.raises(lvh.InputError, match="compare: expected a sweep"):
-        study.compare(frame)
+    other = lvh.sweep(pipeline(), X, 1 - Y, space=GRID, cv=[*CV.split(X, Y, GROUPS)])
+    for wrong, message in ((frame, "a sweep"), (other, ".*labels.* two without a fold in common")):
+        with pytest.raises(lvh.InputError, match=f"compare: expected {message}"):
+            study.compare(wrong)
     assert len(study.plot("folds").data)
     assert "Best" in study._repr_html_()
 
@@ -155,10 +159,10 @@ def test_a_network_works_in_a_pipeline_a_search_a_clone_and_a_pickle():
     assert list(best.classes_) == ["no", "yes"]
     assert {*best.predict(X)} <= {"no", "yes"}
     np.testing.assert_allclose(best.predict_proba(X).sum(axis=1), 1)
-    again = clone(best).fit(X, labels)
-    np.testing.assert_array_equal(again.predict_proba(X), best.predict_proba(X))
-    restored = pickle.loads(pickle.dumps(best))
-    np.testing.assert_array_equal(restored.predict_proba(X), best.predict_proba(X))
+    again, restored = clone(best).fit(X, labels), pickle.loads(pickle.dumps(best))
+    changed = pickle.loads(pickle.dumps(best)).set_params(dnn__units=(8, 8, 2))  # for the next fit
+    for other in (again, restored, changed):
+        np.testing.assert_array_equal(other.predict_proba(X), best.predict_proba(X))
 
 
 def test_what_is_no_estimator_is_refused():

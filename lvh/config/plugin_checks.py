@@ -46,6 +46,12 @@ class CheckedClassifier:
                     "know test records",
                     excerpt(part),
                 )
+        last = getattr(model, "_final_estimator", model)  # of a pipeline
+        if type(last).__name__ in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
+            raise origin.refused(
+                "expected a classifier without a threshold of its own: cv.threshold has it",
+                excerpt(last),
+            )
         names = [name for name in params if name.rpartition("__")[2] == "random_state"]
         if unset := {name: random_state for name in names if params[name] is None}:
             model.set_params(**unset)
@@ -63,10 +69,10 @@ class CheckedClassifier:
         """Return the probabilities of the labels 0 and 1, shape (n_records, 2)."""
         with self._origin.calling():
             if self._has_margins:
-                from scipy.special import expit  # type: ignore[import-untyped]
-
                 margins = np.asarray(self.fitted.decision_function(X), np.float64)
-                scores = np.column_stack([expit(-margins), expit(margins)])
+                # the logistic function is 1 for all from 37 on, and their order would be lost
+                halves = margins / (1 + np.abs(margins)) / 2
+                scores = np.column_stack([0.5 - halves, 0.5 + halves])
             else:
                 scores = np.asarray(self.fitted.predict_proba(X), np.float64)
         clipped: npt.NDArray[np.float64] = np.clip(scores, 0, 1)

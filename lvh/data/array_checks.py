@@ -84,33 +84,35 @@ def _array(field: str, values: Any, expected: str, dtype: Any = None) -> npt.NDA
         raise refusal(field, expected, str(error)) from None
 
 
-def checked_labels(y: Any, n: int) -> npt.NDArray[np.int64]:
+def checked_labels(y: Any, n: int, field: str = "y") -> npt.NDArray[np.int64]:
     """Return labels 0 and 1, shape (n,)."""
-    import pandas as pd
-
-    labels = checked_values("y", y, n)
+    labels = checked_values(field, y, n)
     if not _are_binary(labels):
-        raise refusal("y", "0 or 1, or False and True", pd.unique(labels).tolist())
+        import pandas as pd
+
+        raise refusal(field, "0 or 1, or False and True", pd.unique(labels).tolist())
     return np.asarray(labels, dtype=np.int64)
 
 
 def _are_binary(values: npt.NDArray[Any]) -> bool:
     """Whether all values are 0 and 1; texts and missing ones are not."""
+    if values.dtype.kind in "biuf":
+        return bool(np.isin(values, (0, 1)).all())
     import pandas as pd
 
     return bool(pd.Series(values, dtype=object).isin([0, 1]).all())
 
 
-def checked_subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
+def checked_subjects(groups: Any, n: int, field: str = "groups") -> npt.NDArray[np.str_]:
     """Return the subject of each record as text, shape (n,); different ones look different."""
     import pandas as pd
 
-    codes, distinct = pd.factorize(checked_values("groups", groups, n, object))
+    codes, distinct = pd.factorize(checked_values(field, groups, n, object))
     texts = np.array([str(one) for one in distinct])
     if (codes < 0).any() or len({*texts}) < len(texts):
         expected = f"{n} values, the subject of each record: none missing, no two look the same"
-        raise refusal("groups", expected, groups)
-    check_spellings("groups", texts.tolist())
+        raise refusal(field, expected, groups)
+    check_spellings(field, texts.tolist())
     return np.asarray(texts[codes], np.str_)
 
 

@@ -175,9 +175,9 @@ def _summary(
         pooled |= scoring.intervals_at_random(y_true, test)
         expected = map(scoring.expected_at_random, labels)
         of_folds = [replace(fold, **own) for fold, own in zip(of_folds, expected, strict=True)]
-    elif max(map(np.ptp, y_scores)) == 0:
-        # A constant score in each fold ranks nothing. Pooled, the constants of different folds
-        # would rank, and wrongly: a fold with more positives leaves fewer to train on.
+    elif max(map(len, y_scores)) > 1 and max(map(np.ptp, y_scores)) == 0:
+        # A constant score of several records ranks nothing. Pooled, the constants of different
+        # folds would rank, and wrongly: a fold with more positives leaves fewer to train on.
         constant = scoring.bootstrap_intervals(y_true, np.zeros(len(y_true)), subjects)
         pooled |= {name: constant[name] for name in ("ap", "roc_auc", "recall_at_90")}
     mean, std = scoring.mean_and_std(of_folds)

@@ -5,6 +5,7 @@ scored on these. With b of n shuffles that score as well or better, p = (b + 1) 
 Garriga, Permutation Tests for Studying Classifier Performance, JMLR 11, 2010, test 1.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -96,6 +97,11 @@ def shuffled(
 
 
 def p_values(observed: Metrics, null: Sequence[Scores]) -> dict[str, float]:
-    """Return p of each of `SCORES`; a shuffle without a defined score counts as good."""
-    worse = {name: sum(means[name] < getattr(observed, name) for means in null) for name in SCORES}
+    """Return p of each of `SCORES` that is defined; a shuffle without a score counts as good."""
+    values = {name: getattr(observed, name) for name in SCORES}
+    worse = {
+        name: sum(means[name] < value for means in null)
+        for name, value in values.items()
+        if not math.isnan(value)
+    }
     return {name: (len(null) - n + 1) / (len(null) + 1) for name, n in worse.items()}

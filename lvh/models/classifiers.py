@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from lvh.errors import InputError, warn_renamed
+from lvh.errors import InputError, excerpt, warn_renamed
 from lvh.features.criteria import CRITERIA, Criterion
 from lvh.validation.bounds import Count, NotNegative, Part, Positive
 from lvh.validation.inner_splits import InnerFolds, Subjects
@@ -312,6 +312,13 @@ class Judge:
 def build_criteria(
     settings: CriteriaSettings, names: tuple[str, ...], random_state: int, subjects: Subjects
 ) -> Judge:
-    """Build the judge; nothing in it is random."""
+    """Build the judge; nothing in it is random. InputError without the inputs that it needs."""
     name = settings.criterion
-    return Judge(tuple(CRITERIA.values()) if name == "any" else (CRITERIA[name],), names)
+    criteria = tuple(CRITERIA.values()) if name == "any" else (CRITERIA[name],)
+    needed = ["male", *(one.name for one in criteria)]
+    if not {*needed} <= {*names}:
+        raise InputError(
+            f"model.criterion: expected the inputs {', '.join(needed)}, of features=voltage. "
+            f"Received: {excerpt(names)}"
+        )
+    return Judge(criteria, names)

@@ -196,7 +196,8 @@ class Dropout(keras.layers.Dropout):  # type: ignore[misc]
         """Drop some of the inputs and enlarge the others."""
         n_bits = 8 if float(2**8 * self.rate).is_integer() else 16
         n_levels, n_dropped = 2**n_bits, round(self.rate * 2**n_bits)
-        if not (training and n_dropped and self.noise_shape is None and _is_plain(self, inputs)):
+        is_usual = 0 < n_dropped < n_levels and self.noise_shape is None
+        if not (training and is_usual and _is_plain(self, inputs)):
             return super().call(inputs, training=training)
         n_draws, of_an_int64 = tf.size(inputs), 64 // n_bits
         seed = tf.cast(self.seed_generator.next(), tf.int32)

@@ -1,6 +1,6 @@
 """The data of a configuration, shared by all that agree in it: cohort, features and folds."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -26,12 +26,14 @@ _LOADED = 4  # cohorts, and combinations of data, features and splits, that stay
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExperimentData:
-    """Cohort, features and splits; configurations that agree in them share them."""
+    """Cohort, features and splits, with their settings; configurations that agree share them."""
 
     cohort: Cohort
     features: FeatureSet
     splits: tuple[Split, ...]
-    cv: CvSettings = field(default_factory=CvSettings)
+    cv: CvSettings
+    form: Any
+    """Settings of the features."""
 
 
 def load_data(settings: RunSettings) -> ExperimentData:
@@ -117,7 +119,7 @@ def _joined(cohorts: tuple[Cohort, ...]) -> Cohort:
 def _experiment_data(cohorts: tuple[Cohort, ...], features: Any, cv: CvSettings) -> ExperimentData:
     cohort = _joined(cohorts)
     extracted: FeatureSet = FORMS[features.name].extract(cohort, features)
-    return ExperimentData(cohort, extracted, folds_of(extracted, cv, extracted.y), cv)
+    return ExperimentData(cohort, extracted, folds_of(extracted, cv, extracted.y), cv, features)
 
 
 def _check_folds(model: Estimator, settings: RunSettings, data: ExperimentData) -> None:

@@ -88,7 +88,7 @@ def cross_validate(
             pairs of train and test positions. None: the folds of the data of an experiment, or 7.
         metrics: Scores that tables show: names in `lvh.validation.metrics.NAMES`, or functions of
             labels and scores; None for all names. A classifier with no `predict_proba` has no
-            `loss` and `brier`, and functions get its margins in the logistic function.
+            `loss` and `brier`, and functions get its margins m as (1 + m / (1 + |m|)) / 2.
         seed: Of networks, and of a classifier whose `random_state` is None.
         train: How a network is trained, such as `{"epochs": 20}`.
 
@@ -164,10 +164,11 @@ def _of_settings(settings: RunSettings, data: Any) -> Learner:
             "cv.permutations: expected 0 here; python -m lvh.run makes the test. "
             f"Received: {settings.cv.permutations}"
         )
-    if not isinstance(data, ExperimentData) or replace(data.cv, permutations=0) != settings.cv:
+    of = [replace(data.cv, permutations=0), data.form] if isinstance(data, ExperimentData) else []
+    if of != [settings.cv, settings.features]:
         raise InputError(
             "X: expected the data of these settings, lvh.load_data(settings). Received: "
-            f"{'other splits' if isinstance(data, ExperimentData) else type(data).__name__}"
+            f"{'those of other features or splits' if of else type(data).__name__}"
         )
     return replace(learner_of(settings.model), train=settings.train, backend=settings.backend)
 

@@ -1,6 +1,7 @@
 """What calls from Python give: a model to train, and data, features and splits for it."""
 
 import inspect
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -23,14 +24,14 @@ from lvh.data.cohort import Cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.errors import InputError, excerpt
 from lvh.evaluation import cross_validation
-from lvh.evaluation.cv_result import CVResult
+from lvh.evaluation.cv_result import CVResult, Summary
 from lvh.features import FORMS, FeatureSet, check_cohort
 from lvh.models import MODELS, Architecture, Estimator, current_name
 from lvh.models.backends import NO_BACKEND, check_installed
 from lvh.models.trainers import make_trainer
 from lvh.models.training import Trainer, TrainSettings, check_train
 from lvh.runs.experiment_data import ExperimentData, folds_of
-from lvh.validation.metrics import SCALES
+from lvh.validation.metrics import NAMES, SCALES, Interval, mean_and_std
 from lvh.validation.splits import CvSettings, Split, check_protocol, given_splits
 
 Train = TrainSettings | Mapping[str, Any] | None
@@ -147,7 +148,7 @@ class TrainingData:
     fs: float
     splits: tuple[Split, ...]
     cv: CvSettings
-    is_scaled: bool = False  # by the form of features, so that a signal is not in mV
+    is_scaled: bool  # by the form of features, so that a signal is not in mV
 
 
 def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any) -> CVResult:
@@ -160,7 +161,7 @@ def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any
             "train.augment: expected signals; for noise, wander and amplitude those of a form with "
             f"features.scaling=none, in mV. Received: {data.features.kind} inputs"
         )
-    return cross_validation.cross_validate(
+    result = cross_validation.cross_validate(
         data.features,
         more.pop("splits", data.splits),
         partial(learner.trainer, data.features, data.fs),
@@ -168,6 +169,17 @@ def cross_validated(learner: Learner, data: TrainingData, seed: int, **more: Any
         cv=data.cv,
         **more,
     )
+    return result if learner.has_probabilities else _of_margins(result)
+
+
+def _of_margins(result: CVResult) -> CVResult:
+    """Return a result without the scores that need probabilities, which margins are not."""
+    lacking = dict.fromkeys([name for name in NAMES if SCALES[name].needs_probabilities], math.nan)
+    folds = [replace(fold, metrics=replace(fold.metrics, **lacking)) for fold in result.folds]
+    mean, std = mean_and_std([fold.metrics for fold in folds])
+    intervals = {name: Interval(math.nan, math.nan, math.nan) for name in lacking}
+    scores = Summary(mean, std, {**result.scores.pooled, **intervals})
+    return replace(result, folds=tuple(folds), scores=scores)
 
 
 def training_data(
@@ -182,19 +194,19 @@ def training_data(
             raise InputError(
                 f"{field}: expected None with X as a {type(X).__name__}. Received: {excerpt(value)}"
             )
-    fs, own, is_scaled = 1.0, X, False
+    fs, own, form = 1.0, X, None
     if isinstance(X, Cohort):
         form = _form(learner, features)
         check_cohort(form.name, X)
         fs, own = X.fs, FORMS[form.name].extract(X, form)
-        is_scaled = getattr(form, "scaling", form.name) != "none"
     elif isinstance(X, ExperimentData):
-        fs, own = X.cohort.fs, X.features
+        fs, own, form = X.cohort.fs, X.features, X.form
     elif not isinstance(X, FeatureSet):
         own = from_arrays(X, y, groups)
     own = fitting(learner, own)
+    is_scaled = form is not None and getattr(form, "scaling", form.name) != "none"
     if cv is None and isinstance(X, ExperimentData):
-        return TrainingData(own, fs, X.splits, X.cv)
+        return TrainingData(own, fs, X.splits, X.cv, is_scaled)
     splits, settings = _splits(7 if cv is None else cv, own, own.subjects if has_labels else groups)
     return TrainingData(own, fs, splits, settings, is_scaled)
 
@@ -301,13 +313,14 @@ def from_arrays(X: Any, y: Any, groups: Any) -> FeatureSet:
             raise InputError(f"{field}: expected the index of X. Received: another one")
     n = shape[0]
     names = X.columns if is_table else range(shape[-1])
-    records = X.index if is_table and X.index.is_unique else range(n)
+    of_rows = tuple(map(str, X.index)) if is_table else ()  # texts may be the same: 1 and "1"
+    records = of_rows if len({*of_rows}) == n else tuple(map(str, range(n)))
     return FeatureSet(
         kind="tabular" if len(shape) == 2 else "signal",
         X=inputs,
         y=checked_labels(y, n),
         names=tuple(map(str, names)),
-        records=tuple(map(str, records)),
+        records=records,
         subjects=np.arange(n).astype(str) if groups is None else checked_subjects(groups, n),
         age_and_sex=np.full((n, 2), np.nan),
         fill="keep",

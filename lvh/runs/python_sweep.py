@@ -9,11 +9,13 @@ from numbers import Integral, Real
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from lvh.config.run_settings import search_from
 from lvh.errors import InputError, LvhError, excerpt, warn_renamed
 from lvh.evaluation.cv_result import CVResult
 from lvh.evaluation.results import Plain
-from lvh.reports.result_views import StudyResult, predictions_of
+from lvh.reports.result_views import StudyResult, fold_scores, predictions_of
 from lvh.runs import python_inputs
 from lvh.runs.experiment_data import baselines_of
 from lvh.runs.python_inputs import Learner, Train, TrainingData, check_scores, learner_of
@@ -163,7 +165,7 @@ class _Training:
         known |= {f"std_{name}": one for name, one in asdict(result.scores.std).items()}
         known |= {f"pooled_{name}": one.estimate for name, one in result.scores.pooled.items()}
         values = tuple(known.get(name, math.nan) for name in search.objectives)
-        return Outcome("complete", values, tuple(scores), baselines=baselines)
+        return Outcome("complete", values, fold_scores(result), baselines=baselines)
 
 
 def _plan(space: Space, data: Mapping[str, TrainingData], search: dict[str, Any]) -> StudyPlan:
@@ -218,7 +220,7 @@ def space_from(space: Any, prefixes: bool = False) -> tuple[Space, dict[str, Map
                 conditions[name] = here
             for option, of in value.items() if isinstance(value, Mapping) else ():
                 begins = f"{option}." if prefixes and not under else prefix
-                read(of, (*under, Condition(name, (repr(option),))), begins)
+                read(of, (*under, Condition(name, (_text(option),))), begins)
 
     read(space, (), "")
     if not dimensions:
@@ -237,10 +239,15 @@ def _dimension(name: str, value: Any) -> tuple[Dimension, Mapping[Plain, Any]]:
     if isinstance(value, range) and len(value) and value.step > 0:
         return Numbers(value[0], value[-1], value.step, is_listed=True), {}
     if isinstance(value, list) and value:
-        choice = Choice(tuple(repr(one) for one in value))
+        choice = Choice(tuple(map(_text, value)))
         if len({*choice.texts}) == len(choice.values()) == len(value):
             return choice, dict(zip(choice.values(), value, strict=True))
     raise InputError(
         "space: expected a list of values that do not look the same, a range (low, high) or "
         f'(low, high, "log"), or a dict, of {name}. Received: {excerpt(value)}'
     )
+
+
+def _text(value: Any) -> str:
+    """Return a value as tables show it: one of NumPy's as Python's."""
+    return repr(value.item() if isinstance(value, np.generic) else value)

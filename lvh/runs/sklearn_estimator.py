@@ -97,7 +97,7 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             (self.model_,) = trainer.state()
         except LvhError as error:
             raise ValueError(str(error)) from error
-        self._input_shape = features.input_shape
+        self._built_by = learner.settings, features.input_shape
         return self
 
     def predict_proba(self, X: Any) -> Any:
@@ -107,7 +107,7 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not self._is_network:
             return np.asarray(self.model_.predict_proba(X.astype(np.float64)))
         entry: Any = MODELS[self._model]
-        network = entry.build(self._learner().settings, self._input_shape)
+        network = entry.build(*self._built_by)  # parameters may be others since the fit
         for variable, value in zip(network.variables, self.model_, strict=True):
             variable.assign(value)
         y_score = np.asarray(network.predict(X.astype(np.float32), verbose=0), np.float64)

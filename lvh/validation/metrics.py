@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lvh.data.array_checks import checked_labels, checked_values, refusal
 from lvh.validation.bounds import checked_seed
 
 Labels = npt.NDArray[np.int64]
@@ -88,13 +89,15 @@ class Interval:
 def score(y_true: Labels, y_score: Floats, threshold: float | Floats = THRESHOLD) -> Metrics:
     """Score predictions by labels 0 and 1 and probabilities of 1, shape (n,); each counts once.
 
-    Scores above `threshold` are predicted positive: one for all, or of each, shape (n,).
+    Scores above `threshold` are predicted positive: one for all, or of each, shape (n,). Raises
+    InputError for other labels, scores that are not finite, or different numbers of them.
 
     >>> import numpy as np
     >>> metrics = lvh.score(np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9]))
     >>> round(metrics.ap, 3), metrics.recall
     (0.833, 0.5)
     """
+    y_true, y_score = _checked(y_true, y_score)
     ones = np.ones((1, len(y_true)))
     values = weighted_scores(y_true, y_score, ones, threshold)
     return Metrics(*(float(value[0]) for value in values))
@@ -131,6 +134,11 @@ def bootstrap_intervals(
     >>> roc_auc.low < roc_auc.estimate < roc_auc.high
     True
     """
+    y_true, y_score = _checked(y_true, y_score)
+    subjects = checked_values("subjects", subjects, len(y_true))
+    if (subjects != subjects).any() or not (0 < level < 1 and resamples > 0):
+        expected = "none missing, a share between 0 and 1, and 1 or more"
+        raise refusal("subjects, level and resamples", expected, (subjects, level, resamples))
     blocks = resampled(subjects, resamples, checked_seed(seed))
     tables = [weighted_scores(y_true, y_score, weights, threshold) for weights in blocks]
     tail = (1 - level) / 2
@@ -139,6 +147,15 @@ def bootstrap_intervals(
     estimates = astuple(score(y_true, y_score, threshold))
     intervals = map(Interval, estimates, low.tolist(), high.tolist())
     return dict(zip(NAMES, intervals, strict=True))
+
+
+def _checked(y_true: Labels, y_score: Floats) -> tuple[Labels, Floats]:
+    """Return labels and scores as arrays, which users give in any form."""
+    labels = checked_labels(y_true, np.size(y_true), "y_true")
+    scores = checked_values("y_score", y_score, len(labels), np.float64)
+    if not (len(labels) and np.isfinite(scores).all()):
+        raise refusal("y_score", "finite scores, one or more", scores)
+    return labels, scores
 
 
 def resampled(subjects: Subjects, resamples: int, seed: int) -> Iterator[Floats]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, Strict
 
+from lvh.data.array_checks import checked_labels, checked_subjects
 from lvh.errors import InputError, excerpt
 from lvh.validation.bounds import Share
 from lvh.validation.metrics import Labels, Subjects
@@ -110,7 +111,8 @@ def splits(y: Labels, subjects: Subjects, settings: CvSettings) -> tuple[Split, 
     >>> sorted(np.concatenate([fold.test for fold in folds]).tolist()) == list(range(12))
     True
     """
-    subject_of, positive = by_subject(y, subjects)
+    y = checked_labels(y, np.size(y))
+    subject_of, positive = by_subject(y, checked_subjects(subjects, len(y), "subjects"))
     _check_enough(y, positive, settings)
     folds = []
     for repeat in range(settings.repeats):
