@@ -61,11 +61,9 @@ def test_it_holds_what_the_arrays_hold(signals, y, groups):
         ({"X": np.where(X > 2, np.nan, X)}, "X: expected finite numbers"),
         ({"X": X > 0}, "X: expected finite numbers"),
         ({"y": [0, 1, 2, 0]}, "y: expected 0 or 1"),
-        ({"y": [0, 1, np.nan, 0]}, "y: expected 0 or 1"),
         ({"groups": "abc"}, "groups: expected 4 values"),
         ({"groups": [1, "1", 2, 3]}, "groups: expected 4 values, .* look the same"),
         ({"groups": pd.Series([1, None, 2, 2], dtype="Int64")}, "groups: .* none missing"),
-        ({"groups": ["1", "1.0", "2", "2"]}, "one spelling of each subject.* 1, 1.0"),
         ({"X": np.ma.masked_greater(X, 2)}, "X: expected finite numbers"),
         ({"label_name": "\x1b[1m"}, "label_name: expected a name"),
         ({"age": [50, "x", 1, 1], "male": [1] * 4}, "age: expected 4 values.* convert string"),
@@ -87,7 +85,6 @@ def test_age_and_sex_are_known_together_and_parts_must_fit():
     assert cohort.male.tolist() == [True, False, False, True]
     assert "age or sex of 1 of 4 records is unknown" in cohort.note
     assert not made(age=[50] * 4).has_age_and_sex
-    assert made(age=[50] * 4, male=[0, 1, 0, 1]).has_age_and_sex
     for change in ({"label": np.zeros(3, int)}, {"subjects": np.array(["a"])}, {"leads": ("ii",)}):
         with pytest.raises(InputError, match="arrays: expected"):
             summarize_cohort(replace(made(), **change))

@@ -43,12 +43,7 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize(
-    ("error", "raised"),
-    [
-        (ValueError(), ValueError),
-        (KeyboardInterrupt(), KeyboardInterrupt),
-        (FULL, EnvironmentFault),
-    ],
+    ("error", "raised"), [(KeyboardInterrupt(), KeyboardInterrupt), (FULL, EnvironmentFault)]
 )
 def test_a_failing_body_leaves_the_old_file_and_nothing_else(path, error, raised):
     with pytest.raises(raised):
@@ -133,7 +128,6 @@ def test_what_a_killed_process_left_of_signals_is_replaced(tmp_path):
     with signals_written(tmp_path / "a.npy", (1, 2)) as write:
         write(np.array([3, 4], np.int16))
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.npy"]
-    assert np.load(tmp_path / "a.npy").tolist() == [[3, 4]]
 
 
 KEY, OTHER = "ab" + "0" * 62, "cd" + "1" * 62

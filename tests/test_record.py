@@ -150,8 +150,7 @@ def test_rates_and_parts_of_long_records(cohort, tmp_path):
     path = write_record(tmp_path, cohort)
     expected = record.read(path).signals[:, 500:1500]
     header = path.with_suffix(".hea")
-    text = re.sub(r"500 5000\n", "500 86400000\n", header.read_text())
-    header.write_text(text)
+    header.write_text(re.sub(r"500 5000\n", "500 86400000\n", header.read_text()))
     os.truncate(path.with_suffix(".dat"), 86_400_000 * 24)  # two days; sparse, it needs no disk
     with pytest.raises(InputError, match="--start and --seconds choose a part"):
         record.read(path)
@@ -183,7 +182,6 @@ def test_rates_and_parts_of_long_records(cohort, tmp_path):
         (lambda path: change_header(path, "r 12 500 ", "r 12 0 "), "sampling frequency"),
         (lambda path: change_header(path, "r 12 500 .*\n", "r 12\n"), "--fs says it|WFDB record"),
         (lambda path: change_header(path, r" \d+ 0 V6", " 1 0 V6"), "lead 'V6': expected checksum"),
-        (lambda path: change_header(path, r"r\.dat", "../r.dat"), "same folder"),
         (lambda path: change_header(path, r"r 12", "r/2 12"), "a line for each signal"),
     ],
 )

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from lvh.config.composition import settings_of
 from lvh.data import join, lazy_array
-from lvh.data.cohort import LEADS, Cohort
+from lvh.data.cache import folder_state
+from lvh.data.cohort import Cohort
 from lvh.data.cohort_summary import summarize_cohort
 from lvh.data.lazy_array import LazyArray
 from lvh.data.record_filter import filtered
@@ -33,7 +34,6 @@ VALUES = {
     "bmi": ["21", "-1.5e3", "", "0.1"],
     "site": ["1", "b", ""],
 }
-
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -148,7 +148,6 @@ def rows() -> pd.DataFrame:
 
 @pytest.fixture
 def saved(tmp_path, rows):
-
     def save(rows=rows, X=None, **more) -> TableSettings:
         rows.to_csv(tmp_path / "rows.csv", index=False)
         np.save(tmp_path / "x.npy", drawn_signals(8, 2) if X is None else X)
@@ -161,7 +160,6 @@ def saved(tmp_path, rows):
 NO_SUCH_ARRAY = r"data\.(signals|leads|start)"
 DAMAGE = {
     "no such label": (dict(label="vt"), {}, "data.label: expected a column .*: record"),
-    "three classes": ({}, {"af": list("01201201")}, "data.label: expected 0 and 1"),
     "two texts": ({}, {"af": list("ANANANAN")}, "data.positive=VALUE says"),
     "positive of three": (dict(positive="A"), {"af": list("ANOANOAN")}, "and is A"),
     "external": ({}, {"record": ["external/a", *"bcdefgh"]}, "records: expected 8 different"),
@@ -170,14 +168,8 @@ DAMAGE = {
     "no leads": (dict(leads=()), {}, "expected numbers .* data.leads says them"),
     "no fs": (dict(fs=None), {}, "data.fs says it, in Hz"),
     "too long": (dict(seconds=1.0), {}, "data.seconds: expected a part of the 0.3 s"),
-    "unit": (dict(unit="V"), {}, "or some that are usable.* Is this another unit"),
-    "label is sex": (
-        dict(label="sex", positive="F"),
-        {"sex": list("FMFMFMFM"), "age": 60},
-        "data.sex: expected another column than data.label",
-    ),
+    "label is sex": (dict(label="sex", positive="F"), {"sex": list("FM" * 4)}, "data.sex: exp"),
     "seven records": (dict(X=drawn_signals(7, 2)), {}, NO_SUCH_ARRAY),
-    "booleans": (dict(X=drawn_signals(8, 2) > 0), {}, NO_SUCH_ARRAY),
     "no samples": (dict(X=np.zeros((8, 0, 2))), {}, NO_SUCH_ARRAY),
     "start": (dict(signals=None, fs=None, leads=(), start=2.0), {}, r"data\.start: expected sig"),
     "a command to a terminal": ({}, {"\x1b[31m": 1}, "expected a row of different names"),
@@ -219,20 +211,15 @@ class TestDamage:
         with pytest.raises(InputError, match="expected a table in UTF-8"):
             load(settings)
 
-    def test_copies_and_swapped_limb_leads_are_left_out(self, saved, cohort):
+    def test_copies_are_left_out(self, saved):
         X = drawn_signals(8, 2)
         X[6] = X[1]
         assert load(saved(X=X)).dropped == (("g", "the very samples of row 2"),)
-        X = cohort.signals[:8].copy()
-        X[3, :, 0] = X[3, ::-1, 0]
-        kept = load(saved(X=X, fs=500.0, leads=tuple(lead.upper() for lead in LEADS)))
-        assert [name for name, reason in kept.dropped if "limb leads" in reason] == ["d"]
 
     @pytest.mark.parametrize(
         ("stored", "message"),
         [
             ({"leads": ["v1", "ii"]}, r"data\.leads: expected \('v1', 'ii'\), as"),
-            ({"fs": [250, 250]}, "maybe `leads`, `fs`"),
             ({"records": list("bacdefgh")}, r"data\.signals: .* in its order"),
         ],
     )
@@ -248,7 +235,10 @@ class TestDamage:
         rows.assign(path=[f"{at}.csv" for at in range(8)]).to_csv(tmp_path / "rows.csv")
         settings = TableSettings(path=str(tmp_path / "rows.csv"), label="af", fs=250.0)
         before = load(settings)
-        assert before.leads == ("ii", "v1")
+        states = state(settings), folder_state(tmp_path)  # all of its files count for WFDB
+        (tmp_path / "mlflow.db").touch()  # a run may write into the folder, and an editor
+        (tmp_path / ".#rows.csv").symlink_to("no such file")
+        assert (state(settings), folder_state(tmp_path)) == states
         mv[4] += 1
         (tmp_path / "4.csv").write_text(record_files.table(mv[4], names=["ii", "v1"]))
         assert load(settings).fingerprint == load(settings).fingerprint != before.fingerprint
@@ -262,20 +252,6 @@ class TestDamage:
         (tmp_path / "3.csv").write_text(record_files.table(mv[3], names=["ii", "v2"]))
         with pytest.raises(InputError, match=r"3\.csv: expected the leads ii v1"):
             load(settings)
-
-
-@pytest.mark.parametrize("kind", ["csv", "hea"])
-def test_what_a_run_writes_beside_the_records_is_no_change_of_them(kind, rows, tmp_path):
-    more = write_signals(kind, tmp_path, drawn_signals(8, 2), ["ii", "v1"])
-    rows.assign(file=[f"{at}.{kind}" for at in range(8)]).to_csv(tmp_path / "rows.csv")
-    settings = TableSettings(path=str(tmp_path / "rows.csv"), label="af", **more)
-    before = state(settings)
-    (tmp_path / "outputs").mkdir()
-    (tmp_path / "mlflow.db").touch()
-    (tmp_path / ".#rows.csv").symlink_to("no such file")
-    assert state(settings) == before
-    (tmp_path / f"3.{kind}").touch()
-    assert state(settings) != before
 
 
 def test_a_large_array_is_mapped_and_another_unit_stays(saved, rows, monkeypatch):
@@ -301,8 +277,7 @@ class TestColumns:
         cohort = load(TableSettings(path=str(tmp_path / "rows.csv"), label="af"))
         features = extract(cohort, ColumnsSettings())
         assert features.names == ("hr", "qt")
-        facts = summarize_cohort(cohort).facts()
-        assert facts["records"].endswith("columns hr qt; text, which is no input: site")
+        assert "hr qt; text, which is no input: site" in summarize_cohort(cohort).facts()["records"]
         expected = [[70, 0], [80, 1 / 8], [np.nan, 2 / 8]]
         np.testing.assert_array_equal(features.X[:3], np.float32(expected))
         assert (cohort.leads, cohort.signals.shape) == ((), (8, 0, 0))
