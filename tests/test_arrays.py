@@ -59,7 +59,7 @@ def test_it_holds_what_the_arrays_hold(signals, y, groups):
     [
         ({"X": X[:, :, 0]}, r"X and leads: expected the shape .* Received: \(4, 30\)"),
         ({"X": np.where(X > 2, np.nan, X)}, "X: expected finite numbers"),
-        ({"X": X > 0}, "X: expected finite numbers"),
+        ({"unit": "uV"}, "unit: expected mV, or other"),
         ({"y": [0, 1, 2, 0]}, "y: expected 0 or 1"),
         ({"groups": "abc"}, "groups: expected 4 values"),
         ({"groups": [1, "1", 2, 3]}, "groups: expected 4 values, .* look the same"),
@@ -69,6 +69,7 @@ def test_it_holds_what_the_arrays_hold(signals, y, groups):
         ({"age": [50, "x", 1, 1], "male": [1] * 4}, "age: expected 4 values.* convert string"),
         ({"X": [[1, 2], [3]]}, "X: expected an array of numbers. Received: setting an array"),
         ({"age": [300] * 4, "male": [1] * 4}, "age and male: expected 0 to 130 years"),
+        ({"age": [9] * 4, "male": pd.array([1, None, 0, 1])}, "age and male: .* 0 or 1"),
         ({"leads": ["ii", "II"]}, "leads: expected .* the different names of the leads"),
         ({"fs": 0}, "fs: expected a sampling frequency"),
         ({"records": list("aabc")}, "records: expected 4 different names"),

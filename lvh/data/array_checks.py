@@ -73,7 +73,7 @@ def checked_values(field: str, values: Any, n: int, dtype: Any = None) -> npt.ND
     expected = f"{n} values, one a record"
     array = _array(field, values, expected, dtype)
     if array.shape != (n,):
-        raise refusal(field, expected, array.shape)
+        raise refusal(field, expected, array.shape or "one")
     return array
 
 
@@ -88,10 +88,17 @@ def checked_labels(y: Any, n: int) -> npt.NDArray[np.int64]:
     """Return labels 0 and 1, shape (n,)."""
     import pandas as pd
 
-    labels = pd.Series(checked_values("y", y, n), dtype=object)
-    if not labels.isin([0, 1]).all():
-        raise refusal("y", "0 or 1, or False and True", labels.unique().tolist())
+    labels = checked_values("y", y, n)
+    if not _are_binary(labels):
+        raise refusal("y", "0 or 1, or False and True", pd.unique(labels).tolist())
     return np.asarray(labels, dtype=np.int64)
+
+
+def _are_binary(values: npt.NDArray[Any]) -> bool:
+    """Whether all values are 0 and 1; texts and missing ones are not."""
+    import pandas as pd
+
+    return bool(pd.Series(values, dtype=object).isin([0, 1]).all())
 
 
 def checked_subjects(groups: Any, n: int) -> npt.NDArray[np.str_]:
@@ -114,7 +121,7 @@ def checked_ages(
     if age is None or male is None:
         return np.full(n, np.nan), np.zeros(n, dtype=bool)
     ages, men = checked_values("age", age, n, np.float64), checked_values("male", male, n)
-    if ((ages < 0) | (ages > MAX_AGE)).any() or not np.isin(men, (0, 1)).all():
+    if ((ages < 0) | (ages > MAX_AGE)).any() or not _are_binary(men):
         raise refusal("age and male", f"0 to {MAX_AGE:g} years, and 0 or 1", (ages, men))
     return ages, men.astype(bool) & np.isfinite(ages)
 

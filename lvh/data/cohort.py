@@ -207,7 +207,9 @@ class Cohort:
         """
         signals, names = array_checks.checked_signals(X, leads)
         n = len(signals)
-        if not (label_name.strip() and label_name.isprintable()):
+        if unit not in ("mV", "other"):
+            raise array_checks.refusal("unit", "mV, or other for no voltage", unit)
+        if not (isinstance(label_name, str) and label_name.strip() and label_name.isprintable()):
             raise array_checks.refusal("label_name", "a name that can be shown", label_name)
         if names and not (isinstance(fs, numbers.Real) and math.isfinite(fs) and fs > 0):
             raise array_checks.refusal("fs", "a sampling frequency in Hz", fs)
