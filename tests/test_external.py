@@ -39,6 +39,7 @@ def test_records_are_put_behind_each_other_each_with_its_own(cohort):
         symbols, _ = both.delineation.lead(start, 11)
         assert symbols == source.delineation.lead(0, 11)[0]
         assert f"prevalence {source.prevalence:.3f}" in both.note
+    assert both.note.count(cohort.note) == 1
     assert len({of.fingerprint for of in (both, cohort, other, join(other, cohort))}) == 4
 
 

@@ -99,7 +99,6 @@ def test_any_text_is_a_condition_or_refused_in_words(people, text):
     [
         ("__import__('os').system('x')", "__import__ is no field"),
         ("age > 1e999", "finite"),
-        ("age = 40", "expected conditions"),
         ("agee > 40", "it has age"),
         ("age > '40'", "no field and number"),
         ("score", "needs a comparison"),
@@ -136,7 +135,6 @@ def test_measures_are_those_of_the_features_and_select_waves_too(cohort):
         name for name, age in zip(all_records.records, all_records.age, strict=True) if age >= 50
     }
     assert f"{len(some.records)} of 40 records fulfil age >= 50" in some.note
-    assert filtered(cohort, "  ") is cohort
 
 
 def test_rhythm_and_pacing_of_ludb(ludb):

@@ -76,7 +76,7 @@ def join(own: Cohort, external: Cohort) -> Cohort:
         age=np.concatenate([own.age, external.age]),
         label=np.concatenate([own.label, external.label]),
         fingerprint=fingerprint(own.fingerprint, external.fingerprint),
-        note="; ".join(filter(None, [parts, lacking, own.note, external.note])),
+        note="; ".join(filter(None, [parts, lacking, *dict.fromkeys([own.note, external.note])])),
         columns=columns,
         known={},
         dropped=(*own.dropped, *((f"{EXTERNAL}{name}", why) for name, why in external.dropped)),
