@@ -83,6 +83,8 @@ def test_several_estimators_and_what_only_some_options_have():
 
 def test_options_share_a_parameter_and_a_range_is_listed():
     under = {"degree": range(2, 5, 2)}
+    huge, _ = space_from({"kernel": {"linear": {}, "poly": under}, "C": range(1, 10**9)})
+    assert huge.having("degree") == {"kernel": "poly", "degree": 2, "C": 1}
     space, _ = space_from({"kernel": {"poly": under, "sigmoid": under, "linear": {}}})
     points = [{"kernel": "linear"}]
     points += [{"kernel": name, "degree": at} for name in ("poly", "sigmoid") for at in (2, 4)]
