@@ -121,6 +121,7 @@ def test_missing_values_are_filled_from_the_training_records_alone(cohort):
     filled = fill_missing("mean", train, test)
     assert filled[0].tolist() == [[1, 6, 0], [3, 5, 0], [2, 7, 0]]
     assert filled[1].tolist() == [[2, 6, 0], [8, 9, 4]]
+    assert fill_missing("mean", np.array([[2**30], [2**30 + 1], [np.nan]]))[0][2] == 2**30 + 0.5
     X = extract(cohort, DROP).X
     missing = np.isnan(X[30:])
     assert missing.any()

@@ -140,7 +140,7 @@ def check_spellings(where: str, subjects: Sequence[str]) -> None:
     """Refuse a subject with two spellings, such as 7 and 7.0, who would be in two folds."""
     spelled: dict[str, str] = {}
     for text in dict.fromkeys(subjects):
-        key = _WHOLE.sub(r"\1", unicodedata.normalize("NFKC", text).casefold())
+        key = _WHOLE.sub(r"\1", unicodedata.normalize("NFKC", text).casefold().strip())
         if (first := spelled.setdefault(key, text)) != text:
             raise refusal(where, "one spelling of each subject", (first, text))
 

@@ -29,11 +29,11 @@ def fill_missing(
     parts = (train, *(read(inputs) for inputs in others))
     if not any(np.isnan(part).any() for part in parts):
         return parts
-    values = np.zeros(train.shape[1:], np.float32)
+    values = np.zeros(train.shape[1:], train.dtype)
     if fill == "mean":
         present = ~np.isnan(train)
         totals = np.where(present, train, 0).sum(axis=0, dtype=np.float64)
-        values = (totals / np.maximum(present.sum(axis=0), 1)).astype(np.float32)
+        values = (totals / np.maximum(present.sum(axis=0), 1)).astype(train.dtype)
     return tuple(np.where(np.isnan(part), values, part) for part in parts)
 
 

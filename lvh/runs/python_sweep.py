@@ -125,7 +125,7 @@ class _Training:
         chosen = {"model": {name: space.get(name, {}) for name in estimators}} if several else space
         self.space, self._objects = space_from(chosen, prefixes=several)
         for name in self.space.names:  # each is refused before any training
-            self._learner_at(next(point for point in self.space.probes() if name in point))
+            self._learner_at(self.space.having(name))
         self.data: dict[str, TrainingData] = {}
         self.results: dict[int, CVResult] = {}  # of complete trials
         self._seed = checked_seed(seed)

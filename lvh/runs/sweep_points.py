@@ -148,9 +148,7 @@ class SweepPoints:
 
     def _point_with(self, name: str) -> Point:
         """Return a point that has a dimension: the first that can run, if that has it."""
-        if name in self.first:
-            return self.first
-        return next(probe for probe in self.space.probes() if name in probe)
+        return self.first if name in self.first else self.space.having(name)
 
     def _decision(self, point: Point) -> str:
         try:

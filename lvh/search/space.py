@@ -126,6 +126,13 @@ class Space:
         each = self.dimensions.values()
         return self._combined([(one.is_listed and one.values()) or one.ends() for one in each])
 
+    def having(self, name: str) -> Point:
+        """Return a point that has a dimension; of others the first value, if that is possible."""
+        point: Point = {one: dimension.ends()[0] for one, dimension in self.dimensions.items()}
+        for condition in self.conditions.get(name, ()):
+            point[condition.parent] = _plain(condition.texts[0])
+        return self.present(point)
+
     def _combined(self, values: Sequence[Sequence[Plain]]) -> Iterator[Point]:
         seen = set()
         for combination in product(*values):
