@@ -292,14 +292,16 @@ def test_a_process_that_is_ended_puts_its_trial_back(storage, error):
 
 
 def test_a_process_that_was_taken_for_dead_changes_nothing(storage, address):
-    study = open_study(storage, "s", planned(n_trials=1), again=False)
+    study, seen = open_study(storage, "s", planned(n_trials=1), again=False), []
 
     def train(trial: OpenTrial) -> Outcome:
         (running,) = study.trials()
         assert storage.put_back(running)
         assert not storage.put_back(running)  # by a third one, which looked at the same time
         Study(Storage(address), "s").optimize(lambda trial: Outcome("complete", (0.7,)))
+        seen.append(trial.report(0.1))
         return Outcome("complete", (0.1,))
 
     study.optimize(train)
     assert [one.values for one in result(study).trials] == [(0.7,)]
+    assert seen == ["another process has ended this trial"]

@@ -78,7 +78,10 @@ class OpenTrial:
             rule, may_stop = "halving", True
         # not by Optuna's `report`, which takes none where there are several objectives
         study, storage, trial_id = self._trial.study, self._trial.storage, self._trial._trial_id
-        storage.set_trial_intermediate_value(trial_id, step, value)
+        try:
+            storage.set_trial_intermediate_value(trial_id, step, value)
+        except UpdateFinishedTrialError:
+            return "another process has ended this trial"
         if may_stop and study.pruner.prune(study, storage.get_trial(trial_id)):
             return f"stopped by {rule} after {done} of {n_folds} folds"
         return ""
