@@ -21,7 +21,7 @@ from lvh.search import SearchSettings
 from lvh.search.results import FoldScore, Outcome, StudyResult, Trial
 from lvh.search.space import Choice, Condition, Numbers, Space, StudyPlan
 from lvh.search.storage import Storage
-from lvh.search.study import MAX_RETRIES, OpenTrial, Study, attempts, load, open_study, result_of
+from lvh.search.study import MAX_RETRIES, OpenTrial, Study, load, open_study, result_of
 from lvh.validation.metrics import NAMES
 
 GRID = Space({"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))})
@@ -148,18 +148,6 @@ def test_more_trials_continue_a_study_and_fewer_end_it(storage):
     more = open_study(storage, "s", planned(GRID, n_trials=50), again=False)
     more.optimize(half)
     assert points(more) == list(GRID.points())
-
-
-def test_a_study_begun_again_gets_a_new_name_and_leaves_the_first(storage):
-    open_study(storage, "s", planned(), again=False).optimize(half)
-    second = open_study(storage, "s", planned(), again=True)
-    assert (second.name, points(second)) == ("s.2", [])
-    assert open_study(storage, "s", planned(), again=False).name == "s.2"
-    assert attempts(storage, "s") == ["s", "s.2"]
-    assert open_study(storage, "s", planned(), again=True).name == "s.3"
-    assert open_study(storage, "sx", planned(), again=False).name == "sx"
-    assert storage.studies() == ["s", "s.2", "s.3", "sx"]
-    assert len(points(Study(storage, "s"))) == 6
 
 
 def test_a_result_has_all_that_was_recorded(storage, address):

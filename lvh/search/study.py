@@ -244,16 +244,19 @@ def _count(trials: list[FrozenTrial]) -> int:
 
 
 def attempts(storage: Storage, name: str) -> list[str]:
-    """Return the names of a study and of those that began it again, in their order."""
+    """Return the names of a study and of those by `resume=false`, in their order."""
     names = storage.studies()
-    numbered = (name, *(f"{name}.{number}" for number in range(2, len(names) + 1)))
+    numbered = (name, *(f"{name}.{number}" for number in range(1, len(names) + 1)))
     return [one for one in numbered if one in names]
 
 
 def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> Study:
     """Make a study, or take up the one that is there."""
-    if before := attempts(storage, name):
-        name = f"{name}.{len(before) + 1}" if again else before[-1]
+    before = attempts(storage, name)
+    if again:  # also the first time: a run or another study may have stored its folds
+        name = f"{name}.{len(before) + 1}"
+    elif before:
+        name = before[-1]
     study = optuna.create_study(
         study_name=name,
         storage=storage,
