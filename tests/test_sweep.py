@@ -13,6 +13,7 @@ from record_files import write_data_set
 
 from lvh.cli import report
 from lvh.data import synthetic
+from lvh.search.study import load
 from lvh.tracking.run_dir import STUDY, link_latest
 
 GRID = (
@@ -67,6 +68,9 @@ def test_a_sweep_begun_anew_trains_and_reads_folds_of_its_own(tmp_path, monkeypa
         assert f"{n_trained} folds trained now" in out
         names.append(Path("outputs/latest", STUDY).read_text().strip())
     assert [name.partition(".")[2] for name in names] == ["1", "2", "2"]
+    for path in Path("outputs/folds").glob("??"):
+        shutil.rmtree(path)
+    assert load(None, None, "outputs/folds").predictions.keys() == {0, 1}
 
 
 TAIL = 40

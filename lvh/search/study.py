@@ -28,7 +28,7 @@ from lvh.search.racing import RECORDS, make_pruner
 from lvh.search.results import OUTCOME_FORMAT, Outcome, StudyResult, Trial
 from lvh.search.space import StudyPlan
 from lvh.search.storage import GRACE, OWNER, PLAN, WHEN, Storage, is_dead, process_name
-from lvh.tracking.fold_store import FoldStore
+from lvh.tracking.fold_store import FoldStore, store_of
 from lvh.validation.metrics import NAMES
 
 OUTCOME = "outcome"
@@ -315,4 +315,5 @@ def load(storage: str | None, name: str | None, store_root: str | Path) -> Study
     names = opened.studies()
     if not names:
         raise InputError(f"study: there is none in {opened.shown}")
-    return result_of(Study(opened, name or names[-1]), store_root)
+    study = Study(opened, name or names[-1])
+    return result_of(study, store_of(study.name, str(store_root)))
