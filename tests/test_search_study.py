@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
@@ -125,6 +126,21 @@ def test_each_point_is_taken_once_and_by_a_grid_in_the_order_typed(storage, spac
     assert sampler != "grid" or found == every
     assert study.finished
     study.optimize(pytest.fail)
+
+
+def test_processes_that_choose_at_once_share_no_point_and_no_place(storage, address):
+    plan = planned(LINE, sampler="random", n_trials=6)
+    for name in "abcd":
+        study, seen = open_study(storage, name, plan, again=False), []
+
+        def train(trial: OpenTrial, seen=seen) -> Outcome:
+            seen.append(trial.number)
+            return Outcome("complete", (0.5,))
+
+        studies = [Study(Storage(address), name) for _ in range(3)]
+        with ThreadPoolExecutor() as pool:
+            [*pool.map(lambda one, at: one.optimize(train, worker=at), studies, range(3))]
+        assert (sorted(seen), distinct(points(study))) == ([*range(6)], 6)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
