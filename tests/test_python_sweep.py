@@ -19,7 +19,7 @@ import lvh
 from lvh.runs.python_sweep import space_from
 
 CV = sk.StratifiedGroupKFold(3, shuffle=True, random_state=5)
-GRID = {"logisticregression__C": [0.01, 1.0, 30.0]}
+GRID = {"logisticregression__C": [*np.array([0.01, 1.0, 30.0])]}
 
 
 def pipeline():

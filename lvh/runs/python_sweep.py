@@ -9,6 +9,8 @@ from numbers import Integral, Real
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from lvh.config.run_settings import search_from
 from lvh.errors import InputError, LvhError, excerpt, warn_renamed
 from lvh.evaluation.cv_result import CVResult
@@ -218,7 +220,7 @@ def space_from(space: Any, prefixes: bool = False) -> tuple[Space, dict[str, Map
                 conditions[name] = here
             for option, of in value.items() if isinstance(value, Mapping) else ():
                 begins = f"{option}." if prefixes and not under else prefix
-                read(of, (*under, Condition(name, (repr(option),))), begins)
+                read(of, (*under, Condition(name, (repr(_plain(option)),))), begins)
 
     read(space, (), "")
     if not dimensions:
@@ -237,10 +239,16 @@ def _dimension(name: str, value: Any) -> tuple[Dimension, Mapping[Plain, Any]]:
     if isinstance(value, range) and len(value) and value.step > 0:
         return Numbers(value[0], value[-1], value.step, is_listed=True), {}
     if isinstance(value, list) and value:
-        choice = Choice(tuple(repr(one) for one in value))
+        value = [*map(_plain, value)]
+        choice = Choice(tuple(map(repr, value)))
         if len({*choice.texts}) == len(choice.values()) == len(value):
             return choice, dict(zip(choice.values(), value, strict=True))
     raise InputError(
         "space: expected a list of values that do not look the same, a range (low, high) or "
         f'(low, high, "log"), or a dict, of {name}. Received: {excerpt(value)}'
     )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a choice; a number of NumPy as one of Python."""
+    return value.item() if isinstance(value, np.generic) else value
