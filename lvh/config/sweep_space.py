@@ -4,11 +4,11 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from functools import cache
 from itertools import islice
 from random import Random
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, in_plain_words, target
 from lvh.config.composition import plain, recipe_params
-from lvh.config.groups import CONVOLUTION, param_name
+from lvh.config.groups import CONVOLUTION, ENTRIES, param_name
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import InputError, LvhError, excerpt
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Point, Space
@@ -176,7 +176,7 @@ def _exists(config: DictConfig, field: str) -> bool:
 
 
 def _dimension(override: Override, config: DictConfig) -> Dimension:
-    """Return the dimension of a field, whose present value says whether it is a whole number."""
+    """Return the dimension of a field; where it takes no others, of whole numbers."""
     value, key = override.value(), override.key_or_group
     if isinstance(value, IntervalSweep):
         low, high, log = float(value.start or 0), float(value.end or 0), "log" in value.tags
@@ -187,7 +187,7 @@ def _dimension(override: Override, config: DictConfig) -> Dimension:
             )
         now = OmegaConf.select(config, key)
         is_int = now is None or (isinstance(now, int) and not isinstance(now, bool))
-        if is_int and low.is_integer() and high.is_integer():
+        if is_int and not _is_real(key, config) and low.is_integer() and high.is_integer():
             return Numbers(int(low), int(high), 1, log=log)
         return Numbers(low, high, log=log)
     texts = _texts(override)
@@ -196,6 +196,18 @@ def _dimension(override: Override, config: DictConfig) -> Dimension:
         if isinstance(listed, range) and listed.step > 0:
             return Numbers(listed[0], listed[-1], listed.step, is_listed=True)
     return Choice(texts)
+
+
+def _is_real(key: str, config: DictConfig) -> bool:
+    """Return whether a field takes any number, by its annotation: its value may be 1, or null."""
+    group, _, field = key.partition(".")
+    entry = ENTRIES.get(group, {}).get(OmegaConf.select(config, f"{group}.name"))
+    of: Any = RunSettings
+    if entry is not None:
+        of, key = entry.settings, field
+    for name in key.split("."):
+        of = get_type_hints(of).get(name) if is_dataclass(of) else None
+    return float in (of, *get_args(of))
 
 
 def _texts(override: Override) -> tuple[str, ...]:
