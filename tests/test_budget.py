@@ -3,6 +3,7 @@
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from hypothesis import strategies as st
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose
-from lvh.evaluation.cross_validation import Callback
+from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.runs.experiment_data import load_data
 from lvh.runs.run import run_configuration
-from lvh.search import SearchSettings
 from lvh.search.racing import is_behind
 from lvh.tracking import TrackingSettings
 from lvh.tracking.fold_store import FoldStore
+from lvh.tracking.run_record import RunRecord, SweepLink, load_run
 from lvh.tracking.tracker import Tracker
 
 OVERRIDES = (
@@ -48,12 +49,15 @@ class _Follow(Callback):
                 raise _Killed
 
 
+def run(folder: Path, *follow: Callback, **more: Any) -> RunRecord:
+    one = compose(CommandLine((*OVERRIDES, f"store={folder}/folds")))
+    more |= {"tracker": Tracker(TrackingSettings("off")), "verbosity": "line"}
+    return run_configuration(one, load_data(one.settings), folder / "run", callbacks=follow, **more)
+
+
 def train(folder: Path, rungs: tuple[int, ...], follow: _Follow) -> dict[int, list[float]]:
     """Train, or resume; return the scores of the records of each fold."""
-    one = compose(CommandLine((*OVERRIDES, f"store={folder}/folds")))
-    tracker = Tracker(TrackingSettings("off"))
-    given = {"tracker": tracker, "callbacks": [follow], "verbosity": "line", "rungs": rungs}
-    record = run_configuration(one, load_data(one.settings), folder / "run", **given)
+    record = run(folder, follow, rungs=rungs)
     assert record.status == "complete"
     folds = [FoldStore(folder / "folds").read(key) for key in record.fold_keys]
     return {fold.fold: list(fold.y_score) for fold in folds}
@@ -84,6 +88,21 @@ def test_a_killed_process_resumes_at_its_fold(undisturbed, tmp_path, n_folds, is
     assert (before.epochs + after.epochs == {fold: 6 for fold in range(3)}) != is_damaged
 
 
+class _Stop(Callback):
+    def on_fold(self, fold, known) -> None:
+        raise StopCrossValidation("behind")
+
+
+def test_a_sweep_that_stops_a_run_leaves_the_result_of_another_one(tmp_path):
+    run(tmp_path, sweep=SweepLink("full", 0))
+    for study in ("full", "budget", "budget"):
+        stopped = run(tmp_path, _Stop(), sweep=SweepLink(study, 4), rungs=RUNGS)
+        assert (stopped.status, stopped.error) == ("stopped", "behind")
+    own, other = sorted(map(load_run, tmp_path.glob("folds/runs/*.json")), key=lambda of: of.status)
+    assert (own.status, own.sweep.study, len(own.fold_keys)) == ("complete", "full", 3)
+    assert (other.status, other.sweep.study, other.path) == ("stopped", "budget", stopped.path)
+
+
 @given(
     st.lists(st.integers(0, 40), min_size=1, max_size=30),
     st.integers(2, 5),
@@ -101,12 +120,3 @@ def test_the_best_of_a_stage_stays_in_any_order(means, reduction, random):
     for at in kept:
         n_better = sum(other > means[at] for other in means[:at])
         assert n_better < max(1, (at + 1) // reduction)
-
-
-@given(st.integers(1, 500), st.integers(2, 5), st.none() | st.integers(1, 500))
-def test_stages_have_ever_more_epochs_and_the_last_all(epochs, reduction, first):
-    search = SearchSettings(budget="halving", reduction=reduction, min_epochs=first)
-    rungs = search.rungs(epochs)
-    assert rungs[-1] == epochs
-    assert list(rungs) == sorted(set(rungs))
-    assert rungs[0] == min(epochs, first or rungs[0])

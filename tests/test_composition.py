@@ -177,7 +177,12 @@ def test_what_is_typed_goes_before_the_sweep_of_a_recipe():
             {"features.leads": (Condition("features", ("raw",)),)},
         ),
         (["train.epochs=range(5,20,5)"], {"train.epochs": Numbers(5, 15, 5, is_listed=True)}, {}),
-        (["model.l2=tag(log,interval(1e-5,1))"], {"model.l2": Numbers(1e-5, 1.0, log=True)}, {}),
+        (["seed=interval(1,9)"], {"seed": Numbers(1, 9, 1)}, {}),
+        (
+            ["model=svm", "model.gamma=tag(log,interval(1,9))"],
+            {"model.gamma": Numbers(1.0, 9.0, log=True)},
+            {},
+        ),
         (["seed=1,2", "seed=3,4"], {"seed": Choice(("3", "4"))}, {}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -134,13 +134,13 @@ def test_a_version_names_its_origin_and_predicts_the_same(tmp_path, cohort):
 
     folder, store = tmp_path / "m", TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db")
     of = settings("cnn", "raw", "stride=125", "model.filters=[8,8]")
-    chosen = {"study": "kernel-1", "n_candidates": 3, "chosen_by": "ap", "run_key": "ab1"}
+    chosen = {"study": "kernel-1.2", "n_candidates": 3, "chosen_by": "ap", "run_key": "ab1"}
     save_model(folder, of, cohort, 1, scores=SCORES, **chosen)
     model = load(folder)
     assert register(folder, model.description, store) == "1"
     client = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
     version = client.get_model_version_by_alias("lvh", "champion")
-    origin = {"chosen_run": "", "study": "kernel-1", "fingerprint": cohort.fingerprint}
+    origin = {"chosen_run": "", "study": "kernel-1.2", "fingerprint": cohort.fingerprint}
     assert version.tags == origin | {"label": "LVH"}
     assert version.description == (folder / "README.md").read_text()
     run = client.get_run(version.run_id)
@@ -159,7 +159,7 @@ def test_a_version_names_its_origin_and_predicts_the_same(tmp_path, cohort):
         loaded.predict({"signal": signals}, params={"fs": 250.0})
     with fetch("models:/lvh@champion", store) as fetched:
         assert {path.name for path in fetched.iterdir()} == {path.name for path in folder.iterdir()}
-    refitted = client.create_run(run.info.experiment_id, tags={"key": "ab1"}).info.run_id
+    refitted = client.create_run(run.info.experiment_id, tags={"key": "ab1-kernel-1.2"}).info.run_id
     client.set_terminated(refitted)
     second = client.get_model_version("lvh", register(folder, model.description, store))
     assert second.tags["chosen_run"] == refitted

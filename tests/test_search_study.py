@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
@@ -21,7 +22,7 @@ from lvh.search import SearchSettings
 from lvh.search.results import FoldScore, Outcome, StudyResult, Trial
 from lvh.search.space import Choice, Condition, Numbers, Space, StudyPlan
 from lvh.search.storage import Storage
-from lvh.search.study import MAX_RETRIES, OpenTrial, Study, attempts, load, open_study, result_of
+from lvh.search.study import MAX_RETRIES, OpenTrial, Study, load, open_study, result_of
 from lvh.validation.metrics import NAMES
 
 GRID = Space({"kernel": Choice(("250", "400", "500")), "stride": Choice(("5", "10", "50", "125"))})
@@ -127,6 +128,21 @@ def test_each_point_is_taken_once_and_by_a_grid_in_the_order_typed(storage, spac
     study.optimize(pytest.fail)
 
 
+def test_processes_that_choose_at_once_share_no_point_and_no_place(storage, address):
+    plan = planned(LINE, sampler="random", n_trials=6)
+    for name in "abcd":
+        study, seen = open_study(storage, name, plan, again=False), []
+
+        def train(trial: OpenTrial, seen=seen) -> Outcome:
+            seen.append(trial.number)
+            return Outcome("complete", (0.5,))
+
+        studies = [Study(Storage(address), name) for _ in range(3)]
+        with ThreadPoolExecutor() as pool:
+            [*pool.map(lambda one, at: one.optimize(train, worker=at), studies, range(3))]
+        assert (sorted(seen), distinct(points(study))) == ([*range(6)], 6)
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_an_interrupted_search_proposes_what_an_undisturbed_one_does(storage, sampler):
     plan = planned(MIXED, sampler=sampler, n_trials=16)
@@ -148,18 +164,6 @@ def test_more_trials_continue_a_study_and_fewer_end_it(storage):
     more = open_study(storage, "s", planned(GRID, n_trials=50), again=False)
     more.optimize(half)
     assert points(more) == list(GRID.points())
-
-
-def test_a_study_begun_again_gets_a_new_name_and_leaves_the_first(storage):
-    open_study(storage, "s", planned(), again=False).optimize(half)
-    second = open_study(storage, "s", planned(), again=True)
-    assert (second.name, points(second)) == ("s.2", [])
-    assert open_study(storage, "s", planned(), again=False).name == "s.2"
-    assert attempts(storage, "s") == ["s", "s.2"]
-    assert open_study(storage, "s", planned(), again=True).name == "s.3"
-    assert open_study(storage, "sx", planned(), again=False).name == "sx"
-    assert storage.studies() == ["s", "s.2", "s.3", "sx"]
-    assert len(points(Study(storage, "s"))) == 6
 
 
 def test_a_result_has_all_that_was_recorded(storage, address):
@@ -292,14 +296,16 @@ def test_a_process_that_is_ended_puts_its_trial_back(storage, error):
 
 
 def test_a_process_that_was_taken_for_dead_changes_nothing(storage, address):
-    study = open_study(storage, "s", planned(n_trials=1), again=False)
+    study, seen = open_study(storage, "s", planned(n_trials=1), again=False), []
 
     def train(trial: OpenTrial) -> Outcome:
         (running,) = study.trials()
         assert storage.put_back(running)
         assert not storage.put_back(running)  # by a third one, which looked at the same time
         Study(Storage(address), "s").optimize(lambda trial: Outcome("complete", (0.7,)))
+        seen.append(trial.report(0.1))
         return Outcome("complete", (0.1,))
 
     study.optimize(train)
     assert [one.values for one in result(study).trials] == [(0.7,)]
+    assert seen == ["another process has ended this trial"]

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import command, csv_rows
+from conftest import command, csv_rows, in_process
 from record_files import write_data_set
 
 from lvh.cli import report
 from lvh.data import synthetic
+from lvh.search.study import load
 from lvh.tracking.run_dir import STUDY, link_latest
 
 GRID = (
@@ -53,6 +54,23 @@ def test_every_point_is_a_row_the_best_first_and_the_report_is_made_again(tmp_pa
     assert {key: float(mean) for key, mean in side.items()} == pytest.approx(
         {row["kernel"]: float(row["mean"]) for row in rows}
     )
+
+
+def test_a_sweep_begun_anew_trains_and_reads_folds_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = "data=synthetic data.records=42 cv.folds=3 model=svm features=voltage tracking=off"
+    given = (*given.split(), "model.C=1")
+    assert in_process(*given)[0] == 0
+    sweep = ("-m", *given[:-1], "model.C=1,0.1")
+    names = []
+    for more, n_trained in ((["resume=false"], 6), (["resume=false"], 6), ([], 0)):
+        out = in_process(*sweep, *more)[1]
+        assert f"{n_trained} folds trained now" in out
+        names.append(Path("outputs/latest", STUDY).read_text().strip())
+    assert [name.partition(".")[2] for name in names] == ["1", "2", "2"]
+    for path in Path("outputs/folds").glob("??"):
+        shutil.rmtree(path)
+    assert load(None, None, "outputs/folds").predictions.keys() == {0, 1}
 
 
 TAIL = 40

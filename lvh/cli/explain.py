@@ -41,8 +41,9 @@ def _run(args: argparse.Namespace) -> None:
             f"RUN: this run leaks ({settings.cv.leakage}): its models have learned from "
             "their test records, so they cannot be explained on them"
         )
-    record = Path(chosen.run) / "run.json"
-    if record.exists() and load_run(record).status == "stopped":
+    file = Path(chosen.run) / "run.json"
+    record = load_run(file) if file.exists() else None
+    if record is not None and record.status == "stopped":
         raise InputError(f"RUN: expected a finished run. Received: {chosen.run}, stopped early")
     data = load_data(settings)
     form = FORMS[settings.features.name]
@@ -62,6 +63,8 @@ def _run(args: argparse.Namespace) -> None:
         tracking = settings.tracking
     if tracking.name != "off":
         key = run_key(settings, data.cohort.fingerprint, data.splits)
+        if record is not None:
+            key = replace(record, key=key).path.stem
         _track(chosen.run, key, folder, tracking)
     if is_tracked:
         experiment = None if args.experiment == EXPERIMENT else args.experiment

@@ -27,6 +27,7 @@ from lvh.errors import InputError
 from lvh.inference.final_model import CARD, DESCRIPTION, FinalModel, load
 from lvh.inference.model_description import Description
 from lvh.tracking import TrackingSettings, checked_uri, set_mlflow_variables, store_faults
+from lvh.tracking.fold_store import is_separate
 from lvh.tracking.run_record import SHOWN, baseline_prefix
 
 set_mlflow_variables()
@@ -137,7 +138,9 @@ def register(folder: Path, description: Description, settings: TrackingSettings)
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         client, experiment = MlflowClient(), MlflowStore(settings).experiment_id
-        wanted = f"tags.key = '{description.run_key}' and attributes.status = 'FINISHED'"
+        key, study = description.run_key, description.study
+        key = f"{key}-{study}" if is_separate(study) else key
+        wanted = f"tags.key = '{key}' and attributes.status = 'FINISHED'"
         run = next(iter(client.search_runs([experiment], wanted, max_results=1)), None)
         text = (folder / CARD).read_text()
         if run is not None:

@@ -71,7 +71,7 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
             folds=fold_scores(result, record.data.fingerprint),
             baselines=record.baselines if record.status == "complete" else {},
             error=record.tags.get("leakage", record.error),
-            run_key=record.key,
+            run_key=record.path.stem,
         )
         for number, (result, record) in enumerate(zip(results, records, strict=True))
     )

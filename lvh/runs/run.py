@@ -190,7 +190,6 @@ class _Run:
         stages: Sequence[_Stage],
     ) -> None:
         self._settings, self._data, self._folder, self._stages = settings, data, folder, stages
-        self._before: RunRecord | None = None
         self._in_sweep = sweep is not None
         self.result: CVResult | None = None
         cohort, features, cv = data.cohort, data.features, settings.cv
@@ -211,14 +210,12 @@ class _Run:
         )
         if record.path.exists() and not settings.resume:
             record = replace(record, attempt=uuid4().hex[:8])
-        elif record.path.exists():
-            with suppress(InputError):  # a damaged record is replaced
-                self._before = load_run(record.path)
-                sweep = sweep or self._before.sweep
+        if (before := _stored(record)) is not None:
+            sweep = sweep or before.sweep
         if sweep is not None:
             params = {**sweep.point, **params}
             record = replace(record, sweep=sweep, name=sweep.name or record.name, params=params)
-        self.record = record
+        self.record, self._before = record, before
 
     def start(self, config: str, splits: Sequence[Split]) -> None:
         """Write the files that need no training."""
@@ -268,11 +265,11 @@ class _Run:
             status, reason = "killed", str(signal) or "interrupted"
             raise
         finally:
-            if status != "killed" or self._before is None or not self._before.mean:
-                self._end(status, reason)  # a killed repetition leaves a complete record as it is
-                tracker.track(self.record)
+            self._end(status, reason)
+            tracker.track(self.record)
 
     def _end(self, status: RunStatus, error: str) -> None:
+        """Save the record, but not in place of one that has the scores of all folds."""
         last, tags = self._stages[-1], self.record.tags
         spent = {fold.split.number: fold.seconds for one in self._stages for fold in one.folds}
         if self._before is not None and last.n_known == len(last.folds) > 0:
@@ -286,7 +283,20 @@ class _Run:
             seconds=sum(spent.values()),
             setup_seconds=sum(fold.setup_seconds for fold in last.folds),
         )
+        now = _stored(self.record)  # another process may have written it meanwhile
+        if status not in ("complete", "leaking") and now is not None and now.mean:
+            own, other = self.record.sweep, now.sweep
+            if status == "killed" or own is None or (other and other.study == own.study):
+                return
+            self.record = replace(self.record, attempt=own.study)  # a sweep that stopped it
         save(self.record)
+
+
+def _stored(record: RunRecord) -> RunRecord | None:
+    """Return the record in the fold store that has the path of another; None if it is damaged."""
+    with suppress(InputError):
+        return load_run(record.path)
+    return None
 
 
 @contextmanager

@@ -130,7 +130,7 @@ class Worker:
         composed = compose(self.command.at(point))
         settings = composed.settings
         train = replace(settings.train, threads=self.threads or settings.train.threads)
-        # a study that was begun again has folds of its own; within it they are always resumed
+        # a study that resume=false began has folds of its own; within it they are always resumed
         changed = replace(settings, train=train, resume=True, store=str(self.store))
         return replace(composed, settings=changed)
 

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import optuna
+from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial
@@ -131,6 +132,21 @@ class Storage(RDBStorage):
             for statement in _FORGET:
                 connection.execute(text(statement), values)
         return True
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """Let one process at a time choose its point; the lock of one that dies is free at once."""
+        if self._url.drivername != "sqlite":
+            with self.engine.begin() as connection:
+                connection.execute(text("select pg_advisory_xact_lock(hashtext('lvh'))"))
+                yield
+            return
+        try:
+            lock = FileLock(f"{self._url.database}.lock", timeout=_WAIT).acquire()
+        except OSError as error:  # a Timeout is one
+            raise self._fault(error) from None
+        with lock:
+            yield
 
     def stale(self, study_id: int) -> list[int]:
         """Return the trials without a recent heartbeat."""

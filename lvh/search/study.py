@@ -28,7 +28,7 @@ from lvh.search.racing import RECORDS, make_pruner
 from lvh.search.results import OUTCOME_FORMAT, Outcome, StudyResult, Trial
 from lvh.search.space import StudyPlan
 from lvh.search.storage import GRACE, OWNER, PLAN, WHEN, Storage, is_dead, process_name
-from lvh.tracking.fold_store import FoldStore
+from lvh.tracking.fold_store import FoldStore, store_of
 from lvh.validation.metrics import NAMES
 
 OUTCOME = "outcome"
@@ -78,7 +78,10 @@ class OpenTrial:
             rule, may_stop = "halving", True
         # not by Optuna's `report`, which takes none where there are several objectives
         study, storage, trial_id = self._trial.study, self._trial.storage, self._trial._trial_id
-        storage.set_trial_intermediate_value(trial_id, step, value)
+        try:
+            storage.set_trial_intermediate_value(trial_id, step, value)
+        except UpdateFinishedTrialError:
+            return "another process has ended this trial"
         if may_stop and study.pruner.prune(study, storage.get_trial(trial_id)):
             return f"stopped by {rule} after {done} of {n_folds} folds"
         return ""
@@ -175,41 +178,51 @@ class Study:
         return True
 
     def _train_next(self, train: Train) -> None:
-        with warnings.catch_warnings(action="ignore"):
-            trial = self._study.ask()  # which warns that it has no heartbeat of its own
+        trial = None
         try:
+            with self.storage.in_turn():  # else two processes could take the same point or place
+                with warnings.catch_warnings(action="ignore"):
+                    trial = self._study.ask()  # which warns that it has no heartbeat of its own
+                opened = self._opened(trial)
+                if opened is None:
+                    self._study.tell(trial, state=TrialState.PRUNED)
+                    return
             with self.storage.alive(trial._trial_id):
-                outcome = self._outcome(trial, train)
+                outcome = self._outcome(trial, train(opened))
         except UpdateFinishedTrialError:
             return  # taken for dead, it was given to another process, which has ended it
         except BaseException:
-            with suppress(Exception):  # the first error is the one to report
-                self.storage.put_back(trial)
+            if trial is not None:
+                with suppress(Exception):  # the first error is the one to report
+                    self.storage.put_back(trial)
             raise
         states = {"complete": TrialState.COMPLETE, "failed": TrialState.FAIL}
         state = states.get(outcome.state, TrialState.PRUNED)
         with suppress(ValueError, UpdateFinishedTrialError):
             self._study.tell(trial, outcome.values or None, state)
 
-    def _outcome(self, trial: optuna.Trial, train: Train) -> Outcome:
-        """Train a trial, and store its outcome; a void one is `open`."""
+    def _opened(self, trial: optuna.Trial) -> OpenTrial | None:
+        """Choose the point of a trial; return None if it is void."""
         trial.set_user_attr(OWNER, process_name(os.getpid()))
         trials = self._study.get_trials(deepcopy=False)
         number = _count(trials[: trial.number])
         if number >= self.plan.total:
-            return Outcome("open")
+            return None
         if self.plan.search.sampler == "grid":
             # Optuna's samplers of grids could give two processes the same point
             with warnings.catch_warnings(action="ignore"):
                 point = self.plan.space.at(number)
                 self._study.sampler = PartialFixedSampler(point, RandomSampler())
         self.plan.space.suggest(trial)
-        params = trial.params  # each look makes a copy
-        if any(one.params == params and not is_void(one) for one in trials[: trial.number]):
+        params, before = trial.params, trials[trial.number]  # each look makes a copy
+        others = [one for one in trials if one.number != trial.number and not is_void(one)]
+        if params != before.params and any(one.params == params for one in others):
             self._enqueue_unseen(trials)
-            return Outcome("open")
-        reported = len(trials[trial.number].intermediate_values)
-        outcome = train(OpenTrial(self, trial, number, reported))
+            return None
+        return OpenTrial(self, trial, number, len(before.intermediate_values))
+
+    def _outcome(self, trial: optuna.Trial, outcome: Outcome) -> Outcome:
+        """Store the outcome of a trial; one with an objective that is not defined has failed."""
         values = dict(zip(self.plan.search.objectives, outcome.values, strict=False))
         undefined = [name for name, value in values.items() if not math.isfinite(value)]
         if undefined:
@@ -241,16 +254,19 @@ def _count(trials: list[FrozenTrial]) -> int:
 
 
 def attempts(storage: Storage, name: str) -> list[str]:
-    """Return the names of a study and of those that began it again, in their order."""
+    """Return the names of a study and of those by `resume=false`, in their order."""
     names = storage.studies()
-    numbered = (name, *(f"{name}.{number}" for number in range(2, len(names) + 1)))
+    numbered = (name, *(f"{name}.{number}" for number in range(1, len(names) + 1)))
     return [one for one in numbered if one in names]
 
 
 def open_study(storage: Storage, name: str, plan: StudyPlan, *, again: bool) -> Study:
     """Make a study, or take up the one that is there."""
-    if before := attempts(storage, name):
-        name = f"{name}.{len(before) + 1}" if again else before[-1]
+    before = attempts(storage, name)
+    if again:  # also the first time: a run or another study may have stored its folds
+        name = f"{name}.{len(before) + 1}"
+    elif before:
+        name = before[-1]
     study = optuna.create_study(
         study_name=name,
         storage=storage,
@@ -309,4 +325,5 @@ def load(storage: str | None, name: str | None, store_root: str | Path) -> Study
     names = opened.studies()
     if not names:
         raise InputError(f"study: there is none in {opened.shown}")
-    return result_of(Study(opened, name or names[-1]), store_root)
+    study = Study(opened, name or names[-1])
+    return result_of(study, store_of(study.name, str(store_root)))

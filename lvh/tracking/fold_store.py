@@ -156,12 +156,12 @@ def _head(text: str) -> str:
 
 
 def is_separate(study: str) -> bool:
-    """Return whether a study was begun again by `resume=false`, next to one of the same name."""
+    """Return whether a study was begun by `resume=false`: it has folds of its own."""
     return "." in study
 
 
 def store_of(study: str, root: str) -> Path:
-    """Return the folder of a study's folds: that of all, unless the study was begun again."""
+    """Return the folder of a study's folds: that of all, unless the study is separate."""
     return Path(root) / study if is_separate(study) else Path(root)
 
 
