@@ -6,7 +6,7 @@ from conftest import in_process
 from lvh.config.command_line import CommandLine
 from lvh.config.sweep_space import space_of
 from lvh.errors import InputError
-from lvh.runs import points
+from lvh.runs import sweep_points
 from lvh.runs.sweep_points import SweepPoints
 
 SMALL = ("data=synthetic", "data.records=28", "tracking=off")
@@ -59,7 +59,7 @@ def test_points_that_fit_are_counted_and_those_that_ran_are_not_refused(monkeypa
     assert folds.check(lambda: [{"cv.folds": 29}, {"cv.folds": 40}]) == "3 points"
     with pytest.raises(InputError, match=r"cv.folds=40: .* 1 of 3 points"):
         folds.check(lambda: [{"cv.folds": 29}])
-    monkeypatch.setattr(points, "_PATIENCE", 0.0)  # of a large grid each value is checked
+    monkeypatch.setattr(sweep_points, "_PATIENCE", 0.0)  # of a large grid each value is checked
     large = swept(*SVM, "model.C=range(1,51)", "seed=range(0,40)")
     assert large.check() == "the 3 points that were checked, of 2000 points,"
     with pytest.raises(InputError, match="of the 3 points that were checked, of 2000 points,"):
