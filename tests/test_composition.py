@@ -178,6 +178,9 @@ def test_what_is_typed_goes_before_the_sweep_of_a_recipe():
         ),
         (["train.epochs=range(5,20,5)"], {"train.epochs": Numbers(5, 15, 5, is_listed=True)}, {}),
         (["model.l2=tag(log,interval(1e-5,1))"], {"model.l2": Numbers(1e-5, 1.0, log=True)}, {}),
+        (["model=svm", "model.gamma=interval(1,9)"], {"model.gamma": Numbers(1.0, 9.0)}, {}),
+        (["model.l2=1", "model.l2=interval(0,1)"], {"model.l2": Numbers(0.0, 1.0)}, {}),
+        (["train.patience=interval(1,9)"], {"train.patience": Numbers(1, 9, 1)}, {}),
         (["seed=1,2", "seed=3,4"], {"seed": Choice(("3", "4"))}, {}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -197,12 +200,9 @@ def test_a_command_shuffles_in_the_same_order_each_time(seeds):
         assert sorted(first) == [*range(9)]
 
 
-@pytest.mark.parametrize(
-    ("typed", "meant"), [("kernl=250", "kernel"), ("externl=ptbxl", "external")]
-)
-def test_a_group_without_an_option_is_suggested(typed, meant):
-    with pytest.raises(InputError, match=f"did you mean {meant}"):
-        compose(CommandLine((typed,)))
+def test_a_group_without_an_option_is_suggested():
+    with pytest.raises(InputError, match="did you mean external"):
+        compose(CommandLine(("externl=ptbxl",)))
 
 
 def test_a_configuration_holds_no_password_and_resolves(own, monkeypatch):
