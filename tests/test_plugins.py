@@ -135,7 +135,6 @@ FITS = "class f:\n    def fit(self, X, y): pass\n    def predict_proba(self, X):
 REFUSED = {  # a part of the message, and the code
     "ZeroDivisionError: division by zero (": "def f():\n    return 1 / 0",
     "CalibratedClassifierCV": "def f(): return svm.LinearSVC()",
-    "expected a classifier with fit and predict_proba": "def f(): return 3",
     "expected parameters of": "def f(data): pass",
     "(random_state)": "def f(random_state): pass",
     "arguments of f": "class f:\n    def __init__(self): pass",
@@ -249,8 +248,12 @@ def test_the_code_of_files_next_to_it_counts():
     assert second.digest != first.digest
     with pytest.raises(InputError, match="its code changed since this command began"):
         ensure([first])
-    with pytest.raises(InputError, match=r"expected FILE.py, .* or .* Received: 'gone\.py'"):
-        load(["gone.py"])
+    Path("elsewhere").mkdir()
+    write("", "elsewhere/scaling.py")
+    theirs = write("import scaling\n", "elsewhere/theirs.py")
+    for name in (theirs, "gone.py", "my.model.py", ".py"):
+        with pytest.raises(InputError, match=r"expected (FILE\.py|files next).* no other module"):
+            load([name])
 
 
 def test_a_source_gets_a_fingerprint_of_all_that_it_holds(cohort):
