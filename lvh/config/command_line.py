@@ -36,7 +36,7 @@ _GROUP = re.compile(rf"[+~]*({'|'.join(GROUPS)})(?:@[^=]*)?=([^{{].*)", re.DOTAL
 _CONDITION = re.compile(r"""([+]*(?:data|external)\.where=)((?!['"]|choice\().*)""", re.DOTALL)
 _REFUSED = {
     r"[+~]*(?:[=@].*)?": "expected GROUP=OPTION or FIELD=VALUE",
-    r"[+~]*hydra([./](callbacks|hydra_logging\.|job_logging\.).*)?=.*|.*(?<!\w)_target_(?!\w).*": (
+    r"[+~]*hydra([./](callbacks|hydra_logging|job_logging).*)?=.*|.*(?<!\w)_target_(?!\w).*": (
         "expected a setting or an option, not one by which Hydra would run any code that it names"
     ),
     r"[+~]*plugins([=@.].*)?": (
@@ -93,7 +93,11 @@ class CommandLine:
     def load(self) -> DictConfig:
         """Compose, with Hydra's own node `hydra`."""
         with in_plain_words():
-            return self.loader.load_configuration(self.config_name, [*self.overrides], RunMode.RUN)
+            config = self.loader.load_configuration(
+                self.config_name, [*self.overrides], RunMode.RUN
+            )
+        _check_own(config.hydra)
+        return config
 
     def parsed(self) -> list[Override]:
         """Parse every override, in the order typed."""
@@ -117,6 +121,18 @@ def target(override: Override) -> tuple[str, str | None, bool]:
     value = override.value()
     values = value.list if isinstance(value, ChoiceSweep) else [value]
     return override.key_or_group, override.package, any(isinstance(value, dict) for value in values)
+
+
+def _check_own(hydra: DictConfig) -> None:
+    """Refuse what a file sets in Hydra's own node: code that Hydra would run, or another folder."""
+    logging = ("job_logging", "hydra_logging")
+    naming = [name for name in logging if OmegaConf.select(hydra, f"{name}.root") is not None]
+    if str(hydra.launcher).count("_target_") > 1:
+        naming.append("launcher")
+    if naming:
+        raise InputError(f"hydra.{naming[0]}: expected no code. Code that a file names is not run")
+    if hydra.job.chdir:
+        raise InputError("hydra.job.chdir: expected false: a path begins here. Received: true")
 
 
 def _for_hydra(argument: str) -> str:

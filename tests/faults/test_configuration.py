@@ -20,7 +20,7 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "hydra/launcher=ray": ["hydra/launcher=ray: expected one of basic", "lvh[ray]"],
     "model.C=1": ["model.C: expected model=logistic or svm"],
     "model=../config": ["model=../config: expected one of boosting"],
-    "'model=[svm,dnn]'": ["model=[svm,dnn]: expected one of boosting"],
+    "hydra.job.chdir=true": ["hydra.job.chdir: expected false"],
     "''": ["'': expected GROUP=OPTION"],
     "'data.root=\x1b[2J'": [r"'data.root=\x1b[2J': expected"],
     "'data.root=a=b'": ["needs quotes: 'data.root=\"a=b\"'"],
