@@ -200,11 +200,6 @@ def test_a_command_shuffles_in_the_same_order_each_time(seeds):
         assert sorted(first) == [*range(9)]
 
 
-def test_a_group_without_an_option_is_suggested():
-    with pytest.raises(InputError, match="did you mean external"):
-        compose(CommandLine(("externl=ptbxl",)))
-
-
 def test_a_configuration_holds_no_password_and_resolves(own, monkeypatch):
     monkeypatch.setenv("LVH_LUDB_ROOT", "here")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host")

@@ -97,6 +97,12 @@ class CommandLine:
                 self.config_name, [*self.overrides], RunMode.RUN
             )
         _check_own(config.hydra)
+        name = OmegaConf.select(config, "model.name")
+        if config.hydra.runtime.choices.get("cv") == "nested" and name != "nested_selection":
+            raise InputError(  # another option goes before the one that cv brings
+                "cv=nested: expected model=nested_selection, which it brings: no other model "
+                f"chooses within a fold. Received: model={name}. cv=stratified has its folds"
+            )
         return config
 
     def parsed(self) -> list[Override]:

@@ -20,6 +20,8 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "hydra/launcher=ray": ["hydra/launcher=ray: expected one of basic", "lvh[ray]"],
     "model.C=1": ["model.C: expected model=logistic or svm"],
     "model=../config": ["model=../config: expected one of boosting"],
+    "cv=nested model=svm": ["cv=nested: expected model=nested_selection", "model=svm"],
+    "externl=ptbxl": ["did you mean external"],
     "hydra.job.chdir=true": ["hydra.job.chdir: expected false"],
     "''": ["'': expected GROUP=OPTION"],
     "'data.root=\x1b[2J'": [r"'data.root=\x1b[2J': expected"],
