@@ -43,8 +43,9 @@ _REFUSED = {
         "expected plugins=[MODULE] or --plugin FILE.py, typed; code that a file names is not run"
     ),
     r"[+~]*hydra\.sweep\.subdir=.*": "the folder of a trial is its number. hydra.sweep.dir is free",
-    r"[+~]*hydra/sweeper=(?!lvh$).*": (
-        "lvh has a sweeper of its own, which uses Optuna; leave this out, search.sampler chooses"
+    r"[+~]*hydra/sweeper(=(?!lvh$)|/).*|[+~]*hydra\.sweeper\.(?!params\b).*": (
+        "lvh has a sweeper of its own, which uses Optuna; leave this out, search.sampler, "
+        "search.n_trials and search.seed choose"
     ),
 }
 """Overrides that Hydra would take, or refuse in words of its own, and what the message says."""
@@ -221,6 +222,8 @@ def explained(error: Exception) -> LvhError:
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and (match := _NOT_OVERRIDDEN.match(text)):
         return InputError(_no_such_setting(match[1], cause.parent_node))
+    if isinstance(cause, OmegaConfBaseException) and text.startswith("Error merging"):
+        return InputError(f"{text}: {next(iter(str(cause).splitlines()), '')}")
     if isinstance(error, OmegaConfBaseException):
         key, node = str(error.full_key or ""), error.child_node
         text = f"{key}: {text}" if key and not text.startswith(key) else text

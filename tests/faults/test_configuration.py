@@ -30,6 +30,8 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "model=svm,dnn": ["model=svm,dnn: several values are a sweep: add -m"],
     f"{'a' * 1000}=3": ["expected"],
     "hydra/sweeper=basic": ["hydra/sweeper=basic': lvh"],
+    "hydra.sweeper.n_trials=9": ["search.n_trials"],
+    "hydra/launcher=joblib hydra.launcher.n_jobs=x": ["hydra.launcher.n_jobs=x: ", "'x'"],
     f"model=svm {LEAKING}": ["a model that has no epochs", "svm"],
     "train.augment.noise=0.1": ["train.augment: changes signals", "model=dnn"],
     "-m data=synthetic model=svm,cnn kernel=250": ["kernel=choice(...)"],
