@@ -17,7 +17,9 @@ from lvh.config.composition import compose
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.config.sweep_space import point_settings, space_of
 from lvh.errors import InputError
+from lvh.runs.lookup import settings_of
 from lvh.search.space import Choice, Condition, Numbers
+from lvh.tracking import TrackingSettings
 
 RECIPE = """# @package _global_
 defaults:
@@ -200,7 +202,7 @@ def test_a_command_shuffles_in_the_same_order_each_time(seeds):
         assert sorted(first) == [*range(9)]
 
 
-def test_a_configuration_holds_no_password_and_resolves(own, monkeypatch):
+def test_a_configuration_holds_no_password_and_resolves(own, tmp_path, monkeypatch):
     monkeypatch.setenv("LVH_LUDB_ROOT", "here")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host")
     (own / "named.yaml").write_text(
@@ -212,5 +214,7 @@ def test_a_configuration_holds_no_password_and_resolves(own, monkeypatch):
     assert composed.settings.tracking.experiment == "mine"
     assert composed.settings.tracking.uri == "http://me:secret@host"
     assert "secret" not in composed.yaml
+    (tmp_path / "config.yaml").write_text(composed.yaml)
+    assert settings_of(str(tmp_path), TrackingSettings()) == composed.settings
     written = yaml.safe_load(composed.yaml)
     assert (written["train"]["epochs"], written["data"]["root"]) == (5, "here")
