@@ -156,9 +156,10 @@ def test_what_is_typed_goes_before_the_sweep_of_a_recipe():
         swept("-m", "model=cnn", "stride=10,50", "model.strides=5")
     with_one = swept("-m", "experiment=kernel_sweep", "kernel=500", "seed=1,2")
     assert compose(with_one.at({"seed": "1"})).settings.model.kernel_size == 500
-    command, flags = read_arguments(["model=cnn", "-m", "stride=10,50", "-cn", "mine", "seed=1"])
-    assert command == CommandLine(("model=cnn", "stride=10,50", "seed=1"), config_name="mine")
-    assert (flags.multirun, flags.config_name) == (True, "mine")
+    command, flags = read_arguments(["model=cnn", "-m", "stride=10,50", "-cp", "mine", "seed=1"])
+    path = str(Path("mine").absolute())  # as seen from here, also by Hydra's own flags
+    assert command == CommandLine(("model=cnn", "stride=10,50", "seed=1"), config_path=path)
+    assert (flags.multirun, flags.config_path) == (True, path)
 
 
 @pytest.mark.parametrize(

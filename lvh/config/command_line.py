@@ -190,7 +190,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, argparse.Name
         plugins=load([*flags.plugin, *filter(None, map(str.strip, modules))]),
     )
     register_options()
-    flags.overrides = [*command.overrides]
+    flags.overrides, flags.config_path = [*command.overrides], command.config_path
     return command, flags
 
 
