@@ -17,7 +17,9 @@ from lvh.config.composition import compose
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.config.sweep_space import point_settings, space_of
 from lvh.errors import InputError
+from lvh.runs.lookup import settings_of
 from lvh.search.space import Choice, Condition, Numbers
+from lvh.tracking import TrackingSettings
 
 RECIPE = """# @package _global_
 defaults:
@@ -154,9 +156,10 @@ def test_what_is_typed_goes_before_the_sweep_of_a_recipe():
         swept("-m", "model=cnn", "stride=10,50", "model.strides=5")
     with_one = swept("-m", "experiment=kernel_sweep", "kernel=500", "seed=1,2")
     assert compose(with_one.at({"seed": "1"})).settings.model.kernel_size == 500
-    command, flags = read_arguments(["model=cnn", "-m", "stride=10,50", "-cn", "mine", "seed=1"])
-    assert command == CommandLine(("model=cnn", "stride=10,50", "seed=1"), config_name="mine")
-    assert (flags.multirun, flags.config_name) == (True, "mine")
+    command, flags = read_arguments(["model=cnn", "-m", "stride=10,50", "-cp", "mine", "seed=1"])
+    path = str(Path("mine").absolute())  # as seen from here, also by Hydra's own flags
+    assert command == CommandLine(("model=cnn", "stride=10,50", "seed=1"), config_path=path)
+    assert (flags.multirun, flags.config_path) == (True, path)
 
 
 @pytest.mark.parametrize(
@@ -177,12 +180,10 @@ def test_what_is_typed_goes_before_the_sweep_of_a_recipe():
             {"features.leads": (Condition("features", ("raw",)),)},
         ),
         (["train.epochs=range(5,20,5)"], {"train.epochs": Numbers(5, 15, 5, is_listed=True)}, {}),
-        (["seed=interval(1,9)"], {"seed": Numbers(1, 9, 1)}, {}),
-        (
-            ["model=svm", "model.gamma=tag(log,interval(1,9))"],
-            {"model.gamma": Numbers(1.0, 9.0, log=True)},
-            {},
-        ),
+        (["model.l2=tag(log,interval(1e-5,1))"], {"model.l2": Numbers(1e-5, 1.0, log=True)}, {}),
+        (["model=svm", "model.gamma=interval(1,9)"], {"model.gamma": Numbers(1.0, 9.0)}, {}),
+        (["model.l2=1", "model.l2=interval(0,1)"], {"model.l2": Numbers(0.0, 1.0)}, {}),
+        (["train.patience=interval(1,9)"], {"train.patience": Numbers(1, 9, 1)}, {}),
         (["seed=1,2", "seed=3,4"], {"seed": Choice(("3", "4"))}, {}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -202,15 +203,7 @@ def test_a_command_shuffles_in_the_same_order_each_time(seeds):
         assert sorted(first) == [*range(9)]
 
 
-@pytest.mark.parametrize(
-    ("typed", "meant"), [("kernl=250", "kernel"), ("externl=ptbxl", "external")]
-)
-def test_a_group_without_an_option_is_suggested(typed, meant):
-    with pytest.raises(InputError, match=f"did you mean {meant}"):
-        compose(CommandLine((typed,)))
-
-
-def test_a_configuration_holds_no_password_and_resolves(own, monkeypatch):
+def test_a_configuration_holds_no_password_and_resolves(own, tmp_path, monkeypatch):
     monkeypatch.setenv("LVH_LUDB_ROOT", "here")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host")
     (own / "named.yaml").write_text(
@@ -222,5 +215,7 @@ def test_a_configuration_holds_no_password_and_resolves(own, monkeypatch):
     assert composed.settings.tracking.experiment == "mine"
     assert composed.settings.tracking.uri == "http://me:secret@host"
     assert "secret" not in composed.yaml
+    (tmp_path / "config.yaml").write_text(composed.yaml)
+    assert settings_of(str(tmp_path), TrackingSettings()) == composed.settings
     written = yaml.safe_load(composed.yaml)
     assert (written["train"]["epochs"], written["data"]["root"]) == (5, "here")

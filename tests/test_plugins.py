@@ -135,7 +135,6 @@ FITS = "class f:\n    def fit(self, X, y): pass\n    def predict_proba(self, X):
 REFUSED = {  # a part of the message, and the code
     "ZeroDivisionError: division by zero (": "def f():\n    return 1 / 0",
     "CalibratedClassifierCV": "def f(): return svm.LinearSVC()",
-    "expected a classifier with fit and predict_proba": "def f(): return 3",
     "expected parameters of": "def f(data): pass",
     "(random_state)": "def f(random_state): pass",
     "arguments of f": "class f:\n    def __init__(self): pass",
@@ -217,16 +216,21 @@ def test_fields_are_settings_and_part_of_the_key_which_results_without_plugins_k
 
 def test_no_file_names_code_that_is_run():
     write("raise SystemExit('run')\n", "evil.py")
-    folder = Path("own/experiment")
-    folder.mkdir(parents=True)
-    for text in ("plugins: [evil]", "plugins: evil.py", "plugins: {model=x: {source: evil.py}}"):
-        (folder / "bad.yaml").write_text(f"# @package _global_\n{text}\n")
-        code, _, err = in_process(*DATA, "--config-dir", "own", "experiment=bad")
-        assert (code, "plugin" in err, "is not run" in err) == (2, True, True), err
-    sweep = "hydra: {sweeper: {params: {plugins: '[evil]'}}}"
-    (folder / "bad.yaml").write_text(f"# @package _global_\n{sweep}\n")
-    code, _, err = in_process("-m", *DATA, "--config-dir", "own", "experiment=bad")
-    assert (code, "is not run" in err) == (2, True), err
+    for folder in ("own/experiment", "own/hydra/launcher"):
+        Path(folder).mkdir(parents=True)
+    touch = "{_target_: pathlib.Path.touch, self: {_target_: pathlib.Path, _args_: [evil]}}"
+    launcher = f"_target_: hydra._internal.core_plugins.basic_launcher.BasicLauncher\nx: {touch}"
+    write(launcher, "own/hydra/launcher/own.yaml")
+    for text in (
+        *("plugins: [evil]", "plugins: evil.py", "plugins: {model=x: {source: evil.py}}"),
+        "hydra: {sweeper: {params: {plugins: '[evil]'}}}",
+        "hydra: {job_logging: {root: {}, formatters: {a: {(): pathlib.Path.touch, self: evil}}}}",
+        "defaults: [override /hydra/launcher: own]",
+    ):
+        write(f"# @package _global_\n{text}\n", "own/experiment/bad.yaml")
+        code, _, err = in_process("-m", *DATA, "--config-dir", "own", "experiment=bad", "seed=1,2")
+        assert (code, "is not run" in err) == (2, True), err
+    assert not Path("evil").exists()
     with pytest.raises(InputError, match="is not run"):
         CommandLine(("+plugins=[evil]",))
 
@@ -249,8 +253,12 @@ def test_the_code_of_files_next_to_it_counts():
     assert second.digest != first.digest
     with pytest.raises(InputError, match="its code changed since this command began"):
         ensure([first])
-    with pytest.raises(InputError, match=r"expected FILE.py, .* or .* Received: 'gone\.py'"):
-        load(["gone.py"])
+    Path("elsewhere").mkdir()
+    write("", "elsewhere/scaling.py")
+    theirs = write("import scaling\n", "elsewhere/theirs.py")
+    for name in (theirs, "gone.py", "my.model.py", ".py"):
+        with pytest.raises(InputError, match=r"expected (FILE\.py|files next).* no other module"):
+            load([name])
 
 
 def test_a_source_gets_a_fingerprint_of_all_that_it_holds(cohort):

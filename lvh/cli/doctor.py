@@ -16,6 +16,7 @@ from lvh.cli.command import hydra_command
 from lvh.config.command_line import read_arguments
 from lvh.config.composition import compose
 from lvh.config.sweep_space import one_point, space_of, with_recipe
+from lvh.data import SOURCES
 from lvh.data.cache import cache_dir
 from lvh.errors import EnvironmentFault, InputError, LvhError, as_lvh_error
 from lvh.files import made_in, write_fault
@@ -93,8 +94,9 @@ def _data(source: Any) -> Finding:
     root, url = getattr(source, "root", None), getattr(source, "url", None)
     if root and not Path(root).expanduser().is_dir():
         return InputError(f"{root}: no such folder. {by_hand}")
+    SOURCES[source.name].state(source)  # raises where a table, or a column of it, is missing
     if root or url is None or any(cache_dir().glob(f"{source.name}-*/")):
-        return f"data={source.name} is there"
+        return f"{root} is there; -m reads it" if root else f"data={source.name} is there"
     fault = _unreachable(url)
     return EnvironmentFault(f"{url}: {fault}. {by_hand}") if fault else f"to download from {url}"
 

@@ -58,6 +58,8 @@ def _run() -> int:
     version.setbase("1.3")
     command, flags = read_arguments(sys.argv[1:])
     asked = (flags.help, flags.hydra_help, flags.cfg, flags.resolve, flags.info)
+    if flags.help:
+        command.load()  # refuses code, which Hydra would run to show the help too
     if any((*asked, flags.shell_completion)):
         return _show(flags)
     if flags.multirun:

@@ -36,15 +36,16 @@ _GROUP = re.compile(rf"[+~]*({'|'.join(GROUPS)})(?:@[^=]*)?=([^{{].*)", re.DOTAL
 _CONDITION = re.compile(r"""([+]*(?:data|external)\.where=)((?!['"]|choice\().*)""", re.DOTALL)
 _REFUSED = {
     r"[+~]*(?:[=@].*)?": "expected GROUP=OPTION or FIELD=VALUE",
-    r"[+~]*hydra([./](callbacks|hydra_logging\.|job_logging\.).*)?=.*|.*(?<!\w)_target_(?!\w).*": (
+    r"[+~]*hydra([./](callbacks|hydra_logging|job_logging).*)?=.*|.*(?<!\w)_target_(?!\w).*": (
         "expected a setting or an option, not one by which Hydra would run any code that it names"
     ),
     r"[+~]*plugins([=@.].*)?": (
         "expected plugins=[MODULE] or --plugin FILE.py, typed; code that a file names is not run"
     ),
     r"[+~]*hydra\.sweep\.subdir=.*": "the folder of a trial is its number. hydra.sweep.dir is free",
-    r"[+~]*hydra/sweeper=(?!lvh$).*": (
-        "lvh has a sweeper of its own, which uses Optuna; leave this out, search.sampler chooses"
+    r"[+~]*hydra/sweeper(=(?!lvh$)|/).*|[+~]*hydra\.sweeper\.(?!params\b).*": (
+        "lvh has a sweeper of its own, which uses Optuna; leave this out, search.sampler, "
+        "search.n_trials and search.seed choose"
     ),
 }
 """Overrides that Hydra would take, or refuse in words of its own, and what the message says."""
@@ -93,7 +94,17 @@ class CommandLine:
     def load(self) -> DictConfig:
         """Compose, with Hydra's own node `hydra`."""
         with in_plain_words():
-            return self.loader.load_configuration(self.config_name, [*self.overrides], RunMode.RUN)
+            config = self.loader.load_configuration(
+                self.config_name, [*self.overrides], RunMode.RUN
+            )
+        _check_own(config.hydra)
+        name = OmegaConf.select(config, "model.name")
+        if config.hydra.runtime.choices.get("cv") == "nested" and name != "nested_selection":
+            raise InputError(  # another option goes before the one that cv brings
+                "cv=nested: expected model=nested_selection, which it brings: no other model "
+                f"chooses within a fold. Received: model={name}. cv=stratified has its folds"
+            )
+        return config
 
     def parsed(self) -> list[Override]:
         """Parse every override, in the order typed."""
@@ -117,6 +128,18 @@ def target(override: Override) -> tuple[str, str | None, bool]:
     value = override.value()
     values = value.list if isinstance(value, ChoiceSweep) else [value]
     return override.key_or_group, override.package, any(isinstance(value, dict) for value in values)
+
+
+def _check_own(hydra: DictConfig) -> None:
+    """Refuse what a file sets in Hydra's own node: code that Hydra would run, or another folder."""
+    logging = ("job_logging", "hydra_logging")
+    naming = [name for name in logging if OmegaConf.select(hydra, f"{name}.root") is not None]
+    if str(hydra.launcher).count("_target_") > 1:
+        naming.append("launcher")
+    if naming:
+        raise InputError(f"hydra.{naming[0]}: expected no code. Code that a file names is not run")
+    if hydra.job.chdir:
+        raise InputError("hydra.job.chdir: expected false: a path begins here. Received: true")
 
 
 def _for_hydra(argument: str) -> str:
@@ -167,7 +190,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[CommandLine, argparse.Name
         plugins=load([*flags.plugin, *filter(None, map(str.strip, modules))]),
     )
     register_options()
-    flags.overrides = [*command.overrides]
+    flags.overrides, flags.config_path = [*command.overrides], command.config_path
     return command, flags
 
 
@@ -199,6 +222,8 @@ def explained(error: Exception) -> LvhError:
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and (match := _NOT_OVERRIDDEN.match(text)):
         return InputError(_no_such_setting(match[1], cause.parent_node))
+    if isinstance(cause, OmegaConfBaseException) and text.startswith("Error merging"):
+        return InputError(f"{text}: {next(iter(str(cause).splitlines()), '')}")
     if isinstance(error, OmegaConfBaseException):
         key, node = str(error.full_key or ""), error.child_node
         text = f"{key}: {text}" if key and not text.startswith(key) else text

@@ -214,7 +214,7 @@ def _forget(top: str, files: Iterable[Path] = ()) -> None:
 def _files_of(top: str) -> dict[Path, bytes]:
     """Return the files whose text decides what a top module does; none of a notebook."""
     spec = None
-    with suppress(ValueError):  # `__main__`, or no valid name
+    with suppress(ValueError, ImportError):  # `__main__`, or no valid name
         spec = find_spec(top)
     if spec is None or not spec.has_location:
         return {}
@@ -238,8 +238,22 @@ def _reached(path: Path) -> dict[Path, bytes]:
                 names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
                 names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
                 for name in {*map(_top, names)} - {"lvh"}:
-                    left += [*folder.glob(f"{name}.py"), *(folder / name).rglob("*.py")]
+                    own = [*folder.glob(f"{name}.py"), *(folder / name).rglob("*.py")]
+                    if own and not _is_found_in(folder, name):
+                        raise InputError(
+                            f"{path}: expected files next to it whose names no other module has, "
+                            f"for Python would import that one. Received: {name}"
+                        )
+                    left += own
     return files
+
+
+def _is_found_in(folder: Path, name: str) -> bool:
+    """Return whether Python finds a module in a folder, not elsewhere under the same name."""
+    if (spec := find_spec(name)) is None:
+        return False
+    places = [spec.origin] if spec.has_location else [*(spec.submodule_search_locations or ())]
+    return any(Path(str(one)).resolve().is_relative_to(folder.resolve()) for one in places)
 
 
 def _digest(files: Mapping[Path, bytes], package: str) -> str:

@@ -4,11 +4,11 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from functools import cache
 from itertools import islice
 from random import Random
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -17,9 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from lvh.config.command_line import CommandLine, in_plain_words, target
 from lvh.config.composition import plain, recipe_params
-from lvh.config.groups import CONVOLUTION, param_name
+from lvh.config.groups import CONVOLUTION, ENTRIES, SETTINGS, param_name
 from lvh.config.run_settings import RunSettings, settings_from
 from lvh.errors import InputError, LvhError, excerpt
+from lvh.models import MODEL_ALIASES
 from lvh.search.space import Choice, Condition, Dimension, Numbers, Point, Space
 
 _MOST_VALUES = 100_000
@@ -176,7 +177,7 @@ def _exists(config: DictConfig, field: str) -> bool:
 
 
 def _dimension(override: Override, config: DictConfig) -> Dimension:
-    """Return the dimension of a field, whose present value says whether it is a whole number."""
+    """Return the dimension of a field, whose type says whether an interval has real numbers."""
     value, key = override.value(), override.key_or_group
     if isinstance(value, IntervalSweep):
         low, high, log = float(value.start or 0), float(value.end or 0), "log" in value.tags
@@ -185,9 +186,7 @@ def _dimension(override: Override, config: DictConfig) -> Dimension:
                 f"{key}: expected interval(low, high) with {'0 < ' if log else ''}low < high. "
                 f"Received: {override.input_line}"
             )
-        now = OmegaConf.select(config, key)
-        is_int = now is None or (isinstance(now, int) and not isinstance(now, bool))
-        if is_int and low.is_integer() and high.is_integer():
+        if _is_whole(config, key) and low.is_integer() and high.is_integer():
             return Numbers(int(low), int(high), 1, log=log)
         return Numbers(low, high, log=log)
     texts = _texts(override)
@@ -196,6 +195,19 @@ def _dimension(override: Override, config: DictConfig) -> Dimension:
         if isinstance(listed, range) and listed.step > 0:
             return Numbers(listed[0], listed[-1], listed.step, is_listed=True)
     return Choice(texts)
+
+
+def _is_whole(config: DictConfig, key: str) -> bool:
+    """Return whether a setting takes no real numbers; its value may be null, or 1 for 1.0."""
+    group, *names = key.split(".")
+    option = str(OmegaConf.select(config, f"{group}.name") if names else "")
+    entry = ENTRIES.get(group, {}).get(MODEL_ALIASES.get(option, option))
+    of: Any = RunSettings
+    if names:
+        of = entry.settings if entry else SETTINGS.get(group)
+    for name in names or [group]:
+        of = get_type_hints(of).get(name) if is_dataclass(of) else None
+    return float not in (of, *get_args(of))
 
 
 def _texts(override: Override) -> tuple[str, ...]:

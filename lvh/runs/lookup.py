@@ -1,5 +1,6 @@
 """Finished runs by what a user calls them, and the best of a sweep."""
 
+import os
 import re
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
@@ -10,7 +11,7 @@ from omegaconf import OmegaConf
 
 from lvh.config.groups import suggestion
 from lvh.config.run_settings import RunSettings, settings_from
-from lvh.errors import InputError, as_lvh_error
+from lvh.errors import InputError, as_lvh_error, masked
 from lvh.files import read_bytes
 from lvh.reports.study_report import run_folders
 from lvh.reports.terminal import say
@@ -151,6 +152,9 @@ def settings_of(run: str, tracking: TrackingSettings) -> RunSettings:
     except Exception as error:
         raise InputError(f"{path}: expected a configuration: {as_lvh_error(error)}") from None
     settings = settings_from({str(key): value for key, value in config.items()})
+    for uri in (tracking.uri, os.environ.get("MLFLOW_TRACKING_URI")):
+        if uri and masked(uri) == settings.tracking.uri:  # the file has no password
+            settings = replace(settings, tracking=replace(settings.tracking, uri=uri))
     for option, plugin in settings.plugins.items():
         if config.get("plugins", {}).get(option, {}).get("digest") != plugin.digest:
             raise InputError(f"RUN: {option}: its code changed since this run. Run it again first")

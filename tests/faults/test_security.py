@@ -17,7 +17,7 @@ CODE = [
     "+hydra.callbacks.a._target_=builtins.open",
     "++hydra/callbacks=evil",
     "hydra.sweeper._target_=builtins.open",
-    "+hydra.job_logging.handlers.a.class=logging.FileHandler",
+    "+hydra.job_logging={handlers: {a: {class: logging.FileHandler, filename: evil}}}",
 ]
 
 
