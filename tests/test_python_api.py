@@ -16,7 +16,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
@@ -96,7 +96,9 @@ def test_pairs_repeat_a_splitter_and_a_result_draws_itself():
     assert numbers == [(repeat, fold) for repeat in range(2) for fold in range(3)]
     by_pairs = lvh.cross_validate(LogisticRegression(), X, Y, cv=list(cv.split(X, Y)))
     np.testing.assert_array_equal(by_pairs.y_score, by_splitter.y_score)
-    result = lvh.cross_validate(LogisticRegression(), X, Y, cv=3)
+    result = lvh.cross_validate(LogisticRegression(), X, Y, cv=sk.LeaveOneOut())
+    area = roc_auc_score(result.y_true, result.y_score)
+    assert result.summary().loc["roc_auc", "pooled"] == pytest.approx(area)
     assert len(result.plot("roc").data)
     assert "no skill" in result._repr_html_()
 

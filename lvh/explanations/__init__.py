@@ -126,6 +126,7 @@ def summarize(
     features, test = context.features, np.concatenate([split.test for split in splits])
     y, subjects = features.y[test], features.subjects[test]
     y_score = np.concatenate([fold.y_score for fold in folds])
+    sizes = [len(split.test) for split in splits]
     changed = {
         key: np.concatenate([fold.changed[key] for fold in folds], axis=1)
         for key in folds[0].changed
@@ -134,7 +135,7 @@ def summarize(
     return Explanation(
         n_folds=len(splits),
         n_test=len(test),
-        ap=scoring.bootstrap_intervals(y, y_score, subjects)["ap"],
+        ap=scoring.pooled_intervals(y, y_score, subjects, scoring.THRESHOLD, sizes)["ap"],
         baseline_ap=baseline.pooled["ap"] if baseline else None,
         importance=losses(y, y_score, subjects, changed),
         saliency=_saliency(context, folds, y),

@@ -17,7 +17,7 @@ from lvh.tracking.run_names import short_names, value_text
 from lvh.tracking.run_record import interval_text
 from lvh.validation import comparison as statistics
 from lvh.validation.comparison import BiasCorrected, Predictions, bias_corrected
-from lvh.validation.metrics import NAMES, SCALES, bootstrap_intervals
+from lvh.validation.metrics import NAMES, RANKED, SCALES
 
 _ALPHA = 0.05
 _LISTED = 6  # configurations that a sentence names
@@ -209,7 +209,8 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
         return f"{objective.name} is not a score of predictions"
     if n < 2 or {trial.number for trial in study.complete} - {*study.predictions}:
         return "it needs the predictions of all complete configurations, of two at least"
-    names = ("record", "repeat", "subject", "y_true", "y_score", "threshold")
+    scores = "ranking" if objective.name in RANKED else "y_score"
+    names = ("record", "repeat", "subject", "y_true", scores, "threshold")
     frames = [
         pd.DataFrame({name: getattr(of, name) for name in names}).assign(trial=number)
         for number, of in study.predictions.items()
@@ -218,7 +219,7 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
     labels, subject = shared.y_true.to_numpy(np.int64).T, shared.subject.iloc[:, 0].to_numpy(str)
     if (labels != labels[0]).any() or len(np.unique(subject)) < 2:
         return "it needs the same records of two subjects or more, with the same labels"
-    y_score, threshold = (shared[name].to_numpy().T for name in ("y_score", "threshold"))
+    y_score, threshold = (shared[name].to_numpy().T for name in (scores, "threshold"))
     shown = Predictions(y_true=labels[0], y_score=y_score, threshold=threshold, subject=subject)
     found = bias_corrected(shown, objective.name, maximize=objective.maximize)
     return "it was defined in no resample" if math.isnan(found.estimate.estimate) else found
@@ -229,7 +230,7 @@ def _pooled_score(study: StudyResult) -> str:
     of = study.predictions.get(best.number)
     if of is None or math.isnan(best.values[0]):
         return ""
-    ap = bootstrap_intervals(of.y_true, of.y_score, of.subject, of.threshold)["ap"]
+    ap = of.pooled()["ap"]
     return (
         f"The best has, with all {len(np.unique(of.record))} test records together, an ap of "
         f"{interval_text(astuple(ap), best.baselines)}."

@@ -206,6 +206,7 @@ def predictions_of(result: cv_result.CVResult) -> OutOfFold:
         y_score=result.y_score,
         threshold=np.repeat([fold.threshold for fold in result.folds], sizes),
         losses=tuple((one.history.loss, one.history.validation_loss) for one in result.folds),
+        sizes=tuple(sizes),
     )
 
 

@@ -152,8 +152,8 @@ def _point(middle: float, ends: Any, name: str) -> dict[str, Any]:
 def _curves(of: OutOfFold) -> Iterator[Trace]:
     """Yield each curve of a trial: the figure that it belongs to, and its points."""
     if len(np.unique(of.y_true)) == 2:
-        fpr, tpr, _ = roc_curve(of.y_true, of.y_score)
-        precision, recall, _ = precision_recall_curve(of.y_true, of.y_score)
+        fpr, tpr, _ = roc_curve(of.y_true, of.ranking)
+        precision, recall, _ = precision_recall_curve(of.y_true, of.ranking)
         at = np.linspace(0, len(fpr) - 1, min(len(fpr), _MOST_POINTS)).astype(int)
         yield "roc", {"x": fpr[at], "y": tpr[at], "mode": "lines"}
         at = np.linspace(0, len(recall) - 1, min(len(recall), _MOST_POINTS)).astype(int)

@@ -4,6 +4,7 @@ import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from lvh.search.results import StudyResult, Trial
 from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_names import short_names, value_text
 from lvh.tracking.run_record import load_run
-from lvh.validation.metrics import NAMES, bootstrap_intervals
+from lvh.validation.metrics import NAMES
 
 TrackedAt = Callable[[str, Path], str]
 """Returns the address of a run in MLflow, or the command that shows it, of its key and folder."""
@@ -234,8 +235,7 @@ def _scores(study: StudyResult, best: Trial) -> pd.DataFrame:
     folds = pd.DataFrame([fold.metrics for fold in best.folds], columns=list(NAMES))
     shown = pd.DataFrame({"mean over folds": folds.mean(), "std": folds.std()})
     if rows := study.predictions.get(best.number):
-        pooled = bootstrap_intervals(rows.y_true, rows.y_score, rows.subject, rows.threshold)
-        intervals = {name: (one.estimate, one.low, one.high) for name, one in pooled.items()}
+        intervals = {name: astuple(one) for name, one in rows.pooled().items()}
         shown[["pooled", "95 % from", "to"]] = pd.DataFrame(intervals).T
     for name, scores in best.baselines.items():
         shown[name] = pd.Series(scores)

@@ -30,8 +30,8 @@ from lvh.validation.metrics import (
     NAMES,
     Interval,
     Metrics,
-    bootstrap_intervals,
     mean_and_std,
+    pooled_intervals,
     score,
 )
 from lvh.validation.splits import Split
@@ -264,9 +264,9 @@ def _with_newer_scores(result: CVResult, known: set[str]) -> CVResult:
     if known >= set(NAMES):
         return result
     mean, std = mean_and_std([fold.metrics for fold in result.folds])
-    thresholds = [np.full(len(fold.y_score), fold.threshold) for fold in result.folds]
-    pooled = bootstrap_intervals(
-        result.y_true, result.y_score, result.subjects[result.test], np.concatenate(thresholds)
-    )
+    sizes = [len(fold.y_score) for fold in result.folds]
+    thresholds = np.repeat([fold.threshold for fold in result.folds], sizes)
+    subjects = result.subjects[result.test]
+    pooled = pooled_intervals(result.y_true, result.y_score, subjects, thresholds, sizes)
     before = {name: of for name, of in result.scores.pooled.items() if name in known}
     return replace(result, scores=Summary(mean, std, pooled | before))
