@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from lvh.data.cohort import part_of
 from lvh.data.readers.record import read
 from lvh.errors import InputError
+from lvh.features.columns import ColumnsSettings
 from lvh.inference import load, save
 from lvh.inference.mlflow_model import fetch, register
 from lvh.inference.model_description import FACTORS
@@ -100,6 +101,8 @@ def test_an_unfinished_or_leaking_run_is_refused(trained):
     leaking = replace(settings, cv=replace(settings.cv, weights="carried", allow_leakage=True))
     with pytest.raises(InputError, match="expected an honest protocol"):
         cross_validated(leaking, data)
+    with pytest.raises(InputError, match="a run on inputs of signals"):
+        cross_validated(replace(settings, features=ColumnsSettings()), data)
 
 
 @pytest.mark.slow
