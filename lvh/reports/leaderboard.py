@@ -231,6 +231,8 @@ def _pooled_score(study: StudyResult) -> str:
     if of is None or math.isnan(best.values[0]):
         return ""
     ap = of.pooled()["ap"]
+    if math.isnan(ap.estimate):
+        return ""
     return (
         f"The best has, with all {len(np.unique(of.record))} test records together, an ap of "
         f"{interval_text(astuple(ap), best.baselines)}."

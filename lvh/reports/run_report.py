@@ -272,6 +272,8 @@ def _draw_displays(axes: "list[Axes]", result: CVResult, y: Any, label_name: str
     displays: tuple[Any, ...] = (PrecisionRecallDisplay, RocCurveDisplay)
     ranked = ranking(result.y_score, [len(fold.y_score) for fold in result.folds])
     for ax, display, score in zip(axes, displays, ("ap", "roc_auc"), strict=False):
+        if not np.ptp(y):  # with one label there is no curve
+            continue
         interval = result.scores.pooled[score]
         name = f"all folds [{interval.low:.3f}, {interval.high:.3f}]"
         display.from_predictions(y, ranked, plot_chance_level=True, name=name, ax=ax)
