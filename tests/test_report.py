@@ -19,6 +19,7 @@ from sklearn.metrics import auc, roc_auc_score
 from studies import make_fold, make_study, make_trial, predicted
 
 from lvh.reports.leaderboard import comparisons, facts, leaderboard, without_selection_bias
+from lvh.reports.result_views import StudyResult
 from lvh.reports.study_figures import is_grid
 from lvh.reports.study_report import table, write
 from lvh.reports.terminal import show_table
@@ -174,6 +175,16 @@ def test_any_study_has_a_report_without_warnings(case, tmp_path, capfd):
     assert max(map(len, text.splitlines())) <= 100
     assert len(csv_rows(tmp_path / "leaderboard.csv")) == len(study.trials)
     assert not re.search(r"\bnan\b", page.text)
+
+
+def test_a_swept_setting_keeps_its_column_beside_one_of_its_name(tmp_path):
+    names = ("cv.folds", "std", "model.ap", "loss")
+    study = of_params(3, lambda at: {name: at + 0.5 for name in names})
+    page = Page(write(study, tmp_path))
+    assert "cv.folds params.std model.ap loss ap std" in " ".join(page.text.split())
+    line = csv_rows(tmp_path / "leaderboard.csv")[0]
+    assert line["cv.folds"] == line["params.std"] == line["model.ap"] == line["loss"] == "2.5"
+    assert StudyResult.of(study).to_frame()["params.loss"].tolist()[-1] == 2.5
 
 
 def test_a_heat_map_has_a_cell_for_each_pair(study, folder):

@@ -13,7 +13,7 @@ import pandas as pd
 
 from lvh.reports.page import clipped
 from lvh.search.results import FoldScore, Objective, StudyResult, Trial
-from lvh.tracking.run_names import short_names, value_text
+from lvh.tracking.run_names import column_names, short_names, value_text
 from lvh.tracking.run_record import interval_text
 from lvh.validation import comparison as statistics
 from lvh.validation.comparison import BiasCorrected, Predictions, bias_corrected
@@ -22,6 +22,7 @@ from lvh.validation.metrics import NAMES, RANKED, SCALES
 _ALPHA = 0.05
 _LISTED = 6  # configurations that a sentence names
 _UNRANKED = ("leaking", "stopped", "failed", "open")
+_FIRST = ("rank", "trial", "state")
 _SCORES = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
 _PAIR = ("difference", "low", "high", "n_folds", "t", "p", "p_holm")
 _PROBABILITIES = ("worse", "equivalent", "better")
@@ -44,8 +45,13 @@ def leaderboard(study: StudyResult, pairs: pd.DataFrame | None = None) -> pd.Dat
     for state in _UNRANKED:
         lines += [_line(study, trial) for trial in study.trials if trial.state == state]
     values = [f"value_{objective.name}" for objective in study.objectives]
-    columns = ["rank", "trial", "state", *study.dimensions, *values, *_SCORES]
+    columns = [*_FIRST, *parameter_columns(study).values(), *values, *_SCORES]
     return pd.DataFrame(lines, columns=columns, dtype=object)
+
+
+def parameter_columns(study: StudyResult) -> dict[str, str]:
+    """Return the column of each dimension in the leaderboard."""
+    return column_names(study.dimensions, (*_FIRST, *_SCORES))
 
 
 def decimals(column: "pd.Series[float]", digits: int = 3) -> "pd.Series[str]":
@@ -63,9 +69,9 @@ def interval_texts(board: pd.DataFrame) -> "pd.Series[str]":
 def _line(study: StudyResult, trial: Trial) -> dict[str, object]:
     """Return what each trial has: its parameters, numbers with every digit, and its values."""
     line: dict[str, object] = {"trial": trial.number, "state": trial.state, "error": trial.error}
-    for name in study.dimensions:
+    for name, column in parameter_columns(study).items():
         value = trial.params.get(name, "")  # it exists under other options
-        line[name] = value if isinstance(value, float) else value_text(value)
+        line[column] = value if isinstance(value, float) else value_text(value)
     for objective, value in zip(study.objectives, trial.values, strict=False):
         line[f"value_{objective.name}"] = value
     seconds = round(math.fsum(fold.seconds for fold in trial.folds), 3)

@@ -24,6 +24,7 @@ from lvh.reports.leaderboard import (
     fold_values,
     interval_texts,
     leaderboard,
+    parameter_columns,
 )
 from lvh.reports.page import COLOURS, GREY, ORANGE, clipped
 from lvh.search.results import StudyResult
@@ -68,7 +69,8 @@ def _draw_heatmap(study: StudyResult, board: pd.DataFrame, commands: Mapping[int
     hover = zip(board.trial.map(names), text, board.trial.map(folds), strict=True)
     cells = board[["mean", "trial"]].assign(text=text, hover=list(map("<br>".join, hover)))
     cells["hover"] += [f"<br>{commands.get(number, '')}" for number in board.trial]
-    cells["y"], cells["x"] = (board[name].map(value_text) for name in study.dimensions)
+    columns = parameter_columns(study).values()
+    cells["y"], cells["x"] = (board[column].map(value_text) for column in columns)
     ys, xs = ([value_text(level) for level in _levels(study, name)] for name in study.dimensions)
     wide = cells.drop_duplicates(["y", "x"]).set_index(["y", "x"]).unstack()
     parts = {name: wide[name].reindex(index=ys, columns=xs) for name in cells.columns[:-2]}

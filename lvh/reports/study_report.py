@@ -24,6 +24,7 @@ from lvh.reports.leaderboard import (
     headline,
     interval_texts,
     leaderboard,
+    parameter_columns,
 )
 from lvh.reports.page import data_uri, write_page, write_table
 from lvh.reports.terminal import say, show_facts, show_table
@@ -43,6 +44,10 @@ _EXPLANATIONS = {
 }
 _N_WORST = 4  # records that are drawn
 _FEW_FOLDS = 10
+_COLUMNS = (
+    *("rank", "trial", "std", "95 % interval", "folds", "seconds", "verdict", "reason"),
+    *("configuration", "folder", "mlflow", "command"),
+)
 _MOST_COLUMNS = 3  # of dimensions on a terminal; more of them share one column
 _MOST_ROWS = 50  # of the table on a terminal; the files have all
 _STYLES = {"best": "bold", "failed": "red", "not told apart": None, "?": None}
@@ -52,7 +57,7 @@ def table(study: StudyResult, board: pd.DataFrame | None = None) -> Table:
     """Make the table of a sweep for a terminal, best first; below it, trials without a rank."""
     board = leaderboard(study) if board is None else board
     shown = _shown(study, board, digits=4).drop(columns=["rank", "reason"], errors="ignore")
-    dimensions = [*short_names(study.dimensions).values()]
+    dimensions = [*_dimensions(study).values()]
     if len(dimensions) > _MOST_COLUMNS:
         shown = shown.drop(columns=dimensions)
         shown.insert(1, "configuration", shown.trial.map(configuration_names(study)))
@@ -202,15 +207,22 @@ def run_folders(study: StudyResult, store: str) -> dict[int, Path]:
     return {number: Path(folder) for number, folder in folders.items() if folder}
 
 
+def _dimensions(study: StudyResult) -> dict[str, str]:
+    """Return the column of each dimension in the leaderboard, and its name for a reader."""
+    taken = (*_COLUMNS, *(objective.name for objective in study.objectives))
+    shown = short_names(study.dimensions, taken).values()
+    return dict(zip(parameter_columns(study).values(), shown, strict=True))
+
+
 def _shown(
     study: StudyResult, board: pd.DataFrame, links: pd.DataFrame | None = None, digits: int = 6
 ) -> pd.DataFrame:
     """Return the leaderboard for a reader; the script of the page makes links of `links`."""
     first, *others = [objective.name for objective in study.objectives]
     is_ranked, shown = board["rank"].notna(), board[["rank", "trial"]].fillna("")
-    for name, short in short_names(study.dimensions).items():
+    for column, short in _dimensions(study).items():
         shown[short] = [
-            f"{one:.{digits}g}" if isinstance(one, float) else str(one) for one in board[name]
+            f"{one:.{digits}g}" if isinstance(one, float) else str(one) for one in board[column]
         ]
     scores = {first if first != "seconds" else "seconds a fold": board["mean"], "std": board["std"]}
     for name, column in scores.items():
