@@ -38,6 +38,17 @@ def test_the_folder_of_a_run_gives_its_result(trained):
     assert (result.compare(expected).difference.dropna() == 0).all()
 
 
+def test_another_run_in_the_same_folder_keeps_nothing_of_the_one_before(trained):
+    chosen = (*SMALL, "model=logistic", "cv.permutations=1")
+    files = [trained(*chosen).folder / name for name in ("null.csv", "explanation/saliency.csv")]
+    files[1].parent.mkdir()
+    files[1].touch()
+    trained(*chosen)
+    assert all(file.exists() for file in files)
+    trained(*chosen[:-1])
+    assert not any(file.exists() for file in files)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_store")
 def test_a_tracked_run_is_read_while_a_run_of_the_person_is_active(trained, tmp_path):

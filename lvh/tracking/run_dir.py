@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import astuple, replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,11 @@ _OUTPUTS = Path("outputs")
 _VERSIONED = ("numpy", "scikit-learn", "neurokit2", "hydra-core", "mlflow")
 _FOLD, _RECORD = ("repeat", "fold"), ("record", "subject")
 _LOSSES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
+_OF_SOME = (
+    *("null.csv", "external.csv", "net_benefit.csv", "subgroups.csv"),
+    *("explanation/*.csv", "explanation/*.png"),
+)
+"""Files that not every run has."""
 _TABLES = ("splits", "predictions", "folds", "history", "scores")
 
 
@@ -93,6 +98,14 @@ def _git_commit() -> str:
         return subprocess.check_output(describe, cwd=folder, text=True, timeout=10).strip()
     except (OSError, subprocess.SubprocessError):
         return "none"
+
+
+def forget_another(folder: Path, key: str) -> None:
+    """Delete what a run with another key has left in a folder, and this one may not write again."""
+    with suppress(InputError):  # there was none, or its record is damaged
+        if load_run(folder / "run.json").key != key:
+            for path in chain.from_iterable(map(folder.glob, _OF_SOME)):
+                path.unlink()
 
 
 def write_before(
