@@ -89,7 +89,9 @@ def test_threshold_and_calibration_are_the_model_s_own(cohort, tmp_path):
     resamples = tuple(zip(random.normal(0, 0.3, 400), random.normal(0.8, 0.1, 400), strict=True))
     calibration = Calibration((0.1, 0.8), resamples, 40, 1)
     of = settings("logistic", "voltage")
-    _, scores = save_model(tmp_path, of, cohort, threshold=0.6, calibration=calibration)
+    own = {"threshold": 0.6, "calibration": calibration, "note": ""}
+    _, scores = save_model(tmp_path, of, cohort, **own)
+    assert "| as the data set states them; those of LUDB" in (tmp_path / "README.md").read_text()
     table = load(tmp_path).predict(cohort).table
     np.testing.assert_array_equal(table["positive"], scores.mean(axis=1) > 0.6)
     for at, p in enumerate(np.clip(scores.mean(axis=1), 1e-7, 1 - 1e-7)):
