@@ -13,6 +13,7 @@ from lvh.data.cohort import part_of
 from lvh.features import FORMS, fill_missing
 from lvh.inference import Calibration, load
 from lvh.inference.model_description import parse
+from lvh.inference.training_records import training_records
 from lvh.models import MODELS
 
 FORM_OF = {model: "voltage" for model in MODELS if MODELS[model].inputs == "tabular"} | {
@@ -122,6 +123,15 @@ def test_records_unlike_the_training_records_are_flagged(cohort, tmp_path):
     written = np.rint(cohort.signals * 1000) / 1000 + 1e-5  # in microvolts, by another reader
     again = loaded.predict(replace(cohort, signals=written.astype(np.float32))).table
     assert again["fitted_on"].tolist() == table["fitted_on"].tolist()
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e7])
+def test_training_records_are_known_in_any_unit(cohort, size):
+    scaled = replace(cohort, signals=cohort.signals * np.float32(size), unit="other")
+    some, of = part_of(scaled, 0, 30), settings("cnn", "raw").features
+    known, features = (FORMS["raw"].extract(one, of) for one in (some, scaled))
+    found = training_records(some, known).compare(scaled, features)
+    assert found["fitted_on"].tolist() == [True] * 30 + [False] * 10
 
 
 def test_what_is_no_ecg_is_flagged_though_it_is_scaled(cohort, tmp_path):
