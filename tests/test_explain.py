@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from lvh.cli.explain import main
 from lvh.data import synthetic
-from lvh.data.cohort import LEADS, part_of
+from lvh.data.cohort import LEADS, Delineation, part_of
 from lvh.explanations import losses, summarize
 from lvh.explanations.importance import (
     Context,
@@ -31,16 +31,12 @@ from lvh.features.voltage import VoltageSettings, measure
 from lvh.features.waveforms import BeatSettings
 from lvh.inference import FinalModel, load
 from lvh.inference.training_records import training_records
-from lvh.validation.calibration import logit
+from lvh.validation.calibration import logit, sigmoid
 from lvh.validation.splits import Split
 
 RANDOM = np.random.default_rng(0)
 SIGNALS = RANDOM.normal(size=(3, 50, 2)).astype(np.float32)
 BEAT = BeatSettings(leads=("i", "v1", "v5", "v6"))
-
-
-def sigmoid(z):
-    return 1 / (1 + np.exp(-z))
 
 
 def test_occlusion_of_a_linear_model_is_the_weights_times_what_is_taken():
@@ -77,7 +73,13 @@ def test_a_permutation_costs_what_scikit_learn_says():
     np.testing.assert_allclose(lost[[*names]], expected, atol=0.017)
 
 
-def test_criteria_follow_what_is_permuted(cohort):
+@pytest.mark.parametrize("step", [1, -1])
+def test_criteria_follow_what_is_permuted_in_any_order_of_the_leads(cohort, step):
+    at = np.arange(12)[::step]
+    rows = np.add.outer(12 * np.arange(len(cohort.records)), at).ravel()
+    waves = Delineation.from_leads([cohort.delineation.row(row) for row in rows])
+    signals = cohort.signals[:, :, at]
+    cohort = replace(cohort, leads=LEADS[::step], signals=signals, delineation=waves)
     features = FORMS["voltage"].extract(cohort, VoltageSettings())
     names, rows, measured = features.names, np.nan_to_num(features.X), measure(cohort)
     order = RANDOM.permutation(len(rows))
@@ -146,12 +148,6 @@ def test_importance_lies_where_the_effect_was_put():
     largest = saliency.loc[saliency["importance"].idxmax()]
     assert (largest["label"], largest["lead"]) == (1, "v5")
     assert 0.1 < largest["seconds"] < 0.45
-
-
-@pytest.mark.slow
-def test_labels_without_information_have_no_importance():
-    explanation = out_of_fold(synthetic.load(NULL), BEAT)
-    assert (explanation.importance["ap_drop_low"] < 0.03).all()  # on 120 records, by chance
 
 
 def test_a_run_on_measured_inputs_is_explained_unless_it_was_stopped(trained, capsys, monkeypatch):

@@ -20,9 +20,8 @@ KEYS = "balance ages alone ranges examples voltages missing alike quality".split
 SCRIPT = "<script>alert(1)</script>$x$"
 
 
-def written(cohort, folder, source="synthetic"):
-    about = SOURCES[source].metadata
-    return write(cohort, about, cv=CV, folder=folder)
+def written(cohort, folder, cv=CV):
+    return write(cohort, SOURCES["synthetic"].metadata, cv=cv, folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +68,9 @@ def test_a_page_has_every_section_with_its_figures_and_files(cohort, page, table
     assert {link.removesuffix(".csv") for link in found.links} == set(tables)
     assert "Left out" not in found.text
     empty = Delineation.empty(len(cohort.records))
-    found = Page(written(replace(cohort, delineation=empty), tmp_path))
+    holdout = replace(CV, scheme="holdout")
+    found = Page(written(replace(cohort, delineation=empty), tmp_path, holdout))
+    assert "(cv.scheme=holdout, one split)" in found.text
     assert found.sections == KEYS
     assert found.text.count("Left out: this source has no delineation") == 3
 

@@ -11,9 +11,11 @@ from final_models import SMALL, own_store, save_model, settings  # noqa: F401
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from lvh.cli import explain, export
 from lvh.data.cohort import part_of
 from lvh.data.readers.record import read
 from lvh.errors import InputError
+from lvh.features.columns import ColumnsSettings
 from lvh.inference import load, save
 from lvh.inference.mlflow_model import fetch, register
 from lvh.inference.model_description import FACTORS
@@ -100,6 +102,17 @@ def test_an_unfinished_or_leaking_run_is_refused(trained):
     leaking = replace(settings, cv=replace(settings.cv, weights="carried", allow_leakage=True))
     with pytest.raises(InputError, match="expected an honest protocol"):
         cross_validated(leaking, data)
+    with pytest.raises(InputError, match="a run on inputs of signals"):
+        cross_validated(replace(settings, features=ColumnsSettings()), data)
+
+
+def test_a_run_without_a_defined_ap_is_exported_but_not_explained(trained, tmp_path, capsys):
+    of = ("cv=holdout", "cv.test_size=0.05", "cv.random_state=3")  # no record has the label
+    run = str(trained(*LOGISTIC, *of).folder)
+    assert export.main([run, "--no-register", "--out", str(tmp_path / "m")]) == 0
+    assert "no ap is defined; threshold 0.5" in capsys.readouterr().out
+    assert explain.main([run]) == 2
+    assert "expected both classes in the test records" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from lvh.data.cohort import part_of
 from lvh.features import FORMS, fill_missing
 from lvh.inference import Calibration, load
 from lvh.inference.model_description import parse
+from lvh.inference.training_records import training_records
 from lvh.models import MODELS
 
 FORM_OF = {model: "voltage" for model in MODELS if MODELS[model].inputs == "tabular"} | {
@@ -89,7 +90,9 @@ def test_threshold_and_calibration_are_the_model_s_own(cohort, tmp_path):
     resamples = tuple(zip(random.normal(0, 0.3, 400), random.normal(0.8, 0.1, 400), strict=True))
     calibration = Calibration((0.1, 0.8), resamples, 40, 1)
     of = settings("logistic", "voltage")
-    _, scores = save_model(tmp_path, of, cohort, threshold=0.6, calibration=calibration)
+    own = {"threshold": 0.6, "calibration": calibration, "note": ""}
+    _, scores = save_model(tmp_path, of, cohort, **own)
+    assert "| as the data set states them; those of LUDB" in (tmp_path / "README.md").read_text()
     table = load(tmp_path).predict(cohort).table
     np.testing.assert_array_equal(table["positive"], scores.mean(axis=1) > 0.6)
     for at, p in enumerate(np.clip(scores.mean(axis=1), 1e-7, 1 - 1e-7)):
@@ -120,6 +123,15 @@ def test_records_unlike_the_training_records_are_flagged(cohort, tmp_path):
     written = np.rint(cohort.signals * 1000) / 1000 + 1e-5  # in microvolts, by another reader
     again = loaded.predict(replace(cohort, signals=written.astype(np.float32))).table
     assert again["fitted_on"].tolist() == table["fitted_on"].tolist()
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e7])
+def test_training_records_are_known_in_any_unit(cohort, size):
+    scaled = replace(cohort, signals=cohort.signals * np.float32(size), unit="other")
+    some, of = part_of(scaled, 0, 30), settings("cnn", "raw").features
+    known, features = (FORMS["raw"].extract(one, of) for one in (some, scaled))
+    found = training_records(some, known).compare(scaled, features)
+    assert found["fitted_on"].tolist() == [True] * 30 + [False] * 10
 
 
 def test_what_is_no_ecg_is_flagged_though_it_is_scaled(cohort, tmp_path):

@@ -2,11 +2,12 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import exit_code
-from final_models import write_record
+from final_models import save_model, settings, write_record
 
 from lvh.cli.predict import main
 
@@ -75,6 +76,10 @@ def test_what_a_reader_must_know_of_a_record_is_said(model, cohort, tmp_path, ca
     printed = " ".join(capsys.readouterr().out.split())
     assert "unlike the training records" in printed
     assert re.search(r"Outside their range: \w+_[RST] \d", printed)
+    assert "of 8" in printed
+    save_model(tmp_path / "other", settings("svm", "voltage"), replace(cohort, unit="other"), 1)
+    assert main([str(path), "--model", str(tmp_path / "other")]) == 0
+    assert "criteri" not in capsys.readouterr().out  # their thresholds are in mV
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn import model_selection as sk
 from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -50,6 +51,14 @@ def test_a_grid_ranks_as_scikit_learns_search_on_the_same_splits():
             study.compare(wrong)
     assert len(study.plot("folds").data)
     assert "Best" in study._repr_html_()
+
+
+def test_constants_of_folds_rank_nothing_together():
+    space = {"random_state": [0, 1]}
+    study = lvh.sweep(DummyClassifier(strategy="prior"), X[1:], Y[1:], space=space, cv=5)
+    prevalence, said = f"{Y[1:].mean():.3f}", " ".join(study.sentences())
+    assert f"an ap of {prevalence}, " in said
+    assert f"best pooled ap {prevalence}, " in said
 
 
 def test_several_estimators_and_what_only_some_options_have():

@@ -70,9 +70,10 @@ def _export(options: argparse.Namespace) -> tuple[Path, list[str | Path]]:
         training = training_records(data.cohort, data.features)
         description = save(temporary, description, states, training)
         write_mlmodel(temporary, description)
-    ap, threshold = description.scores["model"]["ap"], description.threshold
+    ap = description.scores["model"].get("ap")
+    says = "no ap is defined" if ap is None else f"mean ap {ap:.3f}"
     say(f"saved in {folder}", link=folder)
-    say(f"cross-validation of this configuration: mean ap {ap:.3f}; threshold {threshold:.3g}")
+    say(f"cross-validation of this configuration: {says}; threshold {description.threshold:.3g}")
     return folder, _example(settings.data, data, description)
 
 

@@ -81,7 +81,7 @@ def _predict(
     except InputError as error:
         hint = "" if cohort.fs == description.fs else ". --resample converts it"
         raise InputError(f"{error}{hint}") from None
-    shows_criteria = description.label == LVH  # they are criteria for nothing else
+    shows_criteria = _has_criteria(description)
     cohort = _with_waves(predictions.cohort, drawn=options.fiducials, criteria=shows_criteria)
     (prediction,) = predictions.table.to_dict("records")
     row: Row = {"record": path, **prediction, "threshold": description.threshold}
@@ -142,6 +142,11 @@ def _with_waves(cohort: Cohort, *, drawn: bool, criteria: bool) -> Cohort:
         return cohort  # the prediction does not need them
 
 
+def _has_criteria(description: Description) -> bool:
+    """Return whether the criteria say something of a model's label, and of its signals, in mV."""
+    return description.label == LVH and description.unit == "mV"
+
+
 def _criteria(cohort: Cohort) -> Row:
     """Return the value of each criterion that can be measured, and whether it is met."""
     has_all = cohort.has_age_and_sex and {*LEADS} <= {*cohort.leads}
@@ -165,7 +170,7 @@ def _said(row: Row, description: Description) -> tuple[str, str, str]:
 
 
 def _show(rows: list[Row], description: Description, male: bool) -> None:
-    table, shows_criteria = Table(), description.label == LVH
+    table, shows_criteria = Table(), _has_criteria(description)
     table.add_column("record", overflow="fold")
     names = (f"P({description.label})", "lowest to highest", "calibrated, 95 %", "says")
     for name in (*names, "criteria met") if shows_criteria else names:
@@ -238,7 +243,7 @@ def _words(row: Row, cohort: Cohort, description: Description) -> tuple[str, tup
             f"{row['member_high']:.3f} by seed; threshold {row['threshold']:.3g}: "
             f"{says}; calibrated {calibrated}"
             + ("; the model was fitted on this record" if row["fitted_on"] else ""),
-            *(criteria if description.label == LVH else []),
+            *(criteria if _has_criteria(description) else []),
             f"{description.name}, trained with {description.data}",
         ),
     )

@@ -168,17 +168,13 @@ def _summary(
     labels = [features.y[split.test] for split in splits]
     test = np.concatenate([split.test for split in splits])
     y_true, y_score, subjects = features.y[test], np.concatenate(y_scores), features.subjects[test]
-    of_records = np.repeat(thresholds, [len(own) for own in labels])
+    sizes = [len(own) for own in labels]
+    of_records = np.repeat(thresholds, sizes)
     of_folds = list(map(scoring.score, labels, y_scores, thresholds))
-    pooled = scoring.bootstrap_intervals(y_true, y_score, subjects, of_records)
+    pooled = scoring.pooled_intervals(y_true, y_score, subjects, of_records, sizes)
     if at_random:
         pooled |= scoring.intervals_at_random(y_true, test)
         expected = map(scoring.expected_at_random, labels)
         of_folds = [replace(fold, **own) for fold, own in zip(of_folds, expected, strict=True)]
-    elif max(map(len, y_scores)) > 1 and max(map(np.ptp, y_scores)) == 0:
-        # A constant score of several records ranks nothing. Pooled, the constants of different
-        # folds would rank, and wrongly: a fold with more positives leaves fewer to train on.
-        constant = scoring.bootstrap_intervals(y_true, np.zeros(len(y_true)), subjects)
-        pooled |= {name: constant[name] for name in ("ap", "roc_auc", "recall_at_90")}
     mean, std = scoring.mean_and_std(of_folds)
     return Summary(mean, std, pooled)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lvh.validation.metrics import Floats, Interval, pooled_intervals, ranking
+
 Plain = str | int | float | bool | None
 
 
@@ -16,6 +18,7 @@ class OutOfFold:
         y_score: P(label = 1).
         threshold: Above which it is predicted positive, that of its fold.
         losses: Of each fold, the training and the validation loss by epoch.
+        sizes: Of each fold, its number of rows; empty for one fold.
     """
 
     record: npt.NDArray[np.str_]
@@ -25,3 +28,13 @@ class OutOfFold:
     y_score: npt.NDArray[np.float64]
     threshold: npt.NDArray[np.float64]
     losses: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = ()
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def ranking(self) -> Floats:
+        """Scores as they rank together, see `lvh.validation.metrics.ranking`."""
+        return ranking(self.y_score, self.sizes)
+
+    def pooled(self) -> dict[str, Interval]:
+        """Return every score of all rows together, with its interval."""
+        return pooled_intervals(self.y_true, self.y_score, self.subject, self.threshold, self.sizes)

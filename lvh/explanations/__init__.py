@@ -25,7 +25,7 @@ from lvh.runs.experiment_data import ExperimentData, new_trainer
 from lvh.tracking.fold_store import FoldStore
 from lvh.validation import metrics as scoring
 from lvh.validation.metrics import NAMES, Interval, Labels, Subjects
-from lvh.validation.splits import Indices, Split
+from lvh.validation.splits import Indices, Split, check_both_classes
 
 if TYPE_CHECKING:
     from lvh.config.run_settings import RunSettings
@@ -62,8 +62,13 @@ def explain_run(
     changes: Sequence[Change] = (),
     progress: Progress = lambda fold, action, done: None,
 ) -> Explanation:
-    """Train folds as the run did and ask the model of each fold about its test records."""
+    """Train folds as the run did and ask the model of each fold about its test records.
+
+    InputError where these records have one class only: nothing ranks them, so nothing is lost.
+    """
     features, context = data.features, Context(data.cohort, data.features, settings.features)
+    scored = features.y[np.concatenate([split.test for split in splits])]
+    check_both_classes("RUN: expected both classes in the test records of these folds", scored)
     trainer = new_trainer(settings, features, data.cohort.fs)
     epochs = settings.train.epochs if settings.is_network else 1
     folds, differences, tables = list[FoldImportance](), list[float](), list[pd.DataFrame]()
@@ -126,6 +131,7 @@ def summarize(
     features, test = context.features, np.concatenate([split.test for split in splits])
     y, subjects = features.y[test], features.subjects[test]
     y_score = np.concatenate([fold.y_score for fold in folds])
+    sizes = [len(split.test) for split in splits]
     changed = {
         key: np.concatenate([fold.changed[key] for fold in folds], axis=1)
         for key in folds[0].changed
@@ -134,7 +140,7 @@ def summarize(
     return Explanation(
         n_folds=len(splits),
         n_test=len(test),
-        ap=scoring.bootstrap_intervals(y, y_score, subjects)["ap"],
+        ap=scoring.pooled_intervals(y, y_score, subjects, scoring.THRESHOLD, sizes)["ap"],
         baseline_ap=baseline.pooled["ap"] if baseline else None,
         importance=losses(y, y_score, subjects, changed),
         saliency=_saliency(context, folds, y),

@@ -111,7 +111,7 @@ def _dependents(names: Sequence[str], rows: Signals, waves: Measurements) -> dic
     """Return the inputs that are computed from others, or from `waves` that are no input."""
     own = {wave: getattr(waves, wave).copy() for wave in _MEASURED}
     for wave, letter in _MEASURED.items():
-        for at, lead in enumerate(LEADS):
+        for at, lead in enumerate(waves.leads):
             if (name := f"{lead}_{letter}") in names:
                 own[wave][:, at] = rows[:, names.index(name)]
     waves = replace(waves, **own)

@@ -39,10 +39,12 @@ _MOST_CURVE = 20  # records of each label, so that measuring them takes a second
 
 def cross_validated(settings: "RunSettings", data: ExperimentData, study: str = "") -> CVResult:
     """Return the result of a finished, honest run from the fold store, of a study if known."""
+    needs_table = FORMS[settings.features.name].needs_columns  # which a single record lacks
     for expected, received in (
         ("an honest protocol", settings.cv.leakage),
         ("a run on one data set", settings.external and f"external={settings.external.name}"),
         ("a run on records with signals", "" if data.cohort.leads else f"{data.cohort.name}"),
+        ("a run on inputs of signals", needs_table and f"features={settings.features.name}"),
     ):
         if received:
             raise InputError(f"RUN: expected {expected}. Received: {received}")

@@ -13,15 +13,16 @@ import pandas as pd
 
 from lvh.reports.page import clipped
 from lvh.search.results import FoldScore, Objective, StudyResult, Trial
-from lvh.tracking.run_names import short_names, value_text
+from lvh.tracking.run_names import column_names, short_names, value_text
 from lvh.tracking.run_record import interval_text
 from lvh.validation import comparison as statistics
 from lvh.validation.comparison import BiasCorrected, Predictions, bias_corrected
-from lvh.validation.metrics import NAMES, SCALES, bootstrap_intervals
+from lvh.validation.metrics import NAMES, RANKED, SCALES
 
 _ALPHA = 0.05
 _LISTED = 6  # configurations that a sentence names
 _UNRANKED = ("leaking", "stopped", "failed", "open")
+_FIRST = ("rank", "trial", "state")
 _SCORES = ("mean", "std", "low", "high", "folds", "accuracy", "seconds", "verdict", "error")
 _PAIR = ("difference", "low", "high", "n_folds", "t", "p", "p_holm")
 _PROBABILITIES = ("worse", "equivalent", "better")
@@ -44,8 +45,13 @@ def leaderboard(study: StudyResult, pairs: pd.DataFrame | None = None) -> pd.Dat
     for state in _UNRANKED:
         lines += [_line(study, trial) for trial in study.trials if trial.state == state]
     values = [f"value_{objective.name}" for objective in study.objectives]
-    columns = ["rank", "trial", "state", *study.dimensions, *values, *_SCORES]
+    columns = [*_FIRST, *parameter_columns(study).values(), *values, *_SCORES]
     return pd.DataFrame(lines, columns=columns, dtype=object)
+
+
+def parameter_columns(study: StudyResult) -> dict[str, str]:
+    """Return the column of each dimension in the leaderboard."""
+    return column_names(study.dimensions, (*_FIRST, *_SCORES))
 
 
 def decimals(column: "pd.Series[float]", digits: int = 3) -> "pd.Series[str]":
@@ -63,9 +69,9 @@ def interval_texts(board: pd.DataFrame) -> "pd.Series[str]":
 def _line(study: StudyResult, trial: Trial) -> dict[str, object]:
     """Return what each trial has: its parameters, numbers with every digit, and its values."""
     line: dict[str, object] = {"trial": trial.number, "state": trial.state, "error": trial.error}
-    for name in study.dimensions:
+    for name, column in parameter_columns(study).items():
         value = trial.params.get(name, "")  # it exists under other options
-        line[name] = value if isinstance(value, float) else value_text(value)
+        line[column] = value if isinstance(value, float) else value_text(value)
     for objective, value in zip(study.objectives, trial.values, strict=False):
         line[f"value_{objective.name}"] = value
     seconds = round(math.fsum(fold.seconds for fold in trial.folds), 3)
@@ -209,7 +215,8 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
         return f"{objective.name} is not a score of predictions"
     if n < 2 or {trial.number for trial in study.complete} - {*study.predictions}:
         return "it needs the predictions of all complete configurations, of two at least"
-    names = ("record", "repeat", "subject", "y_true", "y_score", "threshold")
+    scores = "ranking" if objective.name in RANKED else "y_score"
+    names = ("record", "repeat", "subject", "y_true", scores, "threshold")
     frames = [
         pd.DataFrame({name: getattr(of, name) for name in names}).assign(trial=number)
         for number, of in study.predictions.items()
@@ -218,7 +225,7 @@ def without_selection_bias(study: StudyResult) -> BiasCorrected | str:
     labels, subject = shared.y_true.to_numpy(np.int64).T, shared.subject.iloc[:, 0].to_numpy(str)
     if (labels != labels[0]).any() or len(np.unique(subject)) < 2:
         return "it needs the same records of two subjects or more, with the same labels"
-    y_score, threshold = (shared[name].to_numpy().T for name in ("y_score", "threshold"))
+    y_score, threshold = (shared[name].to_numpy().T for name in (scores, "threshold"))
     shown = Predictions(y_true=labels[0], y_score=y_score, threshold=threshold, subject=subject)
     found = bias_corrected(shown, objective.name, maximize=objective.maximize)
     return "it was defined in no resample" if math.isnan(found.estimate.estimate) else found
@@ -229,7 +236,9 @@ def _pooled_score(study: StudyResult) -> str:
     of = study.predictions.get(best.number)
     if of is None or math.isnan(best.values[0]):
         return ""
-    ap = bootstrap_intervals(of.y_true, of.y_score, of.subject, of.threshold)["ap"]
+    ap = of.pooled()["ap"]
+    if math.isnan(ap.estimate):
+        return ""
     return (
         f"The best has, with all {len(np.unique(of.record))} test records together, an ap of "
         f"{interval_text(astuple(ap), best.baselines)}."

@@ -15,6 +15,7 @@ from lvh.evaluation.results import OutOfFold
 from lvh.reports.leaderboard import compare, facts, folds_table, leaderboard
 from lvh.search import results
 from lvh.search.results import FoldScore, Objective, Trial
+from lvh.tracking.run_names import column_names
 from lvh.validation.metrics import NAMES
 
 if TYPE_CHECKING:
@@ -46,10 +47,15 @@ class StudyResult(_NotebookResult, results.StudyResult):
     """A sweep, with tables and figures for a notebook."""
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a row for each fold of each trial: as `CVResult.to_frame`, and its parameters."""
-        rows = [{"trial": one.number, **one.params} for one in self.trials]
-        params = pd.DataFrame(rows, columns=["trial", *self.dimensions])
-        return params.merge(folds_table(self), on="trial")
+        """Return a row for each fold of each trial: as `CVResult.to_frame`, and its parameters.
+
+        A parameter such as `loss`, which is the name of a score too, is `params.loss`.
+        """
+        folds, params = folds_table(self), [one.params for one in self.trials]
+        trial = pd.Index([one.number for one in self.trials], name="trial")
+        table = pd.DataFrame(params, trial, [*self.dimensions])
+        table = table.rename(columns=column_names(self.dimensions, [*folds]))
+        return table.reset_index().merge(folds, on="trial")
 
     def summary(self) -> pd.DataFrame:
         """Return a row for each trial, best first: its parameters, its score and its verdict.
@@ -206,6 +212,7 @@ def predictions_of(result: cv_result.CVResult) -> OutOfFold:
         y_score=result.y_score,
         threshold=np.repeat([fold.threshold for fold in result.folds], sizes),
         losses=tuple((one.history.loss, one.history.validation_loss) for one in result.folds),
+        sizes=tuple(sizes),
     )
 
 

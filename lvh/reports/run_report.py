@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from rich.progress import TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from lvh.data.cohort import Cohort
 from lvh.data.cohort_summary import summarize_cohort
@@ -24,7 +25,7 @@ from lvh.tracking import resolved_uri
 from lvh.tracking.run_record import interval_text
 from lvh.validation.calibration import recalibration
 from lvh.validation.inner_splits import INNER_FOLDS
-from lvh.validation.metrics import SPECIFICITY, mean_and_std
+from lvh.validation.metrics import SPECIFICITY, mean_and_std, ranking
 from lvh.validation.splits import Split
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class ProgressReporter(Callback, AbstractContextManager["ProgressReporter"]):
 def _result_table(result: CVResult, title: str, shows_threshold: bool) -> Table:
     """Make the table of one run: folds (or repeats), mean and deviation, pooled, baselines."""
     shown = _SHOWN_BY_THRESHOLD if shows_threshold else _SHOWN
-    table = Table(title=title)
+    table = Table(title=Text(title))
     for name in ("", "scored", *shown):
         table.add_column(name, justify="right" if name else "left")
 
@@ -270,10 +271,13 @@ def _draw_displays(axes: "list[Axes]", result: CVResult, y: Any, label_name: str
     from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
 
     displays: tuple[Any, ...] = (PrecisionRecallDisplay, RocCurveDisplay)
+    ranked = ranking(result.y_score, [len(fold.y_score) for fold in result.folds])
     for ax, display, score in zip(axes, displays, ("ap", "roc_auc"), strict=False):
+        if not np.ptp(y):  # with one label there is no curve
+            continue
         interval = result.scores.pooled[score]
         name = f"all folds [{interval.low:.3f}, {interval.high:.3f}]"
-        display.from_predictions(y, result.y_score, plot_chance_level=True, name=name, ax=ax)
+        display.from_predictions(y, ranked, plot_chance_level=True, name=name, ax=ax)
     axes[0].set(title="Precision and recall", xlabel="recall", ylabel="precision")
     axes[1].set(title="ROC", xlabel="1 - specificity", ylabel="recall")
     names = [clipped(name, 24) for name in (f"not {label_name}", label_name)]

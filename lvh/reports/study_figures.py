@@ -24,6 +24,7 @@ from lvh.reports.leaderboard import (
     fold_values,
     interval_texts,
     leaderboard,
+    parameter_columns,
 )
 from lvh.reports.page import COLOURS, GREY, ORANGE, clipped
 from lvh.search.results import StudyResult
@@ -68,7 +69,8 @@ def _draw_heatmap(study: StudyResult, board: pd.DataFrame, commands: Mapping[int
     hover = zip(board.trial.map(names), text, board.trial.map(folds), strict=True)
     cells = board[["mean", "trial"]].assign(text=text, hover=list(map("<br>".join, hover)))
     cells["hover"] += [f"<br>{commands.get(number, '')}" for number in board.trial]
-    cells["y"], cells["x"] = (board[name].map(value_text) for name in study.dimensions)
+    columns = parameter_columns(study).values()
+    cells["y"], cells["x"] = (board[column].map(value_text) for column in columns)
     ys, xs = ([value_text(level) for level in _levels(study, name)] for name in study.dimensions)
     wide = cells.drop_duplicates(["y", "x"]).set_index(["y", "x"]).unstack()
     parts = {name: wide[name].reindex(index=ys, columns=xs) for name in cells.columns[:-2]}
@@ -152,8 +154,8 @@ def _point(middle: float, ends: Any, name: str) -> dict[str, Any]:
 def _curves(of: OutOfFold) -> Iterator[Trace]:
     """Yield each curve of a trial: the figure that it belongs to, and its points."""
     if len(np.unique(of.y_true)) == 2:
-        fpr, tpr, _ = roc_curve(of.y_true, of.y_score)
-        precision, recall, _ = precision_recall_curve(of.y_true, of.y_score)
+        fpr, tpr, _ = roc_curve(of.y_true, of.ranking)
+        precision, recall, _ = precision_recall_curve(of.y_true, of.ranking)
         at = np.linspace(0, len(fpr) - 1, min(len(fpr), _MOST_POINTS)).astype(int)
         yield "roc", {"x": fpr[at], "y": tpr[at], "mode": "lines"}
         at = np.linspace(0, len(recall) - 1, min(len(recall), _MOST_POINTS)).astype(int)

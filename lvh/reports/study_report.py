@@ -4,13 +4,16 @@ import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from lvh.config.plugins import loaded
 from lvh.data.cohort import Cohort
 from lvh.errors import InputError
 from lvh.reports.external_validation import TABLES
@@ -23,6 +26,7 @@ from lvh.reports.leaderboard import (
     headline,
     interval_texts,
     leaderboard,
+    parameter_columns,
 )
 from lvh.reports.page import data_uri, write_page, write_table
 from lvh.reports.terminal import say, show_facts, show_table
@@ -30,7 +34,7 @@ from lvh.search.results import StudyResult, Trial
 from lvh.tracking.fold_store import store_of
 from lvh.tracking.run_names import short_names, value_text
 from lvh.tracking.run_record import load_run
-from lvh.validation.metrics import NAMES, bootstrap_intervals
+from lvh.validation.metrics import NAMES
 
 TrackedAt = Callable[[str, Path], str]
 """Returns the address of a run in MLflow, or the command that shows it, of its key and folder."""
@@ -42,6 +46,10 @@ _EXPLANATIONS = {
 }
 _N_WORST = 4  # records that are drawn
 _FEW_FOLDS = 10
+_COLUMNS = (
+    *("rank", "trial", "std", "95 % interval", "folds", "seconds", "verdict", "reason"),
+    *("configuration", "folder", "mlflow", "command"),
+)
 _MOST_COLUMNS = 3  # of dimensions on a terminal; more of them share one column
 _MOST_ROWS = 50  # of the table on a terminal; the files have all
 _STYLES = {"best": "bold", "failed": "red", "not told apart": None, "?": None}
@@ -51,7 +59,7 @@ def table(study: StudyResult, board: pd.DataFrame | None = None) -> Table:
     """Make the table of a sweep for a terminal, best first; below it, trials without a rank."""
     board = leaderboard(study) if board is None else board
     shown = _shown(study, board, digits=4).drop(columns=["rank", "reason"], errors="ignore")
-    dimensions = [*short_names(study.dimensions).values()]
+    dimensions = [*_dimensions(study).values()]
     if len(dimensions) > _MOST_COLUMNS:
         shown = shown.drop(columns=dimensions)
         shown.insert(1, "configuration", shown.trial.map(configuration_names(study)))
@@ -59,7 +67,7 @@ def table(study: StudyResult, board: pd.DataFrame | None = None) -> Table:
     n, objective = len(study.complete), study.objectives[0].name
     score = f"mean {objective} over folds" if board.folds[:n].any() else objective
     title = f"{n} configuration{'s' if n != 1 else ''} by {score}"
-    made = Table(title=escape(title), padding=(0, 1, 0, 0))
+    made = Table(title=Text(title), padding=(0, 1, 0, 0))
     for name in shown:
         side: Any = "left" if name in dimensions else "right"
         no_wrap = name not in ("configuration", "verdict")
@@ -149,11 +157,11 @@ def _links(
 ) -> pd.DataFrame:
     """Return, by trial, the folder of its run, its place in MLflow, and the command for it."""
     keys = {trial.number: trial.run_key for trial in study.trials}
-    links = {}
+    links, plugins = {}, [f"--plugin {shlex.quote(code)} " for code in loaded()]
     for number, run in runs.items():
         place = tracked_at(keys[number], run) if tracked_at and keys[number] else ""
         path = shlex.quote(str(run.absolute()))
-        command = f"python -m lvh.run --config-path {path} --config-name config"
+        command = f"python -m lvh.run {''.join(plugins)}--config-path {path} --config-name config"
         links[number] = (os.path.relpath(run, folder), place, command)
     return pd.DataFrame.from_dict(links, "index", columns=["folder", "mlflow", "command"])
 
@@ -201,15 +209,22 @@ def run_folders(study: StudyResult, store: str) -> dict[int, Path]:
     return {number: Path(folder) for number, folder in folders.items() if folder}
 
 
+def _dimensions(study: StudyResult) -> dict[str, str]:
+    """Return the column of each dimension in the leaderboard, and its name for a reader."""
+    taken = (*_COLUMNS, *(objective.name for objective in study.objectives))
+    shown = short_names(study.dimensions, taken).values()
+    return dict(zip(parameter_columns(study).values(), shown, strict=True))
+
+
 def _shown(
     study: StudyResult, board: pd.DataFrame, links: pd.DataFrame | None = None, digits: int = 6
 ) -> pd.DataFrame:
     """Return the leaderboard for a reader; the script of the page makes links of `links`."""
     first, *others = [objective.name for objective in study.objectives]
     is_ranked, shown = board["rank"].notna(), board[["rank", "trial"]].fillna("")
-    for name, short in short_names(study.dimensions).items():
+    for column, short in _dimensions(study).items():
         shown[short] = [
-            f"{one:.{digits}g}" if isinstance(one, float) else str(one) for one in board[name]
+            f"{one:.{digits}g}" if isinstance(one, float) else str(one) for one in board[column]
         ]
     scores = {first if first != "seconds" else "seconds a fold": board["mean"], "std": board["std"]}
     for name, column in scores.items():
@@ -234,8 +249,7 @@ def _scores(study: StudyResult, best: Trial) -> pd.DataFrame:
     folds = pd.DataFrame([fold.metrics for fold in best.folds], columns=list(NAMES))
     shown = pd.DataFrame({"mean over folds": folds.mean(), "std": folds.std()})
     if rows := study.predictions.get(best.number):
-        pooled = bootstrap_intervals(rows.y_true, rows.y_score, rows.subject, rows.threshold)
-        intervals = {name: (one.estimate, one.low, one.high) for name, one in pooled.items()}
+        intervals = {name: astuple(one) for name, one in rows.pooled().items()}
         shown[["pooled", "95 % from", "to"]] = pd.DataFrame(intervals).T
     for name, scores in best.baselines.items():
         shown[name] = pd.Series(scores)

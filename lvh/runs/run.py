@@ -223,6 +223,7 @@ class _Run:
         for option in changed_options(settings.plugins, settings.store):
             say(f"{option}: its code changed since the stored folds: they are trained again")
         versions = run_dir.versions(settings.backend, threads(settings))
+        run_dir.forget_another(self._folder, self.record.key)
         run_dir.write_before(self._folder, config, versions, data.features, splits)
         write_text(self._folder / "data.json", summarize_cohort(data.cohort).to_json())
         tags = {**self.record.tags, "git_commit": versions["git_commit"]}

@@ -144,6 +144,7 @@ class FoldStore:
             y_score=np.concatenate([np.array(fold.y_score, np.float64) for fold in folds]),
             threshold=np.repeat([fold.threshold for fold in folds], sizes),
             losses=tuple((fold.history.loss, fold.history.validation_loss) for fold in folds),
+            sizes=tuple(sizes),
         )
 
 

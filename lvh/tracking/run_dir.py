@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import astuple, replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +30,8 @@ from lvh.validation.metrics import (
     NAMES,
     Interval,
     Metrics,
-    bootstrap_intervals,
     mean_and_std,
+    pooled_intervals,
     score,
 )
 from lvh.validation.splits import Split
@@ -47,6 +47,11 @@ _OUTPUTS = Path("outputs")
 _VERSIONED = ("numpy", "scikit-learn", "neurokit2", "hydra-core", "mlflow")
 _FOLD, _RECORD = ("repeat", "fold"), ("record", "subject")
 _LOSSES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
+_OF_SOME = (
+    *("null.csv", "external.csv", "net_benefit.csv", "subgroups.csv"),
+    *("explanation/*.csv", "explanation/*.png"),
+)
+"""Files that not every run has."""
 _TABLES = ("splits", "predictions", "folds", "history", "scores")
 
 
@@ -93,6 +98,14 @@ def _git_commit() -> str:
         return subprocess.check_output(describe, cwd=folder, text=True, timeout=10).strip()
     except (OSError, subprocess.SubprocessError):
         return "none"
+
+
+def forget_another(folder: Path, key: str) -> None:
+    """Delete what a run with another key has left in a folder, and this one may not write again."""
+    with suppress(InputError):  # there was none, or its record is damaged
+        if load_run(folder / "run.json").key != key:
+            for path in chain.from_iterable(map(folder.glob, _OF_SOME)):
+                path.unlink()
 
 
 def write_before(
@@ -264,9 +277,9 @@ def _with_newer_scores(result: CVResult, known: set[str]) -> CVResult:
     if known >= set(NAMES):
         return result
     mean, std = mean_and_std([fold.metrics for fold in result.folds])
-    thresholds = [np.full(len(fold.y_score), fold.threshold) for fold in result.folds]
-    pooled = bootstrap_intervals(
-        result.y_true, result.y_score, result.subjects[result.test], np.concatenate(thresholds)
-    )
+    sizes = [len(fold.y_score) for fold in result.folds]
+    thresholds = np.repeat([fold.threshold for fold in result.folds], sizes)
+    subjects = result.subjects[result.test]
+    pooled = pooled_intervals(result.y_true, result.y_score, subjects, thresholds, sizes)
     before = {name: of for name, of in result.scores.pooled.items() if name in known}
     return replace(result, scores=Summary(mean, std, pooled | before))

@@ -30,11 +30,23 @@ def run_name(
     return " ".join([base, *(f"{names[k]}={value_text(v, digits)}" for k, v in values.items())])
 
 
-def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Return the last part of each name; the full name where two would be the same."""
-    last = {name: name.rpartition(".")[2] for name in names}
-    count = Counter(last.values())
-    return {name: short if count[short] == 1 else name for name, short in last.items()}
+def short_names(names: Sequence[str], taken: Sequence[str] = ()) -> dict[str, str]:
+    """Return the last part of each name; the full name where two would be the same.
+
+    Other columns of a table have the names that are `taken`: see `column_names`.
+    """
+    last, full = {name: name.rpartition(".")[2] for name in names}, column_names(names, taken)
+    count = Counter([*last.values(), *taken])
+    return {name: short if count[short] == 1 else full[name] for name, short in last.items()}
+
+
+def column_names(names: Sequence[str], taken: Sequence[str]) -> dict[str, str]:
+    """Return the column of each parameter in a table of which some names are `taken`.
+
+    >>> column_names(["C", "loss"], ["trial", "loss"])
+    {'C': 'C', 'loss': 'params.loss'}
+    """
+    return {name: f"params.{name}" if name in taken else name for name in names}
 
 
 def value_text(value: Plain, digits: int | None = 6) -> str:

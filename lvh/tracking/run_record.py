@@ -4,6 +4,7 @@ With the folds they hold all that MLflow shows: a store can be made again withou
 """
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -134,6 +135,8 @@ def baseline_prefix(baseline: str) -> str:
 def interval_text(ap: Iterable[float], baselines: Mapping[str, Mapping[str, float]]) -> str:
     """Say an average precision, its interval, and what a random order has, if that is known."""
     estimate, low, high = ap
+    if math.isnan(estimate):
+        return "not defined"
     text = f"{estimate:.3f}, 95 % interval {low:.3f} to {high:.3f}"
     own = baselines.get(NO_SKILL, {})
     if "pooled_ap_low" not in own:

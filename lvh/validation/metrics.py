@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
@@ -21,6 +21,8 @@ SPECIFICITY = 0.9
 EPSILON = 1e-7  # Keras clips probabilities so before it takes their logarithm
 NO_SKILL = "no skill"
 """Name of the baseline that knows the prevalence of the training records, and nothing else."""
+RANKED = ("ap", "roc_auc", "recall_at_90")
+"""Scores that depend on the order of the predictions alone."""
 
 _ORDERS = 2000  # random orders of the records
 
@@ -158,6 +160,34 @@ def _checked(y_true: Labels, y_score: Floats) -> tuple[Labels, Floats]:
     return labels, scores
 
 
+def ranking(y_score: Floats, sizes: Sequence[int]) -> Floats:
+    """Return scores of folds, of these sizes, as they rank together; equal ones if they do not.
+
+    A constant score in each fold ranks nothing. Together, the constants of different folds would
+    rank, and wrongly: a fold with more positives leaves fewer to train on. Of a fold with one
+    record nothing can be said.
+    """
+    folds = np.split(y_score, np.cumsum(sizes, dtype=np.int64)[:-1])
+    ranks_nothing = max(map(len, folds)) > 1 and max(map(np.ptp, folds)) == 0
+    return np.zeros(len(y_score)) if ranks_nothing else y_score
+
+
+def pooled_intervals(
+    y_true: Labels,
+    y_score: Floats,
+    subjects: Subjects,
+    threshold: float | Floats,
+    sizes: Sequence[int],
+) -> dict[str, Interval]:
+    """Return `bootstrap_intervals` of the predictions of folds, of these sizes; see `ranking`."""
+    pooled = bootstrap_intervals(y_true, y_score, subjects, threshold)
+    ranked = ranking(y_score, sizes)
+    if ranked is not y_score:
+        constant = bootstrap_intervals(y_true, ranked, subjects)
+        pooled |= {name: constant[name] for name in RANKED}
+    return pooled
+
+
 def resampled(subjects: Subjects, resamples: int, seed: int) -> Iterator[Floats]:
     """Yield how often each record counts in resamples of subjects, in blocks (n_resamples, n)."""
     distinct, member = np.unique(subjects, return_inverse=True)
@@ -231,7 +261,7 @@ def expected_at_random(y_true: Labels) -> dict[str, float]:
     """
     n, p = len(y_true), int(y_true.sum())
     if p in (0, n):
-        return dict.fromkeys(("ap", "roc_auc", "recall_at_90"), np.nan)
+        return dict.fromkeys(RANKED, np.nan)
     harmonic = float((1 / np.arange(1, n + 1)).sum())
     allowed = int((n - p) * (1 - SPECIFICITY) + 1e-6)  # negatives in front
     return {
