@@ -140,7 +140,6 @@ def test_a_protocol_that_leaks_is_named_and_refused_unless_it_is_allowed(changes
 
 FAULTS = {
     "one class": ((0, 20), {}, "20 records, 0 of them positive"),
-    "one class, holdout": ((20, 0), {"scheme": "holdout"}, "20 records, 20 of them positive"),
     "fewer positives": ((6, 30), {"scheme": "stratified"}, "7 folds, 6 positive subjects"),
     "fewer negatives": ((30, 2), {}, "7 folds, 2 negative subjects"),
     "nothing to train": ((20, 20), {"scheme": "holdout", "test_size": 0.99}, "cv.test_size: "),

@@ -143,6 +143,7 @@ REFUSED = {  # a part of the message, and the code
     "the classes 0 and 1, in this order. Received: [1, 0]": f"{FITS}0\n    classes_ = [1, 0]",
     "a new classifier for each fold": "def f(own=naive_bayes.GaussianNB()): return own",
     "one sigmoid output": "Dense(1)",
+    "and float64": "Dense(2, dtype='float64'), Dense(1, activation='sigmoid')",
     "1 other losses": "Dense(2, activity_regularizer='l2'), Dense(1, activation='sigmoid')",
     "of one strength. Received: [{": (
         "Dense(2, kernel_regularizer=keras.regularizers.L2(0.1)), "

@@ -192,7 +192,6 @@ REFUSED = {  # what is given in place of SVC(), X and Y, and the message
         {"y": np.arange(N) >= 60, "cv": HALVES},
         "expected both classes in the training part of fold 1",
     ),
-    "cv": ({"cv": "5"}, "cv: "),
     "leak": ({"cv": LEAK}, "cv: expected"),
     "positions": ({"cv": [(np.arange(60), [N])]}, "cv: expected different positions"),
     "metric": ({"metrics": ["auc"]}, "metrics: .*roc_auc"),

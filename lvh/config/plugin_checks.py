@@ -127,12 +127,13 @@ def check_network(origin: Origin, model: Any, input_shape: tuple[int, ...]) -> N
     shapes = [tuple(one.shape[1:]) for one in (*model.inputs, *model.outputs)]
     last = getattr(model.layers[-1], "activation", None)
     is_sigmoid = last is keras.activations.sigmoid
-    if shapes != [input_shape, (1,)] or not is_sigmoid or model.compiled:
+    dtypes = {one.dtype for one in model.trainable_variables}
+    if shapes != [input_shape, (1,)] or not is_sigmoid or model.compiled or dtypes - {"float32"}:
         raise origin.refused(
-            f"expected a network that is not compiled: inputs of shape {input_shape} and one "
-            "sigmoid output, shape (1,)",
+            f"expected a network that is not compiled: inputs of shape {input_shape}, weights in "
+            "float32 and one sigmoid output, shape (1,)",
             f"shapes {shapes}, activation of the last layer {getattr(last, '__name__', 'none')}, "
-            f"compiled={model.compiled}",
+            f"compiled={model.compiled}, weights in {' and '.join(sorted(dtypes))}",
         )
     model(np.zeros((1, *input_shape), np.float32))  # which makes the losses
     layers = [one for one in model.layers if getattr(one, "kernel_regularizer", None)]
