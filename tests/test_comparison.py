@@ -37,14 +37,6 @@ def test_by_hand():
     assert holm([]) == []
 
 
-@pytest.mark.parametrize(("values", "mean"), [([], math.nan), ([0.7, math.nan], 0.7)])
-def test_fewer_than_two_folds_tell_nothing(values, mean):
-    interval = corrected_interval(values, 0.25)
-    assert astuple(interval) == pytest.approx((mean, math.nan, math.nan), nan_ok=True)
-    assert np.isnan(comparison.corrected_t(values, 0.25)).all()
-    assert np.isnan(comparison.correlated_bayes(values, 0.25)).all()
-
-
 def test_intervals_cover_the_mean_of_dependent_folds_and_plain_ones_do_not():
     """The plain interval would cover about .8; 2000 simulations know .95 to .005."""
     values, share = dependent_folds(1)

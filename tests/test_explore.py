@@ -12,7 +12,6 @@ from pages import Page
 from lvh.data import SOURCES
 from lvh.data.cohort import Delineation, part_of
 from lvh.reports.dataset_report import survey, write
-from lvh.validation.calibration import wilson_interval
 from lvh.validation.splits import CvSettings
 
 CV = CvSettings("kfold", 7, 1, 123, 0.2, 0.0)
@@ -47,17 +46,6 @@ def test_noise_faults_and_copies_are_measured(cohort):
     signals[7] = signals[2]
     _, records = survey(replace(cohort, signals=signals))
     assert np.flatnonzero(records.copies).tolist() == [2, 7]
-
-
-def test_balance_and_ages_by_hand(cohort, tables):
-    rows = tables["balance"].set_index(["group", "value"])
-    assert rows.with_label["all", "all"] == cohort.label.sum()
-    assert rows.records["sex", "men"] == cohort.male.sum()
-    inside = (cohort.age >= 50) & (cohort.age < 60)
-    expected = wilson_interval(int(cohort.label[inside].sum()), int(inside.sum()))
-    shown = rows.loc[("decade", "50"), ["share", "low", "high"]].tolist()
-    assert shown == pytest.approx([expected.estimate, expected.low, expected.high], rel=1e-5)
-    assert rows.records["women", "50"] == (inside & ~cohort.male).sum()
 
 
 def test_a_page_has_every_section_with_its_figures_and_files(cohort, page, tables, tmp_path):
@@ -99,13 +87,3 @@ def test_the_command_prints_where_the_page_is_and_tracks_all_files(tmp_path):
     assert (run.info.status, run.data.params["data.records"]) == ("FINISHED", "16")
     logged = {one.path for one in done.client().list_artifacts(run.info.run_id)}
     assert logged == {path.name for path in done.folder().iterdir()}
-
-
-@pytest.mark.ludb
-def test_missing_waves_of_ludb(ludb):
-    _, records = survey(ludb)
-    rows = records.set_index("record")
-    assert rows.index[rows.irregular_leads > 0].tolist() == "7 8 34 95 104 111 116 198".split()
-    assert rows.index[rows.no_qrs_t_leads > 0].tolist() == ["38", "104", "112"]
-    assert rows.no_qrs_t_leads["104"] == 4
-    assert rows.without_p_leads.value_counts().to_dict() == {0: 176, 12: 24}

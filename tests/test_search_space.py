@@ -13,14 +13,6 @@ def planned(space: Space, **search) -> StudyPlan:
     return StudyPlan(space, SearchSettings(**search), title="t", note="é", n_folds=7)
 
 
-def test_points_come_in_the_order_typed_the_last_dimension_fastest():
-    space = Space({"b": Choice(("9", "1", "5")), "a": Numbers(2, 6, 2, is_listed=True)})
-    expected = [{"b": b, "a": a} for b in (9, 1, 5) for a in (2, 4, 6)]
-    assert list(space.points()) == [space.at(number) for number in range(9)] == expected
-    assert [list(point) for point in space.points()] == [["b", "a"]] * 9
-    assert space.size == 9
-
-
 def test_a_point_has_no_dimension_whose_condition_does_not_hold():
     space = Space(
         {"C": Choice(("1", "3")), "model": Choice(("svm", "cnn", "trees")), "kernel": KERNEL},
@@ -45,15 +37,6 @@ def test_a_number_is_a_number_and_goes_back_as_typed(text, value):
     assert repr(space.at(0)) == repr({"x": value})
     assert space.texts(space.at(0)) == {"x": text}
     assert Space({"x": Choice(("1", "1.0"))}).size == 1  # a value typed in two ways is one point
-
-
-def test_folds_keep_their_order_unless_trials_may_stop():
-    assert planned(GRID).fold_order(7) == list(range(7))
-    for search in ({"race": True}, {"pruner": "median"}):
-        order = planned(GRID, **search).fold_order(7)
-        assert sorted(order) == list(range(7))
-        assert list(range(7)) != order == planned(GRID, **search).fold_order(7)
-    assert planned(GRID, race=True, seed=1).fold_order(7) != order
 
 
 @pytest.mark.parametrize(

@@ -161,18 +161,6 @@ def test_a_warm_start_is_keras_fit_called_again():
     np.testing.assert_allclose(predict(trainer, X_new), expected, atol=2e-4)
 
 
-def test_the_most_accurate_epoch_is_kept_the_first_of_equals():
-    X, y = problem(60)
-    scored = problem(20, seed=3)
-    trainer = dnn(epochs=60, learning_rate=0.03, restore_best=False)
-    history = fit(trainer, X, y, validation=scored, keep_most_accurate=True)
-    accuracy = np.array(history.validation_accuracy)
-    assert (accuracy == accuracy.max()).sum() > 1  # 20 records: there are equals
-    assert history.kept_epoch == int(np.argmax(accuracy)) + 1 < 60
-    assert len(history.loss) == 60
-    assert np.mean((predict(trainer, scored[0]) > 0.5) == scored[1]) == accuracy.max()
-
-
 @pytest.mark.parametrize("restore_best", [True, False])
 def test_early_stopping_keeps_the_best_or_the_last_epoch(restore_best):
     X, y = problem(60)
