@@ -143,7 +143,7 @@ class _Training:
             name, learner = self._learner_at(trial.point)
             check_scores(learner, search.objectives)
             data = self.data[name]
-            follower = Follower(trial, data.features.records, search.objectives[0], WorkerResult())
+            follower = Follower(trial, data.features, search.objectives[0], WorkerResult())
             scores = follower.scores
             result = python_inputs.cross_validated(
                 learner,

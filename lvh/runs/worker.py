@@ -23,6 +23,7 @@ from lvh.data.cohort import fingerprint
 from lvh.errors import EnvironmentFault, LvhError, as_lvh_error
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.evaluation.cv_result import FoldResult
+from lvh.features import FeatureSet
 from lvh.reports.run_report import Verbosity
 from lvh.reports.terminal import say
 from lvh.runs.experiment_data import load_data
@@ -100,7 +101,7 @@ class Worker:
             return ended_by(error, is_bad=plan.search.sampler != "grid")
         rungs = plan.search.rungs(settings.train.epochs)
         left = left_text(study, self.at_once, settings.train.epochs)
-        follower = Follower(trial, data.features.records, plan.objectives[0].name, result, rungs)
+        follower = Follower(trial, data.features, plan.objectives[0].name, result, rungs)
         record = run_configuration(
             composed,
             data,
@@ -153,16 +154,19 @@ class Follower(Callback):
     def __init__(
         self,
         trial: OpenTrial,
-        records: Sequence[str],
+        features: FeatureSet,
         objective: str,
         result: WorkerResult,
         rungs: Sequence[int] = (0,),
     ) -> None:
-        """Take the trial, the names of all records, and the score that is reported."""
+        """Take the trial, all records, and the score that is reported."""
         self._trial, self._objective, self._result = trial, objective, result
-        self._records, self._rungs, self._stage = tuple(records), rungs, -1
+        self._rungs, self._stage = rungs, -1
+        # of another source, or seed of one, the same names are other patients
+        known = features.subjects, features.y, features.age_and_sex
+        self._records = fingerprint(features.records, *known)
         self.scores: list[FoldScore] = []
-        trial.set_records(fingerprint(self._records))
+        trial.set_records(self._records)
 
     def on_start(self, splits: Sequence[Split], known: int) -> None:
         """Begin a stage: its scores stand in place of those of fewer epochs."""
