@@ -71,6 +71,8 @@ def test_a_sweep_begun_anew_trains_and_reads_folds_of_its_own(tmp_path, monkeypa
     for path in Path("outputs/folds").glob("??"):
         shutil.rmtree(path)
     assert load(None, None, "outputs/folds").predictions.keys() == {0, 1}
+    next(Path("outputs/folds").glob("*.2/runs/*.json")).write_text("{")  # damaged
+    assert report.main([]) == 0
 
 
 TAIL = 40
