@@ -61,11 +61,12 @@ def test_a_sweep_begun_anew_trains_and_reads_folds_of_its_own(tmp_path, monkeypa
     given = "data=synthetic data.records=42 cv.folds=3 model=svm features=voltage tracking=off"
     given = (*given.split(), "model.C=1")
     assert in_process(*given)[0] == 0
-    sweep = ("-m", *given[:-1], "model.C=1,0.1")
+    sweep = ("-m", *given[:-1], "model.C=1,0.1", "search.budget=race")
     names = []
     for more, n_trained in ((["resume=false"], 6), (["resume=false"], 6), ([], 0)):
         out = in_process(*sweep, *more)[1]
         assert f"{n_trained} folds trained now" in out
+        assert "no trial is stopped between its folds, by search.burn_in=3 with 3 folds" in out
         names.append(Path("outputs/latest", STUDY).read_text().strip())
     assert [name.partition(".")[2] for name in names] == ["1", "2", "2"]
     for path in Path("outputs/folds").glob("??"):
