@@ -5,17 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lvh.config.command_line import CommandLine
 from lvh.config.composition import compose
 from lvh.evaluation.cross_validation import Callback, StopCrossValidation
 from lvh.runs.experiment_data import load_data
 from lvh.runs.run import run_configuration
-from lvh.search.racing import is_behind
 from lvh.tracking import TrackingSettings
 from lvh.tracking.fold_store import FoldStore
 from lvh.tracking.run_record import RunRecord, SweepLink, load_run
@@ -101,22 +97,3 @@ def test_a_sweep_that_stops_a_run_leaves_the_result_of_another_one(tmp_path):
     own, other = sorted(map(load_run, tmp_path.glob("folds/runs/*.json")), key=lambda of: of.status)
     assert (own.status, own.sweep.study, len(own.fold_keys)) == ("complete", "full", 3)
     assert (other.status, other.sweep.study, other.path) == ("stopped", "budget", stopped.path)
-
-
-@given(
-    st.lists(st.integers(0, 40), min_size=1, max_size=30),
-    st.integers(2, 5),
-    st.randoms(use_true_random=False),
-)
-def test_the_best_of_a_stage_stays_in_any_order(means, reduction, random):
-    random.shuffle(means)
-    kept = [
-        at
-        for at, mean in enumerate(means)
-        if not is_behind(np.full(3, mean), [np.full(3, other) for other in means[:at]], reduction)
-    ]
-    assert means.index(max(means)) in kept
-    assert 0 in kept  # the first has no rival yet
-    for at in kept:
-        n_better = sum(other > means[at] for other in means[:at])
-        assert n_better < max(1, (at + 1) // reduction)

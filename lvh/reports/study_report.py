@@ -203,9 +203,10 @@ def _worst(
 
 def run_folders(study: StudyResult, store: str) -> dict[int, Path]:
     """Return the folders of the runs whose records are in the store."""
-    root = store_of(study.name, store) / "runs"
-    records = {trial.number: root / f"{trial.run_key}.json" for trial in study.trials}
-    folders = {number: load_run(path).folder for number, path in records.items() if path.is_file()}
+    root, folders = store_of(study.name, store) / "runs", dict[int, str]()
+    for trial in study.trials:
+        with suppress(InputError):  # it has no record, or a damaged one
+            folders[trial.number] = load_run(root / f"{trial.run_key}.json").folder
     return {number: Path(folder) for number, folder in folders.items() if folder}
 
 

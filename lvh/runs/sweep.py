@@ -115,6 +115,9 @@ def _announce(study: Study, workers: int | None, data: ExperimentData) -> None:
         "note": plan.note,
     }
     show_facts(facts, plan.title)
+    if plan.search.stops_at_folds and plan.search.burn_in >= plan.n_folds:
+        of = f"search.burn_in={plan.search.burn_in} with {plan.n_folds} folds"
+        say(f"hint: no trial is stopped between its folds, by {of}: docs/sweeps.md")
 
 
 def _train(
