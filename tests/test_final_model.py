@@ -13,6 +13,7 @@ from lvh.data.cohort import part_of
 from lvh.features import FORMS, fill_missing
 from lvh.inference import Calibration, load
 from lvh.inference.model_description import parse
+from lvh.inference.training_records import training_records
 from lvh.models import MODELS
 
 FORM_OF = {model: "voltage" for model in MODELS if MODELS[model].inputs == "tabular"} | {
@@ -122,6 +123,14 @@ def test_records_unlike_the_training_records_are_flagged(cohort, tmp_path):
     written = np.rint(cohort.signals * 1000) / 1000 + 1e-5  # in microvolts, by another reader
     again = loaded.predict(replace(cohort, signals=written.astype(np.float32))).table
     assert again["fitted_on"].tolist() == table["fitted_on"].tolist()
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e7])
+def test_training_records_are_told_apart_in_any_unit(cohort, size):
+    scaled = replace(cohort, signals=cohort.signals * np.float32(size), unit="other")
+    features = FORMS["raw"].extract(scaled, settings("cnn", "raw").features)
+    hashes = training_records(scaled, features).hashes
+    assert len(np.unique(hashes)) == hashes.size
 
 
 def test_what_is_no_ecg_is_flagged_though_it_is_scaled(cohort, tmp_path):

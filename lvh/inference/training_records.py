@@ -106,12 +106,19 @@ def _values(features: FeatureSet) -> tuple[list[str], Rows]:
 
 
 def _hashes(cohort: Cohort, features: FeatureSet) -> npt.NDArray[np.uint64]:
-    """Hash the leads of records in whole microvolts, which no reader or unit changes."""
+    """Hash the leads of records in whole microvolts, which no reader or unit changes.
+
+    In another unit a lead may be too small or too large for these: its own values count then.
+    """
     used = set(features.records)
     hashes = []
     for at, record in enumerate(cohort.records):
         if record in used:
-            signal = np.rint(np.asarray(cohort.signals[at], np.float64) * 1000)
-            digests = [sha256(lead.tobytes()).digest() for lead in signal.astype("<i4").T]
+            signal = np.asarray(cohort.signals[at], np.float64)
+            with np.errstate(invalid="ignore"):
+                whole = np.rint(signal * 1000).astype("<i4")
+            pairs = zip(whole.T, signal.T, strict=True)
+            leads = [rounded if np.ptp(rounded) else lead for rounded, lead in pairs]
+            digests = [sha256(lead.tobytes()).digest() for lead in leads]
             hashes.append([int.from_bytes(digest[:8], "little") for digest in digests])
     return np.array(hashes, dtype=np.uint64)
