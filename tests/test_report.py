@@ -187,6 +187,12 @@ def test_a_swept_setting_keeps_its_column_beside_one_of_its_name(tmp_path):
     assert StudyResult.of(study).to_frame()["params.loss"].tolist()[-1] == 2.5
 
 
+def test_the_command_of_a_run_loads_the_plugins_of_its_sweep(study, tmp_path, monkeypatch):
+    monkeypatch.setattr("lvh.reports.study_report.loaded", lambda: ("/my code/own.py",))
+    page = Page(write(study, tmp_path, {0: tmp_path / "run"}))
+    assert "python -m lvh.run --plugin '/my code/own.py' --config-path " in page.text
+
+
 def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
     (heatmap,) = Page(folder / "report.html").figures["heatmap"]["data"]
     best = leaderboard(study).loc[0]

@@ -12,6 +12,7 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
+from lvh.config.plugins import loaded
 from lvh.data.cohort import Cohort
 from lvh.errors import InputError
 from lvh.reports.external_validation import TABLES
@@ -155,11 +156,11 @@ def _links(
 ) -> pd.DataFrame:
     """Return, by trial, the folder of its run, its place in MLflow, and the command for it."""
     keys = {trial.number: trial.run_key for trial in study.trials}
-    links = {}
+    links, plugins = {}, [f"--plugin {shlex.quote(code)} " for code in loaded()]
     for number, run in runs.items():
         place = tracked_at(keys[number], run) if tracked_at and keys[number] else ""
         path = shlex.quote(str(run.absolute()))
-        command = f"python -m lvh.run --config-path {path} --config-name config"
+        command = f"python -m lvh.run {''.join(plugins)}--config-path {path} --config-name config"
         links[number] = (os.path.relpath(run, folder), place, command)
     return pd.DataFrame.from_dict(links, "index", columns=["folder", "mlflow", "command"])
 
