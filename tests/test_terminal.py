@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lvh.reports.terminal import show_facts, show_table
 from lvh.runs.hints import typed
@@ -31,11 +32,12 @@ def shown(show, *arguments):
 
 @given(ROWS, FACTS)
 def test_a_pipe_gets_a_row_a_line_whose_columns_a_script_can_split(rows, facts):
-    table = Table("one", "two", "three", title="scores of a run")
+    long = f"scores of [a] run{' on the records of a table' * 9}"
+    table = Table("one", "two", "three", title=Text(long))
     for row in rows:
         table.add_row(*row)
     title, head, *lines = shown(show_table, table).splitlines()
-    assert (title.strip(), head.split()) == ("scores of a run", ["one", "two", "three"])
+    assert (title, head.split()) == (long, ["one", "two", "three"])
     assert [tuple(re.split(" {2,}", line.strip())) for line in lines] == rows
     printed = shown(show_facts, facts, "a run")
     assert printed == "".join(["a run\n", *(f"{name}: {text}\n" for name, text in facts.items())])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from rich.progress import TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from lvh.data.cohort import Cohort
 from lvh.data.cohort_summary import summarize_cohort
@@ -173,7 +174,7 @@ class ProgressReporter(Callback, AbstractContextManager["ProgressReporter"]):
 def _result_table(result: CVResult, title: str, shows_threshold: bool) -> Table:
     """Make the table of one run: folds (or repeats), mean and deviation, pooled, baselines."""
     shown = _SHOWN_BY_THRESHOLD if shows_threshold else _SHOWN
-    table = Table(title=title)
+    table = Table(title=Text(title))
     for name in ("", "scored", *shown):
         table.add_column(name, justify="right" if name else "left")
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lvh.config.plugins import loaded
 from lvh.data.cohort import Cohort
@@ -66,7 +67,7 @@ def table(study: StudyResult, board: pd.DataFrame | None = None) -> Table:
     n, objective = len(study.complete), study.objectives[0].name
     score = f"mean {objective} over folds" if board.folds[:n].any() else objective
     title = f"{n} configuration{'s' if n != 1 else ''} by {score}"
-    made = Table(title=escape(title), padding=(0, 1, 0, 0))
+    made = Table(title=Text(title), padding=(0, 1, 0, 0))
     for name in shown:
         side: Any = "left" if name in dimensions else "right"
         no_wrap = name not in ("configuration", "verdict")

@@ -109,6 +109,9 @@ def show_table(table: Table, on: Console | None = None) -> None:
     if shown_on.is_terminal:
         table.box, table.expand = SIMPLE_HEAD, True
     else:
+        if table.title:  # the table would break it at its own width
+            say(str(table.title), on=shown_on)
+        table.title = None
         table.box, table.padding, table.pad_edge = None, (0, 2, 0, 0), False
     shown_on.print(table)
 
