@@ -37,6 +37,7 @@ def write_page(
         name: figure.update_layout(template=None).to_json() for name, figure in figures.items()
     }
     content["figures"] = {name: Markup(one.replace("<", "\\u003c")) for name, one in texts.items()}
+    content["colours"] = COLOURS
     content["plotly"] = Markup(get_plotlyjs()) if figures else ""
     write_text(path, templates.get_template(template).render(content))
     return path

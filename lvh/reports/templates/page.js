@@ -66,7 +66,7 @@ addEventListener("afterprint", () => {
 });
 
 // The ticked rows of the leaderboard are the trials that figures draw, each in one colour.
-const COLOURS = "#3b7dbd #d07a2c #3a9a6b #b65fa8 #9a8a2a #5d6bd6 #c4504f #2d9aa8".split(" ");
+const COLOURS = {{ colours | tojson }};
 const traces = plots.flatMap((plot) => plot.data).filter((trace) => trace.meta !== undefined);
 const chosen = new Map(); // trial: its colour
 const boxes = new Map(); // trial: its box in the leaderboard
@@ -76,7 +76,7 @@ function tick(trial, isChosen) {
   if (!isChosen) chosen.delete(trial);
   else if (!chosen.has(trial)) {
     const used = [...chosen.values()];
-    chosen.set(trial, COLOURS.find((one) => !used.includes(one)) ?? COLOURS[chosen.size % 8]);
+    chosen.set(trial, COLOURS.find((one) => !used.includes(one)) ?? COLOURS[chosen.size % COLOURS.length]);
   }
 }
 
