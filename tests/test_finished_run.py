@@ -17,7 +17,7 @@ from lvh.cli import report
 SMALL = ("data=synthetic", "data.records=42", "features=voltage", "cv.folds=3")
 
 
-def test_the_folder_of_a_run_gives_its_result(trained):
+def test_the_folder_of_a_run_gives_its_result_and_nothing_of_another_run(trained):
     chosen = ("model=logistic", "cv.threshold=specificity_90", "cv.repeats=2")
     run = trained(*SMALL, *chosen, "cv.permutations=1")
     result = lvh.load_run(run.folder)
@@ -36,17 +36,12 @@ def test_the_folder_of_a_run_gives_its_result(trained):
             records = [{of.records[at] for at in getattr(one.split, part)} for of, one in pairs]
             assert records[0] == records[1]
     assert (result.compare(expected).difference.dropna() == 0).all()
-
-
-def test_another_run_in_the_same_folder_keeps_nothing_of_the_one_before(trained):
-    chosen = (*SMALL, "model=logistic", "cv.permutations=1")
-    files = [trained(*chosen).folder / name for name in ("null.csv", "explanation/saliency.csv")]
+    files = [run.folder / name for name in ("null.csv", "explanation/saliency.csv")]
     files[1].parent.mkdir()
-    files[1].touch()
-    trained(*chosen)
-    assert all(file.exists() for file in files)
-    trained(*chosen[:-1])
-    assert not any(file.exists() for file in files)
+    for name, is_kept in (("cv.permutations=1", True), ("cv.permutations=0", False)):
+        files[1].touch()
+        trained(*SMALL, *chosen, name)
+        assert [file.exists() for file in files] == [is_kept, is_kept]
 
 
 @pytest.mark.slow

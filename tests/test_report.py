@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import csv_rows
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pages import Page
 from rich.console import Console
 from sklearn.metrics import auc, roc_auc_score
@@ -115,34 +113,15 @@ def test_a_score_declares_its_ends_and_its_direction(maximize, monkeypatch):
     assert without_selection_bias(study).naive == (max if maximize else min)(pooled)
 
 
-@st.composite
-def studies(draw):
-    values, trials = st.floats(0, 1) | st.just(math.nan), []
-    for at in range(draw(st.integers(0, 6))):
-        state = draw(st.sampled_from(["complete", "leaking", "stopped", "failed", "open"]))
-        n = 5 if state in ("complete", "leaking") else draw(st.integers(0, 4))
-        trials.append(make_trial(at, draw(st.lists(values, min_size=n, max_size=n)), state))
-    return make_study(trials, draw(st.sampled_from([("ap",), ("loss",)])), ("model.units",))
-
-
-@settings(max_examples=30, deadline=None)
-@given(studies())
-def test_table_page_and_files_rank_the_complete_trials_and_no_other(study):
-    lines, numbers = leaderboard(study), [*ranked(study).trial]
-    complete = {trial.number for trial in study.trials if trial.state == "complete"}
-    assert (len(numbers), {*numbers}) == (len(complete), complete)
-    assert [*comparisons(study).index] == numbers
-    scores = ["mean", "std", "low", "high", f"value_{study.objectives[0].name}"]
-    assert lines.loc[lines["rank"].isna(), scores].isna().all(axis=None)
-    assert sorted(lines.trial) == [trial.number for trial in study.trials]
-    assert [*table(study).columns[0].cells] == [str(number) for number in lines.trial]
-
-
 def of_params(n, params, **more):
     return make_study([make_trial(at, [at / n, 0.4], params=params(at)) for at in range(n)], **more)
 
 
+STATES = ("complete", "leaking", "stopped", "failed", "open")
 EDGES = {
+    "all states": make_study(
+        [make_trial(at, [0.9, math.nan, at / 9], STATES[at % 5], {"a": at}) for at in range(9)]
+    ),
     "no trial": make_study([], dimensions=("a",)),
     "all failed": make_study(
         [make_trial(at, [], "failed", {"a": at, "b": None}, error="no") for at in range(3)]
@@ -172,25 +151,27 @@ def test_any_study_has_a_report_without_warnings(case, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
     assert DRAWN.get(case) in (None, *page.figures)
     assert ("heatmap" in page.figures) == is_grid(study)
+    lines, numbers = leaderboard(study), [*ranked(study).trial]
+    assert sorted(numbers) == [one.number for one in study.trials if one.state == "complete"]
+    assert [*comparisons(study).index] == numbers
+    scores = ["mean", "std", "low", "high", f"value_{study.objectives[0].name}"]
+    assert lines.loc[lines["rank"].isna(), scores].isna().all(axis=None)
+    assert [*table(study).columns[0].cells] == [str(number) for number in lines.trial]
     assert max(map(len, text.splitlines())) <= 100
     assert len(csv_rows(tmp_path / "leaderboard.csv")) == len(study.trials)
     assert not re.search(r"\bnan\b", page.text)
 
 
-def test_a_swept_setting_keeps_its_column_beside_one_of_its_name(tmp_path):
+def test_a_swept_setting_keeps_its_column_and_a_command_its_plugins(tmp_path, monkeypatch):
+    monkeypatch.setattr("lvh.reports.study_report.loaded", lambda: ("/my code/own.py",))
     names = ("cv.folds", "std", "model.ap", "loss")
     study = of_params(3, lambda at: {name: at + 0.5 for name in names})
-    page = Page(write(study, tmp_path))
+    page = Page(write(study, tmp_path, {0: tmp_path / "run"}))
+    assert "python -m lvh.run --plugin '/my code/own.py' --config-path " in page.text
     assert "cv.folds params.std model.ap loss ap std" in " ".join(page.text.split())
     line = csv_rows(tmp_path / "leaderboard.csv")[0]
     assert line["cv.folds"] == line["params.std"] == line["model.ap"] == line["loss"] == "2.5"
     assert StudyResult.of(study).to_frame()["params.loss"].tolist()[-1] == 2.5
-
-
-def test_the_command_of_a_run_loads_the_plugins_of_its_sweep(study, tmp_path, monkeypatch):
-    monkeypatch.setattr("lvh.reports.study_report.loaded", lambda: ("/my code/own.py",))
-    page = Page(write(study, tmp_path, {0: tmp_path / "run"}))
-    assert "python -m lvh.run --plugin '/my code/own.py' --config-path " in page.text
 
 
 def test_a_heat_map_has_a_cell_for_each_pair(study, folder):
