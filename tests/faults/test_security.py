@@ -13,7 +13,6 @@ CODE = [
     "data._target_=builtins.open",
     "+model={_target_: builtins.open, file: evil, mode: w}",
     "++hydra/callbacks=evil",
-    "hydra.sweeper._target_=builtins.open",
     "+hydra.job_logging={handlers: {a: {class: logging.FileHandler, filename: evil}}}",
 ]
 
