@@ -249,9 +249,8 @@ def test_the_code_of_files_next_to_it_counts():
     assert second.digest != first.digest
     with pytest.raises(InputError, match="its code changed since this command began"):
         ensure([first])
-    write("", "elsewhere/scaling.py")
-    theirs = write("import scaling\n", "elsewhere/theirs.py")
-    for name in (theirs, "gone.py", "my.model.py", ".py"):
+    write("", "its/scaling.py")
+    for name in (write("import scaling\n", "its/theirs.py"), "gone.py", "my.model.py", ".py"):
         with pytest.raises(InputError, match=r"expected (FILE\.py|files next).* no other module"):
             load([name])
 
