@@ -22,13 +22,8 @@ from lvh.search.space import Choice, Condition, Numbers
 from lvh.tracking import TrackingSettings
 
 RECIPE = """# @package _global_
-defaults:
-  - override /model: svm
-  - override /features: voltage
-hydra:
-  sweeper:
-    params:
-      model.C: [0.1, 1]
+defaults: [override /model: svm, override /features: voltage]
+hydra: {sweeper: {params: {model.C: [0.1, 1]}}}
 """
 
 
@@ -182,7 +177,6 @@ def test_what_is_typed_goes_before_the_sweep_of_a_recipe():
         (["train.epochs=range(5,20,5)"], {"train.epochs": Numbers(5, 15, 5, is_listed=True)}, {}),
         (["model.l2=tag(log,interval(1e-5,1))"], {"model.l2": Numbers(1e-5, 1.0, log=True)}, {}),
         (["model=svm", "model.gamma=interval(1,9)"], {"model.gamma": Numbers(1.0, 9.0)}, {}),
-        (["model.l2=1", "model.l2=interval(0,1)"], {"model.l2": Numbers(0.0, 1.0)}, {}),
         (["train.patience=interval(1,9)"], {"train.patience": Numbers(1, 9, 1)}, {}),
         (["seed=1,2", "seed=3,4"], {"seed": Choice(("3", "4"))}, {}),
     ],

@@ -55,6 +55,7 @@ def test_where_all_is_well_each_check_has_a_line(examine):
         ("tracking", "tracking.uri=http://me:secret@{}", ("http://me:***@", "tracking.uri")),
         ("studies", "search.storage=postgresql://me:secret@{}/x", ("me:***@", "search.storage")),
         ("tracking", "tracking.uri=sqlite:///taken/mlflow.db", ("taken", "tracking.uri")),
+        ("studies", "search.storage=taken", ("taken: it names no server",)),
         ("folders", "store=taken/folds", ("cannot write", "store=")),
     ],
 )

@@ -66,6 +66,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plugins_forgotten: N
 
 
 def write(text: str, name: str = "mine.py") -> str:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
     Path(name).write_text(text)
     return name
 
@@ -173,7 +174,6 @@ FEATURES = {
     "label": "cohort.label[:, None] * 1.0",
     "chance": "np.random.default_rng().normal(size=(len(cohort.records), 2))",
     "too few rows": "cohort.age[1:, None]",
-    "text": "np.array([cohort.records]).T",
     "names": "cohort.age[:, None], ['a', 'b']",
 }
 
@@ -217,8 +217,6 @@ def test_fields_are_settings_and_part_of_the_key_which_results_without_plugins_k
 
 def test_no_file_names_code_that_is_run():
     write("raise SystemExit('run')\n", "evil.py")
-    for folder in ("own/experiment", "own/hydra/launcher"):
-        Path(folder).mkdir(parents=True)
     touch = "{_target_: pathlib.Path.touch, self: {_target_: pathlib.Path, _args_: [evil]}}"
     launcher = f"_target_: hydra._internal.core_plugins.basic_launcher.BasicLauncher\nx: {touch}"
     write(launcher, "own/hydra/launcher/own.yaml")
@@ -237,8 +235,6 @@ def test_no_file_names_code_that_is_run():
 
 
 def test_the_code_of_files_next_to_it_counts():
-    folder = Path("sub")
-    folder.mkdir()
     write("def scale():\n    return 2.0\n", "sub/scaling.py")
     write("unrelated = 1\n", "sub/other.py")
     source = write(
@@ -254,10 +250,8 @@ def test_the_code_of_files_next_to_it_counts():
     assert second.digest != first.digest
     with pytest.raises(InputError, match="its code changed since this command began"):
         ensure([first])
-    Path("elsewhere").mkdir()
-    write("", "elsewhere/scaling.py")
-    theirs = write("import scaling\n", "elsewhere/theirs.py")
-    for name in (theirs, "gone.py", "my.model.py", ".py"):
+    write("", "its/scaling.py")
+    for name in (write("import scaling\n", "its/theirs.py"), "gone.py", "my.model.py", ".py"):
         with pytest.raises(InputError, match=r"expected (FILE\.py|files next).* no other module"):
             load([name])
 

@@ -29,7 +29,6 @@ def swept(*typed):
             ("model=cnn", "model.kernel_size=250,5000,6000"),
             ("kernel_size=5000: model.strides", "2 of 3 points"),
         ),
-        ((*SVM[3:], "cv=stratified", "cv.folds=3,29"), ("cv.folds=29: cv.folds: ", "1 of 2")),
         (
             ("model=cnn", "model.kernel_size=interval(9,6000)"),
             ("kernel_size=6000", "1 of 2 values"),
@@ -39,7 +38,6 @@ def swept(*typed):
             ("model=svm: expected 5 training subjects", "1 of 2 points"),
         ),
         ((*SVM[3:], "train.epochs=5,9"), ("train.epochs: ", "all results are the same")),
-        ((*SVM[3:], "cv.test_size=0.2,0.3"), ("cv.test_size: ", "all results are the same")),
     ],
 )
 def test_a_point_that_cannot_run_is_named_and_counted(typed, parts):

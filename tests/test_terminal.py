@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lvh.errors import InputError
 from lvh.reports.terminal import show_facts, show_table
 from lvh.runs.hints import typed
 from lvh.runs.lookup import choose
@@ -62,6 +63,8 @@ def test_latest_leads_to_the_newest_folder_and_replaces_nothing_else(tmp_path, m
         link_latest(folder.absolute())
         assert Path("outputs/latest").resolve() == folder.absolute()
     assert choose("outputs/latest", None, None).run == str(tmp_path / "outputs/day/b")
+    with pytest.raises(InputError, match="RUN and --study: expected one of them"):
+        choose("outputs/latest", None, "another")
     link_latest(tmp_path / "elsewhere")  # it has a place of its own
     assert Path("outputs/latest").resolve().name == "b"
     Path("outputs").rename("moved")

@@ -113,12 +113,14 @@ def _store(address: str, field: str) -> Finding:
 
 def _unreachable(address: str) -> str:
     """Return why a server cannot be reached; empty if it can be."""
-    parts = urlsplit(address)
     try:
+        parts = urlsplit(address)
+        if not parts.hostname:
+            return "it names no server"
         if parts.scheme.startswith("http"):  # requests knows proxies
             requests.get(address, stream=True, timeout=_PATIENCE).raise_for_status()
         else:
-            place = (parts.hostname or "", parts.port or _POSTGRESQL)
+            place = (parts.hostname, parts.port or _POSTGRESQL)
             socket.create_connection(place, timeout=_PATIENCE).close()
     except (OSError, ValueError) as error:
         response = getattr(error, "response", None)

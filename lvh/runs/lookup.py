@@ -36,6 +36,8 @@ class Chosen(NamedTuple):
 
 def choose(run: str | None, storage: str | None, study: str | None) -> Chosen:
     """Return a run by what `runs_named` takes, or the best of a sweep, by default the latest."""
+    if run and study:
+        raise InputError(f"RUN and --study: expected one of them. Received: {run} and {study}")
     named = study_named(run, storage) if run else ""
     if run and not named:
         path = _path(run)

@@ -67,7 +67,14 @@ def resolved_uri(settings: TrackingSettings) -> str:
 def checked_uri(settings: TrackingSettings, *, to_read: bool = False) -> str:
     """Return the tracking URI; before a training, refuse an embedded store that cannot be used."""
     if (database := embedded(settings)) is None:
-        return resolved_uri(settings)
+        uri = resolved_uri(settings)
+        is_folder = re.match("file:|[^:]*$", uri) and uri not in ("databricks", "databricks-uc")
+        if is_folder and os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() not in ("true", "1"):
+            raise InputError(
+                "tracking.uri: expected sqlite:///FILE or the address of a server: MLflow writes "
+                f"into no folder any more. Received: {uri}"
+            )
+        return uri
     if re.search(r"[?#]|%[0-9A-Fa-f]{2}|:memory:", str(database)):
         raise InputError(f"tracking.uri: expected a path without ?, # and %. Received: {database}")
     if to_read and not database.is_file():

@@ -36,6 +36,7 @@ REFUSED = {  # arguments as a shell takes them: parts of the line
     "train.augment.noise=0.1": ["train.augment: changes signals", "model=dnn"],
     "-m data=synthetic model=svm,cnn kernel=250": ["kernel=choice(...)"],
     "'search.objectives=[ap,speed]'": ["search.objectives", "'speed'", "seconds"],
+    "data=synthetic features=voltage tracking.uri=mlruns": ["tracking.uri: expected", "mlruns"],
     f"tracking.experiment={'x' * 1000}": ["tracking.experiment", "500"],
     "-m experiment=classical_baselines,report_dnn": ["experiment: the recipe of a sweep"],
     "-m model=svm 'model.C=range(1,10,0)'": ["model.C: expected range", "a step other than 0"],

@@ -11,12 +11,8 @@ SECRET = "s3same-0pen"
 FAST = ("data=synthetic", "data.records=42", "cv.folds=3", "model=svm", "features=voltage")
 CODE = [
     "data._target_=builtins.open",
-    "model={_target_:builtins.open}",
-    "+train.augment={_target_:builtins.open}",
     "+model={_target_: builtins.open, file: evil, mode: w}",
-    "+hydra.callbacks.a._target_=builtins.open",
     "++hydra/callbacks=evil",
-    "hydra.sweeper._target_=builtins.open",
     "+hydra.job_logging={handlers: {a: {class: logging.FileHandler, filename: evil}}}",
 ]
 
