@@ -7,8 +7,10 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
+from hydra import conf as packaged
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -132,8 +134,10 @@ def target(override: Override) -> tuple[str, str | None, bool]:
 
 def _check_own(hydra: DictConfig) -> None:
     """Refuse what a file sets in Hydra's own node: code that Hydra would run, or another folder."""
-    logging = ("job_logging", "hydra_logging")
-    naming = [name for name in logging if OmegaConf.select(hydra, f"{name}.root") is not None]
+    naming, options = list[str](), Path(packaged.__file__).parent / "hydra"
+    for name in ("job_logging", "hydra_logging"):
+        usual = [OmegaConf.load(options / name / f"{one}.yaml") for one in ("none", "default")]
+        naming += [] if hydra[name] in usual else [name]
     if str(hydra.launcher).count("_target_") > 1:
         naming.append("launcher")
     if naming:
