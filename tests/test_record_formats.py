@@ -264,6 +264,8 @@ def test_edf_and_muse_say_what_is_left_out_or_follows(small, tmp_path):
     text = path.read_text()
     path.write_text(text.replace("<LeadDataCRC32>", "<LeadDataCRC32>1", 1))
     assert "CRC-32" in refusal(path)
+    path.write_text(text.replace("LeadAmplitudeUnitsPerBit>", "Gain>"))
+    assert "expected LeadAmplitudeUnitsPerBit" in refusal(path)
     path.write_text(text.replace("<SampleBase>500</SampleBase>", ""))
     assert "--fs says it" in refusal(path)
     assert read(path, fs=500.0).fs == 500

@@ -97,7 +97,8 @@ class ProgressReporter(Callback, AbstractContextManager["ProgressReporter"]):
         join = " + " if self._features.signal_shape else " x "
         inputs = join.join(filter(None, [str(n_tabular), " x ".join(map(str, signal))]))
         noun = "input" if inputs == "1" else "inputs"
-        return f"{inputs} {noun}, {parameters}{self._n_folds} folds{epochs}"
+        folds = "1 fold" if self._n_folds == 1 else f"{self._n_folds} folds"
+        return f"{inputs} {noun}, {parameters}{folds}{epochs}"
 
     def _facts(self, known: int) -> dict[str, str]:
         settings, features, tracking = self._settings, self._features, self._settings.tracking

@@ -162,9 +162,10 @@ def _muse(path: Path, root: ET.Element) -> Recording:
             expected = f"{count} samples of 2 bytes and the CRC-32 {checksum}, as the file says"
             received = f"{len(data)} bytes in samples of {size}"
             raise refusal(f"{path}: lead {excerpt(name)}", expected, received)
-        gain = float(lead.findtext("LeadAmplitudeUnitsPerBit") or "nan")
+        if not (gain := lead.findtext("LeadAmplitudeUnitsPerBit")):
+            raise refusal(f"{path}: lead {excerpt(name)}", "LeadAmplitudeUnitsPerBit", "none")
         unit = (lead.findtext("LeadAmplitudeUnits") or "").strip()
-        signals.append(Signal(name, np.frombuffer(data, "<i2") * gain, unit, fs))
+        signals.append(Signal(name, np.frombuffer(data, "<i2") * float(gain), unit, fs))
     age, unit, sex = (
         root.findtext(f"PatientDemographics/{name}") or ""
         for name in ("PatientAge", "AgeUnits", "Gender")
