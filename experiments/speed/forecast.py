@@ -3,7 +3,7 @@
 LVH_LUDB_ROOT=FOLDER python experiments/speed/forecast.py
 
 The configurations of each sweep differ in cost, by ten times and more. Where nothing else runs, the
-first three take one to two minutes, and the same with fewer epochs 15 to 30 s. A row of
+first three take half a minute to two, and the same with fewer epochs 13 to 30 s. A row of
 forecast.csv has what was shown as a trial began, and the seconds that training took from there to
 the end. The last lines say how far it was off from the first quarter of the trials to the last but
 one.

@@ -53,7 +53,7 @@ def both_ways(layer: Callable[..., Any], *inputs: Any) -> float:
 
 def parts(n_steps: int) -> dict[str, float]:
     """Measure each part, in ms."""
-    X, kernel = draw(N, n_steps, WIDTH), draw(TAPS, WIDTH, WIDTH)
+    X, kernel, bias = draw(N, n_steps, WIDTH), draw(TAPS, WIDTH, WIDTH), draw(WIDTH)
     rows, kernels = draw(WINDOW, N * n_tiles(n_steps), WIDTH), draw(WINDOW, WIDTH, WIDTH)
     products = (
         milliseconds(tf.matmul, rows, kernels)
@@ -65,7 +65,7 @@ def parts(n_steps: int) -> dict[str, float]:
         layer.build(X.shape)
     return {
         "its products of matrices, three times twelve": products,
-        "its transforms": both_ways(fast._convolve, X, kernel) - products,
+        "its transforms": both_ways(fast._convolution(stride=1), X, kernel, bias) - products,
         "batch normalization": both_ways(lambda X: normalization(X, training=True), X),
         "ReLU": both_ways(tf.nn.relu, X),
         "dropout": both_ways(lambda X: dropout(X, training=True), X),
