@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from lvh.config.registration import register_features, register_model, register_source
     from lvh.data.cohort import Cohort
     from lvh.errors import InputError, LvhError
+    from lvh.evaluation.arrays import bootstrap_intervals, score
     from lvh.features import FeatureSet
     from lvh.inference import FinalModel
     from lvh.inference import load as load_model
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from lvh.runs.python_api import cross_validate, load_data, load_run, load_study
     from lvh.runs.python_sweep import sweep
     from lvh.runs.sklearn_estimator import estimator
-    from lvh.validation.metrics import bootstrap_intervals, score
     from lvh.validation.splits import splits
 
 __version__ = "0.2.0"
@@ -93,7 +93,7 @@ _MODULES = {
     "InputError": "errors",
     "LvhError": "errors",
     "StudyResult": "reports.result_views",
-    "bootstrap_intervals": "validation.metrics",
+    "bootstrap_intervals": "evaluation.arrays",
     "cross_validate": "runs.python_api",
     "estimator": "runs.sklearn_estimator",
     "load_data": "runs.python_api",
@@ -103,7 +103,7 @@ _MODULES = {
     "register_source": "config.registration",
     "load_run": "runs.python_api",
     "load_study": "runs.python_api",
-    "score": "validation.metrics",
+    "score": "evaluation.arrays",
     "settings": "config.composition:settings_of",
     "sweep": "runs.python_sweep",
     "splits": "validation.splits",

@@ -10,6 +10,7 @@ import pytest
 from sklearn import metrics as oracle
 from sklearn.metrics import average_precision_score
 
+import lvh
 from lvh.errors import InputError
 from lvh.validation.metrics import (
     NAMES,
@@ -117,9 +118,9 @@ def test_only_what_can_be_scored_is_scored_in_any_form(change, message):
     y_true, y_score = predictions(0)
     series = [pd.Series(column, range(60)[::-1]) for column in (y_true, y_score)]
     for given in ([y_true.tolist(), y_score.tolist()], series):
-        assert score(*given) == score(y_true, y_score)
+        assert lvh.score(*given) == score(y_true, y_score)
     with pytest.raises(InputError, match=message):
-        bootstrap_intervals(
+        lvh.bootstrap_intervals(
             **{"y_true": [0, 1, 1], "y_score": [0.2, 0.6, 0.3], "subjects": names(3), **change}
         )
 

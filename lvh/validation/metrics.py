@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lvh.data.array_checks import checked_labels, checked_values, refusal
-from lvh.validation.bounds import checked_seed
-
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Subjects = npt.NDArray[np.str_]
@@ -91,15 +88,8 @@ class Interval:
 def score(y_true: Labels, y_score: Floats, threshold: float | Floats = THRESHOLD) -> Metrics:
     """Score predictions by labels 0 and 1 and probabilities of 1, shape (n,); each counts once.
 
-    Scores above `threshold` are predicted positive: one for all, or of each, shape (n,). Raises
-    InputError for other labels, scores that are not finite, or different numbers of them.
-
-    >>> import numpy as np
-    >>> metrics = lvh.score(np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9]))
-    >>> round(metrics.ap, 3), metrics.recall
-    (0.833, 0.5)
+    Scores above `threshold` are predicted positive: one for all, or of each, shape (n,).
     """
-    y_true, y_score = _checked(y_true, y_score)
     ones = np.ones((1, len(y_true)))
     values = weighted_scores(y_true, y_score, ones, threshold)
     return Metrics(*(float(value[0]) for value in values))
@@ -128,20 +118,8 @@ def bootstrap_intervals(
     Labels, scores and the subject of each prediction have the shape (n,). `threshold` is as in
     `score`; it is not chosen again in a resample. `level` is the coverage. Resamples in which a
     score is not defined do not count in it.
-
-    >>> import numpy as np
-    >>> y_true, y_score = np.tile([0, 1], 50), np.linspace(0, 1, 100)
-    >>> subjects = np.arange(100).astype(str)
-    >>> roc_auc = lvh.bootstrap_intervals(y_true, y_score, subjects)["roc_auc"]
-    >>> roc_auc.low < roc_auc.estimate < roc_auc.high
-    True
     """
-    y_true, y_score = _checked(y_true, y_score)
-    subjects = checked_values("subjects", subjects, len(y_true))
-    if (subjects != subjects).any() or not (0 < level < 1 and resamples > 0):
-        expected = "none missing, a share between 0 and 1, and 1 or more"
-        raise refusal("subjects, level and resamples", expected, (subjects, level, resamples))
-    blocks = resampled(subjects, resamples, checked_seed(seed))
+    blocks = resampled(subjects, resamples, seed)
     tables = [weighted_scores(y_true, y_score, weights, threshold) for weights in blocks]
     tail = (1 - level) / 2
     with warnings.catch_warnings(action="ignore"):  # of a score that no resample defines
@@ -149,15 +127,6 @@ def bootstrap_intervals(
     estimates = astuple(score(y_true, y_score, threshold))
     intervals = map(Interval, estimates, low.tolist(), high.tolist())
     return dict(zip(NAMES, intervals, strict=True))
-
-
-def _checked(y_true: Labels, y_score: Floats) -> tuple[Labels, Floats]:
-    """Return labels and scores as arrays, which users give in any form."""
-    labels = checked_labels(y_true, np.size(y_true), "y_true")
-    scores = checked_values("y_score", y_score, len(labels), np.float64)
-    if not (len(labels) and np.isfinite(scores).all()):
-        raise refusal("y_score", "finite scores, one or more", scores)
-    return labels, scores
 
 
 def ranking(y_score: Floats, sizes: Sequence[int]) -> Floats:
