@@ -66,7 +66,7 @@ def study_of_runs(folders: Sequence[Path]) -> tuple[StudyResult, dict[int, Path]
         Trial(
             number=number,
             params={name: record.params[name] for name in differing if name in record.params},
-            state="complete" if record.status == "complete" else "leaking",
+            state="failed" if record.status == "killed" else record.status,
             values=(record.mean["ap"],) if record.status == "complete" else (),
             folds=fold_scores(result, record.data.fingerprint),
             baselines=record.baselines if record.status == "complete" else {},
