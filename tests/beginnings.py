@@ -81,6 +81,11 @@ class Command:
         return bool(fold) and fold[1] != fold[2]
 
 
+def at_work(commands: list[Command]) -> list[Command]:
+    """Return those that are amid a configuration; one that only times steps may train nothing."""
+    return [one for one in commands if one.process.poll() is None and one.amid()]
+
+
 Begin = Callable[..., Command]
 
 

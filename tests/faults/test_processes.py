@@ -12,7 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from beginnings import assert_done_once_each, assert_one_tree, runs, stored
+from beginnings import assert_done_once_each, assert_one_tree, at_work, runs, stored
 from conftest import command, csv_rows
 from optuna.trial import TrialState
 from servers import until
@@ -151,7 +151,7 @@ def test_8_commands_that_start_at_once_wait_for_locked_databases(begin, tmp_path
     """Longer than the five seconds that SQLite's drivers wait by themselves."""
     cwd = tmp_path / "work"
     commands = [begin(cwd, *SWEEP, RATES) for _ in range(4)]
-    until(commands[0].amid, "the command is between two folds")
+    until(lambda: at_work(commands), "a command is between two folds")
     for name in ("studies.db", "mlflow.db"):
         with closing(sqlite3.connect(cwd / name, 60, isolation_level=None)) as connection:
             connection.execute("begin exclusive")

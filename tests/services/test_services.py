@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from beginnings import assert_done_once_each, assert_one_tree, runs, stored
+from beginnings import assert_done_once_each, assert_one_tree, at_work, runs, stored
 from mlflow.entities import ViewType
 from servers import PASSWORD, QUOTED, Postgres, until
 from servers import postgres_programs as programs_of_postgres
@@ -56,13 +56,7 @@ def test_commands_share_a_study_and_one_of_them_is_killed(postgres, mlflow, begi
     storage, cwd = postgres.new_database(), tmp_path / "work"
     what = (*TWELVE, f"search.storage={storage}", f"tracking.uri={mlflow.address}")
     commands = [begin(cwd, *what) for _ in range(4)]
-    # any of them: the one that times steps first may train nothing
-    at_work = until(
-        lambda: [one for one in commands if one.process.poll() is None and one.amid()],
-        "a command is between two folds",
-        300,
-    )
-    victim = at_work[0]
+    victim = until(lambda: at_work(commands), "a command is between two folds", 300)[0]
     victim.kill()
     others = [one for one in commands if one is not victim]
     assert [one.ended() for one in others] == [0, 0, 0], [one.err for one in others]
