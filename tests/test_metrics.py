@@ -15,7 +15,6 @@ from lvh.errors import InputError
 from lvh.validation.metrics import (
     NAMES,
     Metrics,
-    bootstrap_intervals,
     expected_at_random,
     intervals_at_random,
     mean_and_std,
@@ -135,10 +134,10 @@ def width(interval):
 
 def test_more_records_of_the_same_subjects_add_nothing():
     y_true, y_score = predictions(5)
-    once = bootstrap_intervals(y_true, y_score, names(60))
+    once = lvh.bootstrap_intervals(y_true, y_score, names(60))
     y_twice, score_twice = np.tile(y_true, 2), np.tile(y_score, 2)
-    together = bootstrap_intervals(y_twice, score_twice, np.tile(names(60), 2))
-    apart = bootstrap_intervals(y_twice, score_twice, names(120))
+    together = lvh.bootstrap_intervals(y_twice, score_twice, np.tile(names(60), 2))
+    apart = lvh.bootstrap_intervals(y_twice, score_twice, names(120))
     assert [one.estimate for one in once.values()] == list(astuple(score(y_true, y_score)))
     for name in NAMES:
         assert once[name].low < once[name].estimate < once[name].high
@@ -154,7 +153,7 @@ def test_an_interval_covers_a_known_accuracy_about_as_often_as_it_says():
     for simulation in range(100):
         right = generator.random(100) < 0.8
         y_score = np.where(right, y_true, 1 - y_true).astype(float)
-        found = bootstrap_intervals(y_true, y_score, names(100), resamples=250, seed=simulation)
+        found = lvh.bootstrap_intervals(y_true, y_score, names(100), resamples=250, seed=simulation)
         covered += found["accuracy"].low <= 0.8 <= found["accuracy"].high
         widths.append(width(found["accuracy"]))
     assert 0.85 < covered / 100

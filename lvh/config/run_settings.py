@@ -240,16 +240,16 @@ def _search_rules(search: SearchSettings) -> Iterator[Rule]:
 def _run_rules(settings: RunSettings) -> Iterator[Rule]:
     """Refuse a protocol, a search and a training that do not go together."""
     search, is_network, model = settings.search, settings.is_network, settings.model.name
-    leakage, halves, may_stop = settings.cv.leakage, search.halves, search.may_stop
+    leakage = settings.cv.leakage
     expected = "cv.weights and cv.epoch: expected the defaults with a model that has no epochs"
     yield bool(leakage) and not is_network, expected, f"{leakage}, model={model}"
     expected = "search.budget and search.pruner: expected neither under a protocol that leaks"
-    yield bool(leakage) and may_stop, expected, leakage
+    yield bool(leakage) and search.may_stop, expected, leakage
     expected = "search.budget: expected full or race with a model that has no epochs"
-    yield halves and not is_network, expected, f"{search.budget}, model={model}"
+    yield search.halves and not is_network, expected, f"{search.budget}, model={model}"
     expected = "search.budget: halving decides the epochs, and expects no train.patience"
     patience = settings.train.patience
-    yield halves and patience is not None, expected, patience
+    yield search.halves and patience is not None, expected, patience
 
 
 def _external_rules(settings: RunSettings) -> Iterator[Rule]:
@@ -280,7 +280,7 @@ def _records_of(source: Any) -> dict[str, Any]:
 def _input_rules(settings: RunSettings) -> Iterator[Rule]:
     """Refuse inputs that do not fit the model, or their changes in the training."""
     features, name, augment = settings.features, settings.model.name, settings.train.augment
-    entry, kind, is_on = MODELS[name], FORMS[features.name].kind, augment.is_on
+    entry, kind = MODELS[name], FORMS[features.name].kind
     scaling = getattr(features, "scaling", "")
     fitting = forms_of(entry)
     needs = f"model={name} needs {fitting[0] if len(fitting) == 1 else entry.inputs} inputs"
@@ -289,7 +289,7 @@ def _input_rules(settings: RunSettings) -> Iterator[Rule]:
     yield features.name not in fitting, expected, f"features={features.name}"
     expected = "train.augment: changes signals. Expected model=cnn or model=resnet"
     is_signal = kind == "signal" and settings.is_network
-    yield is_on and not is_signal, expected, f"model={name}"
+    yield augment.is_on and not is_signal, expected, f"model={name}"
     expected = "train.augment: noise, wander and amplitude are in mV, for features.scaling=none"
     yield augment.is_in_mv and scaling != "none", expected, scaling or features.name
     is_part = name == "criteria" and (features.inputs != "full" or features.columns)

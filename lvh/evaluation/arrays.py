@@ -21,7 +21,8 @@ def score(y_true: Any, y_score: Any, threshold: float | Floats = THRESHOLD) -> M
     >>> round(metrics.ap, 3), metrics.recall
     (0.833, 0.5)
     """
-    return metrics.score(*_checked(y_true, y_score), threshold)
+    labels, scores = _checked(y_true, y_score)
+    return metrics.score(labels, scores, threshold)
 
 
 def bootstrap_intervals(
@@ -52,9 +53,8 @@ def bootstrap_intervals(
     if (of != of).any() or not (0 < level < 1 and resamples > 0):
         expected = "none missing, a share between 0 and 1, and 1 or more"
         raise refusal("subjects, level and resamples", expected, (of, level, resamples))
-    return metrics.bootstrap_intervals(
-        labels, scores, of, threshold, level=level, resamples=resamples, seed=checked_seed(seed)
-    )
+    blocks = metrics.resampled(of, resamples, checked_seed(seed))
+    return metrics.intervals(labels, scores, threshold, blocks, level)
 
 
 def _checked(y_true: Any, y_score: Any) -> tuple[Labels, Floats]:

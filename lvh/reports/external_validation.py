@@ -21,7 +21,7 @@ from lvh.features import FeatureSet
 from lvh.models.training import Trainer
 from lvh.reports.page import write_table
 from lvh.validation.calibration import logit, recalibration, sigmoid
-from lvh.validation.metrics import NAMES, Floats, Labels, bootstrap_intervals, resampled
+from lvh.validation.metrics import NAMES, THRESHOLD, Floats, Labels, intervals, resampled
 from lvh.validation.metrics import weighted_scores as weighted
 from lvh.validation.splits import Split
 
@@ -185,7 +185,7 @@ def _subgroups(features: FeatureSet, result: CVResult, qrs: Floats) -> pd.DataFr
             y, y_score = result.y_true[here], result.y_score[here]
             subjects = features.subjects[result.test][here]
             if len(y):
-                auc = bootstrap_intervals(y, y_score, subjects)["roc_auc"]
+                auc = intervals(y, y_score, THRESHOLD, resampled(subjects))["roc_auc"]
                 counts = len(y), len(np.unique(subjects)), y.sum(), y_score.mean()
                 rows.append((by, name or "unknown", *counts, *astuple(auc)))
     counted = ["records", "subjects", "with_label", "mean_score"]

@@ -107,7 +107,8 @@ class _Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not self._is_network:
             return np.asarray(self.model_.predict_proba(X.astype(np.float64)))
         entry: Any = MODELS[self._model]
-        network = entry.build(*self._built_by)  # parameters may be others since the fit
+        settings, input_shape = self._built_by  # parameters may be others since the fit
+        network = entry.build(settings, input_shape)
         for variable, value in zip(network.variables, self.model_, strict=True):
             variable.assign(value)
         y_score = np.asarray(network.predict(X.astype(np.float32), verbose=0), np.float64)

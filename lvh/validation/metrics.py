@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
@@ -103,30 +103,21 @@ def mean_and_std(scores: list[Metrics]) -> tuple[Metrics, Metrics]:
     return Metrics(*mean.tolist()), Metrics(*std.tolist())
 
 
-def bootstrap_intervals(
+def intervals(
     y_true: Labels,
     y_score: Floats,
-    subjects: Subjects,
-    threshold: float | Floats = THRESHOLD,
-    *,
+    threshold: float | Floats,
+    resamples: Iterable[Floats],
     level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
 ) -> dict[str, Interval]:
-    """Return percentile bootstrap intervals of every score in `NAMES`, resampling subjects.
-
-    Labels, scores and the subject of each prediction have the shape (n,). `threshold` is as in
-    `score`; it is not chosen again in a resample. `level` is the coverage. Resamples in which a
-    score is not defined do not count in it.
-    """
-    blocks = resampled(subjects, resamples, seed)
-    tables = [weighted_scores(y_true, y_score, weights, threshold) for weights in blocks]
+    """Return percentile bootstrap intervals of every score in `NAMES`, by blocks of `resampled`."""
+    tables = [weighted_scores(y_true, y_score, weights, threshold) for weights in resamples]
     tail = (1 - level) / 2
     with warnings.catch_warnings(action="ignore"):  # of a score that no resample defines
         low, high = np.nanquantile(np.concatenate(tables, axis=1), [tail, 1 - tail], axis=1)
     estimates = astuple(score(y_true, y_score, threshold))
-    intervals = map(Interval, estimates, low.tolist(), high.tolist())
-    return dict(zip(NAMES, intervals, strict=True))
+    ends = map(Interval, estimates, low.tolist(), high.tolist())
+    return dict(zip(NAMES, ends, strict=True))
 
 
 def ranking(y_score: Floats, sizes: Sequence[int]) -> Floats:
@@ -148,16 +139,16 @@ def pooled_intervals(
     threshold: float | Floats,
     sizes: Sequence[int],
 ) -> dict[str, Interval]:
-    """Return `bootstrap_intervals` of the predictions of folds, of these sizes; see `ranking`."""
-    pooled = bootstrap_intervals(y_true, y_score, subjects, threshold)
+    """Return the intervals of the predictions of folds, of these sizes; see `ranking`."""
+    pooled = intervals(y_true, y_score, threshold, resampled(subjects))
     ranked = ranking(y_score, sizes)
     if ranked is not y_score:
-        constant = bootstrap_intervals(y_true, ranked, subjects)
+        constant = intervals(y_true, ranked, THRESHOLD, resampled(subjects))
         pooled |= {name: constant[name] for name in RANKED}
     return pooled
 
 
-def resampled(subjects: Subjects, resamples: int, seed: int) -> Iterator[Floats]:
+def resampled(subjects: Subjects, resamples: int = 2000, seed: int = 0) -> Iterator[Floats]:
     """Yield how often each record counts in resamples of subjects, in blocks (n_resamples, n)."""
     distinct, member = np.unique(subjects, return_inverse=True)
     generator = np.random.default_rng(seed)

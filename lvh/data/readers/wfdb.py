@@ -215,7 +215,8 @@ def digital_faults(digital: npt.NDArray[np.int16], baselines: Floats, gains: Flo
 def read_annotations(paths: Sequence[Path], root: Path, n_samples: int) -> list[LeadWaves]:
     """Return symbols, `( ) N p t` in ASCII, and samples of leads (MIT annotation format)."""
     data = [read_bytes(path, root, MAX_BYTES) for path in paths]
-    return [_parse_annotations(*one, n_samples) for one in zip(paths, data, strict=True)]
+    pairs = zip(paths, data, strict=True)
+    return [_parse_annotations(path, own, n_samples) for path, own in pairs]
 
 
 def _parse_annotations(path: Path, data: bytes, n_samples: int) -> LeadWaves:
