@@ -344,7 +344,7 @@ def new_program(
         model = build()
     finally:
         keras.config.set_dtype_policy(policy)
-    model.layers[-1].dtype_policy = "float32"  # 8 bits of a probability rank nobody
+    model.layers[-1].dtype_policy = "float32"  # 8 bits have too few values to rank by
     if keras.backend.backend() != "tensorflow":
         return Program(model, batch_size)
     if not _is_dense(model):
